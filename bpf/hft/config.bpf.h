@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is fixed at load. The struct, with one comment a knob, is in abi.h; these are the defaults of a bare load. */
+#ifndef HFT_CONFIG_BPF_H
+#define HFT_CONFIG_BPF_H
+
+const volatile struct hft_config config SEC(".rodata.config") = {
+	.abi_version = HFT_ABI_VERSION,
+	.verify_checksums = 1,
+	.clock = HFT_CLOCK_MONOTONIC,
+	.time_all = 0,
+	.order_mask = HFT_ORDER_BUCKETS - 1,
+	.level_mask = HFT_LEVEL_BUCKETS - 1,
+	.ladder_mask = HFT_LADDER_BUCKETS - 1,
+};
+
+#endif

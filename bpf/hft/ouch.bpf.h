@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* OUCH 5.0 and 4.2 replies, decoded from rx into one shape. Rule 8, first table. Touches no state. */
+#ifndef HFT_OUCH_BPF_H
+#define HFT_OUCH_BPF_H
+
+enum reply_kind {
+	REPLY_UNHANDLED = 0, /* concerns neither an order of ours nor a position */
+	REPLY_IN_DOUBT, /* changes orders or positions in a way this engine does not follow */
+	REPLY_BAD_LENGTH,
+	REPLY_UNREADABLE_REF, /* an OUCH 4.2 token that we cannot have sent */
+	REPLY_ACCEPTED,
+	REPLY_EXECUTED,
+	REPLY_CANCELED,
+	REPLY_REJECTED,
+};
+
+struct reply {
+	__u32 kind;
+	__u32 user_ref;
+	__u32 qty;
+	__u32 reason; /* the exchange's code: order state, liquidity flag, cancel or reject reason */
+	__u64 price_e4;
+	__u64 match_number;
+	__u64 exchange_ns;
+};
+
+/* OUCH 5.0: exactly the base, or base + 2 + the appendage whose length stands behind the base. */
+hft_inline bool appendage_behind(const __u8 *msg, __u32 length, __u32 base)
+{
+	return length == base || (length >= base + 2 && length == base + 2 + load_be16(msg + base));
+}
+
+/* OUCH 5.0: the base ends with the length of the appendage. */
+hft_inline bool appendage_inside(const __u8 *msg, __u32 length, __u32 base)
+{
+	return length >= base && length == base + load_be16(msg + base - 2);
+}
+
+hft_inline void ouch50_decode(const __u8 *msg, __u32 length, struct reply *reply)
+{
+	bool fits;
+
+	switch (msg[0]) {
+	case 'A':
+		fits = appendage_inside(msg, length, 64);
+		reply->kind = REPLY_ACCEPTED;
+		reply->qty = load_be32(msg + 14);
+		reply->reason = msg[47];
+		break;
+	case 'E':
+		fits = appendage_inside(msg, length, 36);
+		reply->kind = REPLY_EXECUTED;
+		reply->qty = load_be32(msg + 13);
+		reply->price_e4 = load_be64(msg + 17);
+		reply->reason = msg[25];
+		reply->match_number = load_be64(msg + 26);
+		break;
+	case 'C':
+		fits = appendage_behind(msg, length, 18);
+		reply->kind = REPLY_CANCELED;
+		reply->qty = load_be32(msg + 13);
+		reply->reason = msg[17];
+		break;
+	case 'D':
+		fits = appendage_behind(msg, length, 32);
+		reply->kind = REPLY_CANCELED;
+		reply->qty = load_be32(msg + 13);
+		reply->reason = msg[17];
+		break;
+	case 'J':
+		fits = appendage_behind(msg, length, 29);
+		reply->kind = REPLY_REJECTED;
+		reply->reason = load_be16(msg + 13);
+		break;
+	case 'B':
+	case 'U':
+	case 'M':
+		reply->kind = REPLY_IN_DOUBT;
+		return;
+	default:
+		return;
+	}
+	reply->exchange_ns = load_be64(msg + 1);
+	reply->user_ref = load_be32(msg + 9);
+	if (!fits)
+		reply->kind = REPLY_BAD_LENGTH;
+}
+
+/* Eight upper-case hexadecimal characters; false if they are anything else. */
+hft_inline bool hex8_decode(const __u8 *text, __u32 *value)
+{
+	__u32 result = 0;
+
+	for (int i = 0; i < 8; i++) {
+		__u32 c = text[i];
+
+		if (c >= '0' && c <= '9')
+			c -= '0';
+		else if (c >= 'A' && c <= 'F')
+			c -= 'A' - 10;
+		else
+			return false;
+		result = result << 4 | c;
+	}
+	*value = result;
+	return true;
+}
+
+hft_inline void ouch42_decode(const __u8 *msg, __u32 length, struct reply *reply)
+{
+	bool fits;
+
+	switch (msg[0]) {
+	case 'A':
+		fits = length == 66;
+		reply->kind = REPLY_ACCEPTED;
+		reply->qty = load_be32(msg + 24);
+		reply->reason = msg[64];
+		break;
+	case 'E':
+	case 'G':
+		fits = length == (msg[0] == 'E' ? 40 : 45);
+		reply->kind = REPLY_EXECUTED;
+		reply->qty = load_be32(msg + 23);
+		reply->price_e4 = load_be32(msg + 27);
+		reply->reason = msg[31];
+		reply->match_number = load_be64(msg + 32);
+		break;
+	case 'C':
+		fits = length == 28;
+		reply->kind = REPLY_CANCELED;
+		reply->qty = load_be32(msg + 23);
+		reply->reason = msg[27];
+		break;
+	case 'D':
+		fits = length == 37 || length == 38;
+		reply->kind = REPLY_CANCELED;
+		reply->qty = load_be32(msg + 23);
+		reply->reason = msg[27];
+		break;
+	case 'J':
+		fits = length == 24;
+		reply->kind = REPLY_REJECTED;
+		reply->reason = msg[23];
+		break;
+	case 'B':
+	case 'U':
+	case 'M':
+	case 'F':
+		reply->kind = REPLY_IN_DOUBT;
+		return;
+	default:
+		return;
+	}
+	reply->exchange_ns = load_be64(msg + 1);
+	if (!fits)
+		reply->kind = REPLY_BAD_LENGTH;
+	else if (!hex8_decode(msg + 9 + 6, &reply->user_ref))
+		reply->kind = REPLY_UNREADABLE_REF;
+}
+
+#endif

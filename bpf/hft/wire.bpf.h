@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* WIRE: Ethernet, 802.1Q, IPv4, UDP, flow table, checksums. Rule 1. Touches no state but counters. */
+#ifndef HFT_WIRE_BPF_H
+#define HFT_WIRE_BPF_H
+
+#define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_8021Q 0x8100
+#define ETHERTYPE_8021AD 0x88a8
+#define IPV4_PROTOCOL_UDP 17
+#define IPV4_FRAGMENT_BITS 0x3fff /* more-fragments flag and offset */
+#define UDP_HEADER 8
+
+struct wire_view {
+	__u32 role; /* enum hft_role */
+	__u32 payload; /* offset of the UDP payload in the frame */
+	__u32 length; /* its bytes */
+	__u16 udp_check; /* the checksum field; 0 = the sender gave none */
+	__u64 udp_sum; /* pseudo header and UDP header, unfolded */
+};
+
+hft_inline __u32 fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* One's-complement sum of `length` bytes of a buffer; the bytes up to the next multiple of 4 must be zero. */
+#define HFT_CSUM_CHUNK 512 /* the most bpf_csum_diff takes */
+
+struct csum_walk {
+	__u32 offset;
+	__u32 length;
+	__u64 sum;
+};
+
+static long csum_chunk(__u32 index, void *arg)
+{
+	struct csum_walk *walk = arg;
+	__u64 left = (__u64)walk->length - walk->offset;
+
+	(void)index;
+	if (walk->offset >= walk->length)
+		return 1;
+	if (left > HFT_CSUM_CHUNK)
+		left = HFT_CSUM_CHUNK;
+	hft_opaque(left);
+	left = (left + 3) & 0x3fc;
+	if (left > HFT_CSUM_CHUNK)
+		return 1;
+	walk->sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)rx_at(walk->offset), left, 0);
+	walk->offset += HFT_CSUM_CHUNK;
+	return 0;
+}
+
+hft_inline __u64 rx_sum(void)
+{
+	struct csum_walk walk = { .length = rx_len };
+
+	bpf_loop(HFT_RX_BYTES / HFT_CSUM_CHUNK, csum_chunk, &walk, 0);
+	return walk.sum;
+}
+
+/* Why a frame is not for us: the counter to raise; 0 (HFT_C_FRAMES) = it is, and *view says what. */
+hft_inline __u32 wire_parse(struct xdp_md *ctx, struct wire_view *view)
+{
+	void *data = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+	struct hft_flow_key key = {};
+	struct hft_flow *flow;
+	struct udphdr *udp;
+	struct iphdr *ip;
+	__u32 ihl, total, offset = sizeof(*eth);
+	__u64 sum;
+	__u16 type;
+
+	if ((void *)(eth + 1) > end)
+		return HFT_C_NOT_OURS;
+	type = eth->h_proto;
+	for (int tag = 0; tag < 2; tag++) {
+		if (type != bpf_htons(ETHERTYPE_8021Q) && type != bpf_htons(ETHERTYPE_8021AD))
+			break;
+		if (data + offset + 4 > end)
+			return HFT_C_NOT_OURS;
+		type = *(__u16 *)(data + offset + 2);
+		offset += 4;
+	}
+	if (type != bpf_htons(ETHERTYPE_IPV4))
+		return HFT_C_NOT_OURS;
+
+	ip = data + offset;
+	if ((void *)(ip + 1) > end)
+		return HFT_C_TRUNCATED;
+	ihl = (*(__u8 *)ip & 0xf) * 4;
+	if ((*(__u8 *)ip >> 4) != 4 || ihl < sizeof(*ip))
+		return HFT_C_NOT_OURS;
+	if (ip->protocol != IPV4_PROTOCOL_UDP)
+		return HFT_C_NOT_OURS;
+	if (ip->frag_off & bpf_htons(IPV4_FRAGMENT_BITS))
+		return HFT_C_FRAGMENTS;
+	total = bpf_ntohs(ip->tot_len);
+	if (total < ihl + UDP_HEADER || (__u64)(end - (void *)ip) < total)
+		return HFT_C_TRUNCATED;
+
+	udp = (void *)ip + ihl;
+	if ((void *)(udp + 1) > end)
+		return HFT_C_TRUNCATED;
+	view->length = bpf_ntohs(udp->len);
+	if (view->length < UDP_HEADER || view->length > total - ihl || view->length > HFT_MAX_FRAME)
+		return HFT_C_TRUNCATED;
+
+	key.addr_be = ip->daddr;
+	key.port_be = udp->dest;
+	flow = bpf_map_lookup_elem(&flows, &key);
+	if (!flow || flow->role == HFT_ROLE_NONE)
+		return HFT_C_NOT_OURS;
+	if ((flow->peer_addr_be && flow->peer_addr_be != ip->saddr) || (flow->peer_port_be && flow->peer_port_be != udp->source))
+		return HFT_C_WRONG_PEER;
+
+	view->role = flow->role;
+	view->payload = offset + ihl + UDP_HEADER;
+	view->length -= UDP_HEADER;
+	view->udp_check = udp->check;
+	view->udp_sum = (__u64)ip->saddr + ip->daddr + bpf_htons(IPV4_PROTOCOL_UDP) + 2 * (__u64)udp->len + udp->source +
+			udp->dest + udp->check;
+	if (!config.verify_checksums)
+		return 0;
+
+	sum = 0;
+	for (int word = 0; word < 15; word++) {
+		__u32 *at = (void *)ip + word * 4;
+
+		hft_opaque(at); /* or LLVM proves the bound that the verifier wants to see checked */
+		if (word * 4 >= (int)ihl || (void *)(at + 1) > end)
+			break;
+		sum += *at;
+	}
+	if (fold(sum) != 0xffff)
+		return HFT_C_BAD_CHECKSUM;
+	return 0;
+}
+
+/*
+ * Copy the payload into rx and check the UDP checksum on the way: 0, or the counter that says why not. Runs inside the
+ * engine, because rx has one owner.
+ */
+hft_inline __u32 wire_load(struct xdp_md *ctx, const struct wire_view *view)
+{
+	__u64 length = view->length;
+
+	rx_len = view->length;
+	if (length) {
+		hft_opaque(length);
+		length &= HFT_RX_BYTES - 1;
+		if (!length || bpf_xdp_load_bytes(ctx, view->payload, rx, length))
+			return HFT_C_TRUNCATED;
+	}
+	__builtin_memset((void *)rx_at(view->length), 0, 4);
+	if (config.verify_checksums && view->udp_check && fold(view->udp_sum + rx_sum()) != 0xffff)
+		return HFT_C_BAD_CHECKSUM;
+	return 0;
+}
+
+#endif

@@ -1,0 +1,121 @@
+"""Build: clang -> CO-RE object -> bpftool gen object -> skeleton -> cffi extension ``turbo_hft._native``.
+
+Called by the package build (setuptools asks for ``ffibuilder``) and by ``make``. The object lies inside the extension, so a
+machine that runs the wheel needs libbpf.so.1 and nothing else. ``build/xdp_hft.bpf.o`` is left for loaders like
+``ip link set dev X xdpgeneric obj build/xdp_hft.bpf.o sec xdp``.
+
+Run it alone (``python build.py``) to make the object and the skeleton.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from cffi import FFI
+
+ROOT = Path(__file__).resolve().parent
+BUILD = ROOT / "build"
+PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"  # where Debian keeps bpftool
+
+# The instruction set of Linux 6.1; -mcpu=v4 needs 6.6.
+BPF_FLAGS = ["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror"]
+BPF_ARCH = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv", "s390x": "s390", "ppc64le": "powerpc"}
+NATIVE_SOURCES = ["native/engine.c", "native/ring.c", "native/rtt.c"]
+
+# What a kernel header would say; cffi reads declarations only.
+KERNEL_TYPES = """
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef int __s32;
+typedef long long __s64;
+#define HFT_XDP_GENERIC ...
+#define HFT_XDP_NATIVE ...
+"""
+
+PREAMBLE = """
+#include <linux/types.h>
+#include <linux/if_link.h>
+#include "hft/limits.h"
+#include "hft/abi.h"
+#include "hft.h"
+#include "rtt.h"
+#define HFT_XDP_GENERIC XDP_FLAGS_SKB_MODE
+#define HFT_XDP_NATIVE XDP_FLAGS_DRV_MODE
+"""
+
+
+def tool(*names: str) -> str:
+    """The first of these programs that is installed."""
+    for name in names:
+        found = shutil.which(name, path=PATH)
+        if found:
+            return found
+    sys.exit(f"build: {names[0]} is not installed. `make deps` installs what a build needs.")
+
+
+def run(command: list[str], stdout: Path | None = None) -> None:
+    """Run a build step; its own messages are the error."""
+    result = subprocess.run(command, stdout=subprocess.PIPE if stdout else None, check=False, cwd=ROOT)
+    if result.returncode:
+        sys.exit(f"build: failed ({result.returncode}): {' '.join(command)}")
+    if stdout:
+        stdout.write_bytes(result.stdout)
+
+
+def build_object() -> None:
+    """Make build/xdp_hft.bpf.o and build/xdp_hft.skel.h."""
+    BUILD.mkdir(exist_ok=True)
+    machine = platform.machine()
+    if machine not in BPF_ARCH:
+        sys.exit(f"build: no BPF architecture name known for {machine}; add it to BPF_ARCH in build.py.")
+    compiled, linked = BUILD / "xdp_hft.tmp.o", BUILD / "xdp_hft.bpf.o"
+    clang = [tool("clang-19", "clang"), *BPF_FLAGS, f"-D__TARGET_ARCH_{BPF_ARCH[machine]}", "-Ibpf"]
+    run([*clang, "-c", "bpf/xdp_hft.bpf.c", "-o", str(compiled)])
+    bpftool = tool("bpftool")
+    run([bpftool, "gen", "object", str(linked), str(compiled)])
+    compiled.unlink()
+    run([bpftool, "gen", "skeleton", str(linked), "name", "xdp_hft"], stdout=BUILD / "xdp_hft.skel.h")
+
+
+def declarations(header: str) -> str:
+    """A header as cffi reads it: no preprocessor, integer macros as constants."""
+    text = re.sub(r"/\*.*?\*/", "", (ROOT / header).read_text(), flags=re.DOTALL).replace("\\\n", " ")
+    kept: list[str] = []
+    for line in text.splitlines():
+        macro = re.match(r"#define (HFT_\w+)\s+\S", line)
+        if macro:
+            kept.append(f"#define {macro.group(1)} ...")
+        elif not line.startswith(("#", "_Static_assert", "\t       ")):
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def ffibuilder() -> FFI:
+    """The cffi module, with the skeleton made first: setuptools calls this."""
+    build_object()
+    ffi = FFI()
+    ffi.cdef(KERNEL_TYPES)
+    for header in ("bpf/hft/limits.h", "bpf/hft/abi.h", "native/hft.h", "native/rtt.h"):
+        ffi.cdef(declarations(header))
+    ffi.set_source(
+        "turbo_hft._native",
+        PREAMBLE,
+        sources=NATIVE_SOURCES,
+        include_dirs=["build", "bpf", "native"],
+        libraries=["bpf", "elf", "z"],
+        extra_compile_args=["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-sign-compare"],
+        depends=["build/xdp_hft.skel.h"],
+    )
+    return ffi
+
+
+if __name__ == "__main__":
+    build_object()

@@ -1,0 +1,1 @@
+"""Turbo-HFT: market data becomes an order inside the NIC driver hook; Python owns every decision about it, live."""

@@ -1,0 +1,49 @@
+"""Every error this package raises on purpose. Messages say what was wrong and what to do about it."""
+
+from __future__ import annotations
+
+
+class TurboHftError(Exception):
+    """Base of all errors of this package."""
+
+
+class MalformedMessage(TurboHftError, ValueError):
+    """Bytes that are no message of the protocol, or values that no message of it can carry."""
+
+
+class CapabilityError(TurboHftError):
+    """A Linux capability, kernel feature or driver feature that is needed is missing."""
+
+
+class LoadError(TurboHftError):
+    """The kernel refused the program. `verifier_log` is what the verifier wrote, empty if it wrote nothing."""
+
+    verifier_log: str
+
+    def __init__(self, message: str, verifier_log: str = "") -> None:
+        super().__init__(message)
+        self.verifier_log = verifier_log
+
+
+class AttachError(TurboHftError):
+    """The program could not be attached to or detached from an interface."""
+
+
+class AbiMismatch(TurboHftError):
+    """Program, extension module and package do not speak the same ABI version."""
+
+
+class ConfigError(TurboHftError):
+    """A setting that cannot be used."""
+
+
+class NotRunning(TurboHftError):
+    """There is no running engine to talk to."""
+
+
+class LabError(TurboHftError):
+    """The lab (namespace, interfaces) could not be made, used or removed."""
+
+
+class ExchangeError(TurboHftError):
+    """The exchange simulator was asked for something it cannot do."""
