@@ -1,6 +1,7 @@
 """Build: clang -> CO-RE object -> bpftool gen object -> skeleton -> cffi extension ``turbo_hft._native``.
 
-Called by the package build (setuptools asks for ``ffibuilder``) and by ``make``. The object lies inside the extension, so a
+Called by the package build (setuptools asks for ``ffibuilder``) and by ``make``. The object lies inside the
+extension, so a
 machine that runs the wheel needs libbpf.so.1 and nothing else. ``build/xdp_hft.bpf.o`` is left for loaders like
 ``ip link set dev X xdpgeneric obj build/xdp_hft.bpf.o sec xdp``.
 

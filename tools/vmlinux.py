@@ -16,7 +16,20 @@ from pathlib import Path
 ROOTS = ("struct xdp_md", "enum xdp_action", "enum bpf_map_type", "struct ethhdr", "struct iphdr", "struct udphdr")
 # Flags live in anonymous enums: each one that holds one of these names is kept whole.
 ENUMERATORS = ("BPF_ANY", "BPF_F_MMAPABLE", "BPF_RB_NO_WAKEUP", "BPF_F_NO_PREALLOC")
-TYPEDEFS = ("__s8", "__u8", "__s16", "__u16", "__s32", "__u32", "__s64", "__u64", "__be16", "__be32", "__sum16", "__wsum")
+TYPEDEFS = (
+    "__s8",
+    "__u8",
+    "__s16",
+    "__u16",
+    "__s32",
+    "__u32",
+    "__s64",
+    "__u64",
+    "__be16",
+    "__be32",
+    "__sum16",
+    "__wsum",
+)
 
 PRAGMA_PUSH = """#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
 #pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)
@@ -79,8 +92,10 @@ def main() -> int:
     try:
         dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        print(f"vmlinux: {' '.join(command)} failed: {error}. Install bpftool; the kernel needs CONFIG_DEBUG_INFO_BTF.",
-              file=sys.stderr)
+        print(
+            f"vmlinux: {' '.join(command)} failed: {error}. Install bpftool; the kernel needs CONFIG_DEBUG_INFO_BTF.",
+            file=sys.stderr,
+        )
         return 1
     body = trim(dump)
     args.output.write_text(

@@ -353,7 +353,7 @@ struct hft_event {
 	__u64 feed_seq; /* MoldUDP64 sequence of the deciding message; UFO sequence for replies */
 	__u64 epoch;
 	__u32 kind; /* enum hft_event_kind */
-	__u32 reason; /* enum hft_reason; for CANCELED and REJECTED the exchange's own code */
+	__u32 reason; /* enum hft_reason; for replies the exchange's own code */
 	__u32 symbol; /* index into symbol_params; 0xffffffff = none */
 	__u32 side;
 	__u32 user_ref;
@@ -366,7 +366,7 @@ struct hft_event {
 	__s64 position; /* after */
 	__s64 realized_e4; /* after */
 	__u64 open_qty; /* of this order, after */
-	__u64 pad0;
+	__u64 pad0[2];
 };
 
 /* Per-CPU counters; user space sums them. */

@@ -17,11 +17,11 @@
 #define hft_opaque(x) asm volatile("" : "+r"(x))
 
 /* An index that both compiler and verifier know to lie below a power of two. */
-#define hft_masked(x, size)                                  \
-	({                                                   \
-		__u64 masked_ = (__u64)(x);                  \
-		hft_opaque(masked_);                         \
-		masked_ & ((size) - 1);                      \
+#define hft_masked(x, size)                 \
+	({                                  \
+		__u64 masked_ = (__u64)(x); \
+		hft_opaque(masked_);        \
+		masked_ &((size) - 1);      \
 	})
 
 /*

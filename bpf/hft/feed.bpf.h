@@ -63,14 +63,11 @@ hft_inline void feed_end(struct hft_feed_state *feed, __u64 expected)
 	event_end(event);
 }
 
+/* The first good packet locks the feed to its session. */
 hft_inline bool feed_session_ok(struct hft_feed_state *feed)
 {
-	static const __u8 none[10] = {};
-
-	if (!__builtin_memcmp(feed->session, none, 10)) {
+	if (!feed->expected_seq)
 		__builtin_memcpy(feed->session, rx, 10);
-		return true;
-	}
 	return !__builtin_memcmp(feed->session, rx, 10);
 }
 

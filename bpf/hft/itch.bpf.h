@@ -113,8 +113,8 @@ hft_inline __u32 book_message(const __u8 *msg, __u8 type, __u32 slot, const stru
 	case 'D':
 		return book_delete(slot, ref);
 	default:
-		return book_replace(slot, ref, load_be64(msg + ITCH_REPLACE_NEW_REF), load_be32(msg + ITCH_REPLACE_PRICE),
-				    load_be32(msg + ITCH_REPLACE_SHARES));
+		return book_replace(slot, ref, load_be64(msg + ITCH_REPLACE_NEW_REF),
+				    load_be32(msg + ITCH_REPLACE_PRICE), load_be32(msg + ITCH_REPLACE_SHARES));
 	}
 }
 

@@ -39,7 +39,8 @@ hft_global int ladder_add(__u32 slot, __u32 side, __u32 price_e4)
 {
 	__u64 ordered = ladder_key(side, price_e4);
 
-	hft_rolled for (__u32 depth = 0; depth < HFT_LADDER_DEPTH; depth++) {
+	hft_rolled for (__u32 depth = 0; depth < HFT_LADDER_DEPTH; depth++)
+	{
 		__u64 bit = 1ULL << (ordered & 63);
 		__u64 node;
 		__s64 position;
@@ -67,7 +68,8 @@ hft_global int ladder_remove(__u32 slot, __u32 side, __u32 price_e4)
 {
 	__u64 ordered = ladder_key(side, price_e4);
 
-	hft_rolled for (__u32 depth = 0; depth < HFT_LADDER_DEPTH; depth++) {
+	hft_rolled for (__u32 depth = 0; depth < HFT_LADDER_DEPTH; depth++)
+	{
 		__u64 bit = 1ULL << (ordered & 63);
 		struct hft_bucket *bucket;
 		__s64 position;
@@ -95,9 +97,9 @@ hft_global __u32 ladder_best(__u32 slot, __u32 side)
 {
 	__u64 ordered = 0;
 
-	hft_rolled for (__s32 depth = HFT_LADDER_DEPTH - 1; depth >= 0; depth--) {
-		__s64 position =
-			table_find(&book_ladder, config.ladder_mask, ladder_node(slot, side, depth, ordered));
+	hft_rolled for (__s32 depth = HFT_LADDER_DEPTH - 1; depth >= 0; depth--)
+	{
+		__s64 position = table_find(&book_ladder, config.ladder_mask, ladder_node(slot, side, depth, ordered));
 		struct hft_bucket *bucket;
 		__u64 at;
 

@@ -77,8 +77,8 @@ _Static_assert((HFT_MAX_WORKING & (HFT_MAX_WORKING - 1)) == 0, "working orders a
 _Static_assert((HFT_MAX_ORDERS_PER_SECOND & (HFT_MAX_ORDERS_PER_SECOND - 1)) == 0, "the rate ring is masked");
 _Static_assert((HFT_MAX_SYMBOLS & (HFT_MAX_SYMBOLS - 1)) == 0, "symbol indexes are masked");
 _Static_assert((HFT_ORDER_BUCKETS & (HFT_ORDER_BUCKETS - 1)) == 0, "buckets are masked");
-_Static_assert(HFT_LADDER_BITS * HFT_LADDER_DEPTH >= 31, "the ladder spans every ITCH price");
-_Static_assert(HFT_MAX_ORDERS_PER_PACKET * HFT_MAX_ORDER_MSG + HFT_MAX_HEADERS < 1500,
+_Static_assert(HFT_LADDER_BITS *HFT_LADDER_DEPTH >= 31, "the ladder spans every ITCH price");
+_Static_assert(HFT_MAX_ORDERS_PER_PACKET *HFT_MAX_ORDER_MSG + HFT_MAX_HEADERS < 1500,
 	       "all orders of one packet fit one datagram");
 #endif
 

@@ -8,15 +8,18 @@
 #define HFT_MAPS_BPF_H
 
 _Static_assert(sizeof(struct hft_bucket) == 128, "a bucket is two cache lines");
+_Static_assert(sizeof(struct hft_event) == 128, "an event is two cache lines");
+_Static_assert(sizeof(struct hft_symbol_params) == 128, "two cache lines");
+_Static_assert(sizeof(struct hft_symbol_state) == 192, "three cache lines");
 _Static_assert(sizeof(((struct hft_bucket *)0)->key) == 8 * HFT_BUCKET_SLOTS, "abi.h and limits.h agree on the slots");
 
-#define HFT_ARRAY(name_, value_, entries_, flags_)           \
-	struct {                                             \
-		__uint(type, BPF_MAP_TYPE_ARRAY);            \
-		__uint(max_entries, entries_);               \
-		__uint(map_flags, flags_);                   \
-		__type(key, __u32);                          \
-		__type(value, value_);                       \
+#define HFT_ARRAY(name_, value_, entries_, flags_) \
+	struct {                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);  \
+		__uint(max_entries, entries_);     \
+		__uint(map_flags, flags_);         \
+		__type(key, __u32);                \
+		__type(value, value_);             \
 	} name_ SEC(".maps")
 
 /* Global kill switch, epoch and order rate: user space writes, the hook reads. */
@@ -90,17 +93,17 @@ struct {
 } histograms SEC(".maps");
 
 /* The only element of a one-element array; the verifier wants to see NULL handled. */
-#define hft_the(map)                                         \
-	({                                                   \
-		__u32 zero_ = 0;                             \
-		bpf_map_lookup_elem(&(map), &zero_);         \
+#define hft_the(map)                                 \
+	({                                           \
+		__u32 zero_ = 0;                     \
+		bpf_map_lookup_elem(&(map), &zero_); \
 	})
 
 /* Element i of an array map. */
-#define hft_at(map, i)                                       \
-	({                                                   \
-		__u32 index_ = (i);                          \
-		bpf_map_lookup_elem(&(map), &index_);        \
+#define hft_at(map, i)                                \
+	({                                            \
+		__u32 index_ = (i);                   \
+		bpf_map_lookup_elem(&(map), &index_); \
 	})
 
 #endif

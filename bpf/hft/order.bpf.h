@@ -48,7 +48,8 @@ hft_inline void trigger_note(__u32 slot, __u64 feed_seq, __u64 exchange_ns)
 {
 	__u32 i;
 
-	hft_rolled for (i = 0; i < HFT_MAX_ORDERS_PER_PACKET; i++) {
+	hft_rolled for (i = 0; i < HFT_MAX_ORDERS_PER_PACKET; i++)
+	{
 		if (i >= batch_len)
 			break;
 		if (batch[i].slot == slot)
@@ -143,7 +144,8 @@ hft_inline __u32 frame_finish(const struct hft_template *template, __u32 orders,
 	__u64 sum = 0;
 	__u32 check;
 
-	__builtin_memcpy(tx, template->headers, 42); /* up to 50: what the memcpy of the messages left is filled below */
+	__builtin_memcpy(tx, template->headers,
+			 42); /* up to 50: what the memcpy of the messages left is filled below */
 	if (headers > 42)
 		__builtin_memcpy(tx + 42, template->headers + 42, 4);
 	if (headers > 46)
@@ -173,8 +175,10 @@ hft_inline __u32 frame_finish(const struct hft_template *template, __u32 orders,
 	return length;
 }
 
-_Static_assert(HFT_MAX_ORDERS_PER_PACKET * HFT_OUCH42_UPSTREAM + 8 <= HFT_CSUM_CHUNK - 4, "one checksum call an order frame");
-_Static_assert(50 + HFT_MAX_ORDERS_PER_PACKET * HFT_OUCH42_UPSTREAM < HFT_TX_BYTES / 2, "the buffer holds a full batch");
+_Static_assert(HFT_MAX_ORDERS_PER_PACKET *HFT_OUCH42_UPSTREAM + 8 <= HFT_CSUM_CHUNK - 4,
+	       "one checksum call an order frame");
+_Static_assert(50 + HFT_MAX_ORDERS_PER_PACKET * HFT_OUCH42_UPSTREAM < HFT_TX_BYTES / 2,
+	       "the buffer holds a full batch");
 
 /*
  * Decide trigger `index`: ask the strategy on the book as the packet left it, then the gate; an order that passes
@@ -267,7 +271,8 @@ hft_inline int order_flush(struct xdp_md *ctx)
 		frame_len = room ? wanted : frame_len;
 	}
 
-	hft_rolled for (__u32 i = 0; i < HFT_MAX_ORDERS_PER_PACKET && i < batch_len; i++) {
+	hft_rolled for (__u32 i = 0; i < HFT_MAX_ORDERS_PER_PACKET && i < batch_len; i++)
+	{
 		if (order_decide(i, orders, now, room)) {
 			first_ref = first_ref ?: batch[i].user_ref;
 			orders++;
@@ -284,8 +289,7 @@ hft_inline int order_flush(struct xdp_md *ctx)
 
 	hook_ns = bpf_ktime_get_ns() - entry_ns;
 	observe(orders ? HFT_HIST_ORDER : HFT_HIST_REFUSED, hook_ns);
-	hft_rolled for (__u32 i = 0; i < HFT_MAX_ORDERS_PER_PACKET && i < batch_len; i++)
-		order_report(i, hook_ns);
+	hft_rolled for (__u32 i = 0; i < HFT_MAX_ORDERS_PER_PACKET && i < batch_len; i++) order_report(i, hook_ns);
 	return verdict;
 }
 

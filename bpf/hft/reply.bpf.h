@@ -28,7 +28,7 @@ hft_inline void session_ended(struct hft_session_state *session)
 {
 	struct hft_event *event;
 
-	if (session->health == HFT_SESSION_SUSPECT || session->health == HFT_SESSION_ENDED)
+	if (session->health != HFT_SESSION_UP)
 		return;
 	session->health = HFT_SESSION_ENDED;
 	event = event_begin(HFT_EVENT_SESSION_ENDED, HFT_NO_SYMBOL);

@@ -23,6 +23,12 @@ hft_inline __u64 absolute(__s64 value)
 	return value < 0 ? -value : value;
 }
 
+/* Nearer to zero without crossing it: the one way to trade out of a position that is above its limit. */
+hft_inline bool only_reduces(__s64 before, __s64 after)
+{
+	return (before > 0 && after >= 0 && after < before) || (before < 0 && after <= 0 && after > before);
+}
+
 /* Did the n-th last order, n being the limit, leave within the last second? Exact for every window of a second. */
 hft_inline bool rate_exceeded(const struct hft_control *live, const struct hft_session_state *session, __u64 now)
 {
@@ -34,7 +40,7 @@ hft_inline bool rate_exceeded(const struct hft_control *live, const struct hft_s
 	if (session->order_head < limit)
 		return false;
 	time = hft_at(order_times, (session->order_head - limit) & (HFT_MAX_ORDERS_PER_SECOND - 1));
-	return !time || now - *time < HFT_ONE_SECOND_NS;
+	return !time || now < *time + HFT_ONE_SECOND_NS; /* so that a clock that went back refuses */
 }
 
 hft_inline __u32 next_user_ref(const struct hft_session_state *session)
@@ -71,8 +77,7 @@ hft_inline __u32 risk_gate(const struct intent *intent, const struct hft_symbol_
 	if ((__u64)intent->price_e4 * intent->qty > params->max_notional_e4)
 		return HFT_REASON_MAX_NOTIONAL;
 	after = intent->side == HFT_BUY ? state->position + intent->qty : state->position - intent->qty;
-	if (absolute(after) > at_most(params->max_position, HFT_MAX_POSITION) &&
-	    absolute(after) >= absolute(state->position))
+	if (absolute(after) > at_most(params->max_position, HFT_MAX_POSITION) && !only_reduces(state->position, after))
 		return HFT_REASON_MAX_POSITION;
 	if (intent->side == HFT_SELL && intent->qty > state->position)
 		return HFT_REASON_SHORT_SALE;

@@ -11,7 +11,7 @@
 #ifndef HFT_TABLE_BPF_H
 #define HFT_TABLE_BPF_H
 
-#define HFT_ABSENT ((__s64)-1)
+#define HFT_ABSENT ((__s64) - 1)
 
 hft_inline __u32 table_home(__u64 key, __u32 mask)
 {
@@ -22,7 +22,8 @@ hft_inline __s64 table_find(void *table, __u32 mask, __u64 key)
 {
 	__u32 home = table_home(key, mask);
 
-	hft_rolled for (__u32 probe = 0; probe < HFT_PROBE; probe++) {
+	hft_rolled for (__u32 probe = 0; probe < HFT_PROBE; probe++)
+	{
 		__u32 index = (home + probe) & mask;
 		struct hft_bucket *bucket = bpf_map_lookup_elem(table, &index);
 
@@ -42,7 +43,8 @@ hft_inline int table_insert(void *table, __u32 mask, __u64 key, __u64 value, __u
 {
 	__u32 home = table_home(key, mask);
 
-	hft_rolled for (__u32 probe = 0; probe < HFT_PROBE; probe++) {
+	hft_rolled for (__u32 probe = 0; probe < HFT_PROBE; probe++)
+	{
 		__u32 index = (home + probe) & mask;
 		struct hft_bucket *bucket = bpf_map_lookup_elem(table, &index);
 

@@ -116,17 +116,18 @@ hft_inline __u32 wire_parse(struct xdp_md *ctx, struct wire_view *view)
 	key.addr_be = ip->daddr;
 	key.port_be = udp->dest;
 	flow = bpf_map_lookup_elem(&flows, &key);
-	if (!flow || flow->role == HFT_ROLE_NONE)
+	if (!flow || (flow->role != HFT_ROLE_FEED && flow->role != HFT_ROLE_ORDER_ENTRY))
 		return HFT_C_NOT_OURS;
-	if ((flow->peer_addr_be && flow->peer_addr_be != ip->saddr) || (flow->peer_port_be && flow->peer_port_be != udp->source))
+	if ((flow->peer_addr_be && flow->peer_addr_be != ip->saddr) ||
+	    (flow->peer_port_be && flow->peer_port_be != udp->source))
 		return HFT_C_WRONG_PEER;
 
 	view->role = flow->role;
 	view->payload = offset + ihl + UDP_HEADER;
 	view->length -= UDP_HEADER;
 	view->udp_check = udp->check;
-	view->udp_sum = (__u64)ip->saddr + ip->daddr + bpf_htons(IPV4_PROTOCOL_UDP) + 2 * (__u64)udp->len + udp->source +
-			udp->dest + udp->check;
+	view->udp_sum = (__u64)ip->saddr + ip->daddr + bpf_htons(IPV4_PROTOCOL_UDP) + 2 * (__u64)udp->len +
+			udp->source + udp->dest + udp->check;
 	if (!config.verify_checksums)
 		return 0;
 

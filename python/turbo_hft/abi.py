@@ -13,7 +13,7 @@ NO_SYMBOL = 0xFFFFFFFF
 
 @cache
 def names(enum: str, prefix: str) -> dict[int, str]:
-    """Value -> lower-case name without ``prefix`` of every member of a C enum, e.g. ``names("hft_reason", "HFT_REASON_")``."""
+    """Value -> lower-case name without `prefix` of every member of a C enum, as in `names("hft_role", "HFT_ROLE_")`."""
     elements: dict[int, str] = ffi.typeof(f"enum {enum}").elements
     return {value: name[len(prefix) :].lower() for value, name in sorted(elements.items()) if name.startswith(prefix)}
 

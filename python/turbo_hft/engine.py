@@ -33,7 +33,8 @@ _BUSY_STATES = ("sent", "live")
 
 
 class Mode(enum.Enum):
-    """Where the program runs: in the driver, or after the kernel made an sk_buff of the frame (slower, works everywhere)."""
+    """Where the program runs: in the driver, or after the kernel made an sk_buff of the frame (slower, works
+    everywhere)."""
 
     NATIVE = "native"
     GENERIC = "generic"
@@ -45,7 +46,8 @@ _FLAGS = {Mode.NATIVE: lib.HFT_XDP_NATIVE, Mode.GENERIC: lib.HFT_XDP_GENERIC}
 class Engine:
     """One loaded program. Starts halted: `resume` lets orders leave.
 
-    `open` for an interface, `load` for runs without one (tests, replay), `adopt` for a program that runs already. A context
+    `open` for an interface, `load` for runs without one (tests, replay), `adopt` for a program that runs already. A
+    context
     manager: leaving it detaches and unloads what this process owns; an adopted engine goes on.
     """
 
@@ -70,7 +72,8 @@ class Engine:
     def load(cls, *, verify_checksums: bool = True, clock: Clock = "monotonic", time_all: bool = False) -> Engine:
         """Load a program that is attached to nothing; run frames through it with turbo_hft.testing.
 
-        `clock`: what the order-rate window reads, the monotonic clock or the feed's own time stamps. `time_all`: fill the feed
+        `clock`: what the order-rate window reads, the monotonic clock or the feed's own time stamps. `time_all`:
+        fill the feed
         and reply histograms too (a second clock read a packet). Raises CapabilityError, LoadError.
         """
         program = Program.load(verify_checksums=verify_checksums, clock=clock, time_all=time_all)
@@ -107,7 +110,8 @@ class Engine:
         return self.program.owner
 
     def attach(self) -> None:
-        """Put the program on its interface. It leaves with this process. Raises AttachError; never another mode than asked for."""
+        """Put the program on its interface. It leaves with this process. Raises AttachError; never another mode than
+        asked for."""
         if self.interface is None:
             raise ConfigError("this engine was loaded without an interface: use Engine.open(interface).")
         if self._link >= 0:
@@ -125,10 +129,11 @@ class Engine:
         where = f"cannot attach to {self.interface} in {self.mode.value} mode: {os.strerror(-code)}."
         if code in (-errno.EPERM, -errno.EACCES):
             return CapabilityError(f"{where} This needs CAP_NET_ADMIN and CAP_BPF.")
+        occupied = f"Another XDP program is there: `ip link set dev {self.interface} xdp off`, or stop its owner."
         remedies = {
-            -errno.EOPNOTSUPP: "The driver has no native XDP. Ask for it: mode=Mode.GENERIC (slower), or use another NIC.",
-            -errno.EBUSY: f"Another XDP program is there: `ip link set dev {self.interface} xdp off`, or stop its owner.",
-            -errno.EEXIST: f"Another XDP program is there: `ip link set dev {self.interface} xdp off`, or stop its owner.",
+            -errno.EOPNOTSUPP: "The driver has no native XDP: ask for mode=Mode.GENERIC (slower), or use another NIC.",
+            -errno.EBUSY: occupied,
+            -errno.EEXIST: occupied,
             -errno.EINVAL: "The MTU may be too large for XDP (3,520 bytes or less), or LRO / header split may be on.",
             -errno.ERANGE: "The MTU is too large for XDP: 3,498 or less on veth.",
             -errno.ENOSPC: "The peer has more queues than this driver allows for XDP: reduce them with `ethtool -L`.",
@@ -160,7 +165,9 @@ class Engine:
     def __enter__(self) -> Engine:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     # Configuration
@@ -187,7 +194,7 @@ class Engine:
     @property
     def configured(self) -> bool:
         """Is there an order template?"""
-        return int(self._template[0].protocol) != lib.HFT_PROTOCOL_NONE
+        return bool(self._template[0].protocol != lib.HFT_PROTOCOL_NONE)
 
     def _add_flow(self, at: tuple[str, int], role: int, peer: tuple[str | None, int]) -> None:
         key, flow = ffi.new("struct hft_flow_key *"), ffi.new("struct hft_flow *")
@@ -205,7 +212,8 @@ class Engine:
             lib.hft_map_delete(flows, key)
 
     def _join(self) -> None:
-        """Stay a member of the feed's group, so that switches and the NIC go on delivering it; no packet gets this far."""
+        """Stay a member of the feed's group, so that switches and the NIC go on delivering it; no packet gets this
+        far."""
         feed = self._feed_address
         if feed is None or self.interface is None or self._link < 0 or not _is_multicast(feed.group):
             return
@@ -216,7 +224,9 @@ class Engine:
         try:
             self._membership.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
         except OSError as error:
-            raise ConfigError(f"cannot join {feed.group} on {self.interface}: {error.strerror}. Is the interface up?") from None
+            raise ConfigError(
+                f"cannot join {feed.group} on {self.interface}: {error.strerror}. Is the interface up?"
+            ) from None
 
     # Live control
 
@@ -231,7 +241,7 @@ class Engine:
     @property
     def halted(self) -> bool:
         """Is the global kill switch thrown? A fresh engine is halted."""
-        return int(self._control[0].kill) != lib.HFT_ACTIVE
+        return bool(self._control[0].kill != lib.HFT_ACTIVE)
 
     def halt(self) -> None:
         """Throw the global kill switch: no order is written after this store. Working orders stay at the exchange."""

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from turbo_hft import abi
@@ -29,9 +30,12 @@ _MAX_CHARACTER = 0x7E
 class Event:
     """One record of ``struct hft_event``.
 
-    `local_ns` is CLOCK_MONOTONIC at packet entry, `exchange_ns` the exchange's time stamp (ns since midnight). `reason` is the
-    gate's reason by name, or the exchange's own code: a character, or for OUCH 5.0 rejects hexadecimal such as ``0x11``.
-    `hook_ns`: from packet entry to the decision, orders and refusals only. Position and realised P&L are those after it.
+    `local_ns` is CLOCK_MONOTONIC at packet entry, `exchange_ns` the exchange's time stamp (ns since midnight).
+    `reason` is the
+    gate's reason by name, or the exchange's own code: a character, or for OUCH 5.0 rejects hexadecimal such as
+    ``0x11``.
+    `hook_ns`: from packet entry to the decision, orders and refusals only. Position and realised P&L are those after
+    it.
     """
 
     id: int
@@ -139,9 +143,8 @@ class EventStream:
 
 def _reader_lock(map_fd: int) -> socket.socket:
     """Be the ring's one reader: an abstract socket name, which the kernel frees when its owner dies."""
-    map_id = next(
-        line.split()[1] for line in open(f"/proc/self/fdinfo/{map_fd}", encoding="ascii") if line.startswith("map_id:")  # noqa: SIM115
-    )
+    info = Path(f"/proc/self/fdinfo/{map_fd}").read_text(encoding="ascii")
+    map_id = next(line.split()[1] for line in info.splitlines() if line.startswith("map_id:"))
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         lock.bind(f"\0turbo-hft-events-{map_id}")

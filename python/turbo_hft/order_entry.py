@@ -1,6 +1,7 @@
 """The order-entry session: login, heartbeats, and asking again for replies that were lost.
 
-Orders themselves leave from the hook and replies are applied by the hook; this keeps the session around them alive. It owns
+Orders themselves leave from the hook and replies are applied by the hook; this keeps the session around them alive.
+It owns
 the UDP socket of the engine's order-entry address, on which every reply packet also arrives after the hook has seen it.
 """
 
@@ -57,12 +58,15 @@ class OrderEntry:
         while self.engine.session.health == "down":
             if time.monotonic() > deadline:
                 raise ExchangeError(
-                    "the exchange accepted the login but the hook did not see it: is the engine attached to the interface "
+                    "the exchange accepted the login but the hook did not see it: is the engine attached to "
+                    "the interface "
                     f"that {self.session.local[0]} is on?"
                 )
             time.sleep(0.001)
         if self.engine.session.health != "up":
-            raise ExchangeError(f"order entry is {self.engine.session.health}: restart the engine after looking at its events.")
+            raise ExchangeError(
+                f"order entry is {self.engine.session.health}: restart the engine after looking at its events."
+            )
         if self.session.protocol == "ouch50":
             self._continue_user_refs(deadline)
         self._thread = threading.Thread(target=self._keep, name="order-entry", daemon=True)
@@ -77,8 +81,12 @@ class OrderEntry:
                     return
                 if isinstance(message, ufo.LoginRejected):
                     why = _REJECT_REASONS.get(message.reason, message.reason)
-                    raise ExchangeError(f"login of {self.session.username!r} was rejected: {why}. Check user, password and session.")
-        raise ExchangeError(f"no answer to the login from {self.session.remote[0]}:{self.session.remote[1]}: is the exchange up?")
+                    raise ExchangeError(
+                        f"login of {self.session.username!r} was rejected: {why}. Check user, password and session."
+                    )
+        raise ExchangeError(
+            f"no answer to the login from {self.session.remote[0]}:{self.session.remote[1]}: is the exchange up?"
+        )
 
     def _continue_user_refs(self, deadline: float) -> None:
         """A restarted engine must not use numbers again: the exchange would take its orders for retransmissions."""
@@ -91,7 +99,9 @@ class OrderEntry:
                         if isinstance(reply, ouch50.AccountQueryResponse):
                             self.engine.start_user_refs_at(reply.next_user_ref_num)
                             return
-        raise ExchangeError("the exchange did not answer the account query: without it UserRefNum cannot be continued safely.")
+        raise ExchangeError(
+            "the exchange did not answer the account query: without it UserRefNum cannot be continued safely."
+        )
 
     def _send(self, *messages: ufo.Upstream) -> None:
         # A refused datagram (nobody listens yet) shows as an error on the next call; the protocol repeats anyway.
@@ -136,5 +146,7 @@ class OrderEntry:
     def __enter__(self) -> OrderEntry:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

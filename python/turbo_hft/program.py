@@ -1,6 +1,7 @@
 """The program and its maps: loaded from the object inside this package, or found on an interface.
 
-Both ways give the same thing, a `Program`: descriptors of the program and its maps. Maps are found by the name the kernel
+Both ways give the same thing, a `Program`: descriptors of the program and its maps. Maps are found by the name the
+kernel
 keeps for them, so it does not matter who loaded the object (this package, or ``ip link``).
 """
 
@@ -79,7 +80,8 @@ class SharedArray:
 
 
 class Program:
-    """Descriptors of a loaded program and of its maps. `owner`: this process loaded it, and it ends with this process."""
+    """Descriptors of a loaded program and of its maps. `owner`: this process loaded it, and it ends with this
+    process."""
 
     def __init__(self, program_fd: int, *, handle: Any = None) -> None:
         self.fd = program_fd
@@ -105,14 +107,16 @@ class Program:
             raise CapabilityError(f"the kernel does not let this process load BPF programs. It needs {_NEEDED}.")
         last = next((line for line in reversed(text.splitlines()) if line.strip()), "no message")
         raise LoadError(
-            f"the kernel refused the program: {os.strerror(-error[0])} ({last}). Linux 6.1 or newer with BTF is needed; "
+            f"the kernel refused the program: {os.strerror(-error[0])} ({last}). Linux 6.1 or newer with BTF "
+            f"is needed; "
             "the verifier's words are in .verifier_log.",
             text,
         )
 
     @classmethod
     def adopt(cls, interface: str) -> Program:
-        """The Turbo-HFT program that runs on `interface`. Raises NotRunning if there is none, AbiMismatch if it is another version."""
+        """The Turbo-HFT program that runs on `interface`. Raises NotRunning if there is none, AbiMismatch if it is
+        another version."""
         program_id, _ = query(interface)
         fd = lib.hft_program_by_id(program_id)
         if fd < 0:
@@ -121,7 +125,9 @@ class Program:
         if probe < 0:
             os.close(fd)
             if probe == -errno.ENOENT:
-                raise NotRunning(f"the XDP program on {interface} is not Turbo-HFT's. Detach it, or name another interface.")
+                raise NotRunning(
+                    f"the XDP program on {interface} is not Turbo-HFT's. Detach it, or name another interface."
+                )
             raise os_error(probe, f"cannot read the maps of the program on {interface}")
         os.close(probe)
         return cls(fd)
@@ -202,7 +208,9 @@ def interface_index(interface: str) -> int:
     try:
         return socket.if_nametoindex(interface)
     except OSError:
-        raise NotRunning(f"there is no interface {interface}. `ip link` lists them; `turbo-hft lab up` makes veth_hft.") from None
+        raise NotRunning(
+            f"there is no interface {interface}. `ip link` lists them; `turbo-hft lab up` makes veth_hft."
+        ) from None
 
 
 def query(interface: str) -> tuple[int, int]:

@@ -63,7 +63,8 @@ class FeedSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class SessionSnapshot:
-    """Order entry at one moment. `health`: down, up, ended or suspect; `highest_seq` above `expected_seq`: replies are missing."""
+    """Order entry at one moment. `health`: down, up, ended or suspect; `highest_seq` above `expected_seq`: replies
+    are missing."""
 
     session: str
     health: str

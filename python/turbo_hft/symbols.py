@@ -46,7 +46,8 @@ def _quantity(field: str, doc: str) -> Any:
 class SymbolView:
     """One tracked symbol. Attributes are live: reading asks the shared memory, setting stores into it.
 
-    Prices are given as dollars (``"163.20"``, Decimal, int) with at most four decimals and read as Decimal; `None` switches a
+    Prices are given as dollars (``"163.20"``, Decimal, int) with at most four decimals and read as Decimal; `None`
+    switches a
     target off. Invalid values raise ConfigError or MalformedMessage and change nothing.
     """
 
@@ -68,8 +69,8 @@ class SymbolView:
     def _check_targets(self, buy_e4: int, sell_e4: int) -> None:
         if buy_e4 and sell_e4 and sell_e4 <= buy_e4:
             raise ConfigError(
-                f"{self.name}: sell_above {Decimal(sell_e4) / 10000} must be above buy_below {Decimal(buy_e4) / 10000}, or "
-                "the strategy would buy and sell at one price."
+                f"{self.name}: sell_above {Decimal(sell_e4) / 10000} must be above buy_below "
+                f"{Decimal(buy_e4) / 10000}, or the strategy would buy and sell at one price."
             )
 
     def set_targets(self, *, buy_below: Price | None, sell_above: Price | None) -> None:
@@ -148,7 +149,7 @@ class SymbolView:
     @property
     def halted(self) -> bool:
         """Is the symbol's kill switch thrown?"""
-        return int(self._params.kill) != lib.HFT_ACTIVE
+        return bool(self._params.kill != lib.HFT_ACTIVE)
 
     def halt(self) -> None:
         """Throw the symbol's kill switch: no order leaves after this store."""
@@ -178,7 +179,8 @@ def _price_e4(value: Price | None) -> int:
 
 
 class Symbols:
-    """The tracked symbols of an engine, by name. At most HFT_MAX_SYMBOLS; a symbol keeps its slot for the engine's life."""
+    """The tracked symbols of an engine, by name. At most HFT_MAX_SYMBOLS; a symbol keeps its slot for the engine's
+    life."""
 
     def __init__(self, program: Program, changed: Callable[[], None]) -> None:
         self._program = program
@@ -200,7 +202,8 @@ class Symbols:
         max_notional: Price = 100_000,
         max_position: int = 1000,
     ) -> SymbolView:
-        """Track a symbol. It must be known before its directory message of the day passes, or it has no book and does not trade.
+        """Track a symbol. It must be known before its directory message of the day passes, or it has no book and
+        does not trade.
 
         Raises ConfigError for a name already there, a full table or bad values; then nothing is tracked.
         """
@@ -220,7 +223,11 @@ class Symbols:
             view.resume()
             self._register(raw, index)
         except (TurboHftError, TypeError):
-            ffi.memmove(ffi.addressof(self._params[index]), bytes(ffi.sizeof("struct hft_symbol_params")), ffi.sizeof("struct hft_symbol_params"))
+            ffi.memmove(
+                ffi.addressof(self._params[index]),
+                bytes(ffi.sizeof("struct hft_symbol_params")),
+                ffi.sizeof("struct hft_symbol_params"),
+            )
             raise
         return view
 

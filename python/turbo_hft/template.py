@@ -19,7 +19,8 @@ _IOC_42, _DAY_42 = 0, 99998
 
 
 def token_prefix(seconds: int) -> str:
-    """Six characters that no earlier start of the day used: OUCH 4.2 tokens are unique for the day, not for a process."""
+    """Six characters that no earlier start of the day used: OUCH 4.2 tokens are unique for the day, not for a
+    process."""
     text = ""
     for _ in range(_TOKEN_PREFIX - 1):
         seconds, digit = divmod(seconds, len(_BASE36))
@@ -32,7 +33,8 @@ def enter_order(session: OrderSession) -> bytes:
     if session.protocol == "ouch50":
         if session.firm:
             raise ConfigError(
-                f"firm {session.firm!r}: OUCH 5.0 carries it as an option, which the fixed order template has no room for. "
+                f"firm {session.firm!r}: OUCH 5.0 carries it as an option, which the fixed order template has "
+                f"no room for. "
                 "Leave it empty: the port's default firm is used."
             )
         return ouch50.EnterOrder(

@@ -67,7 +67,11 @@ class Hook:
         """
         if not MIN_FRAME <= len(frame) <= MAX_FRAME:
             raise ValueError(f"frame of {len(frame)} bytes: give {MIN_FRAME} to {MAX_FRAME}")
-        length, verdict, duration = ffi.new("unsigned int *", _ROOM), ffi.new("unsigned int *"), ffi.new("unsigned int *")
+        length, verdict, duration = (
+            ffi.new("unsigned int *", _ROOM),
+            ffi.new("unsigned int *"),
+            ffi.new("unsigned int *"),
+        )
         error = lib.hft_test_run(
             self.engine.program.fd, ffi.from_buffer(frame), len(frame), self._out, length, repeat, verdict, duration
         )
@@ -76,7 +80,8 @@ class Hook:
         return RunResult(Verdict(verdict[0]), bytes(ffi.buffer(self._out, length[0])), duration[0])
 
     def reset(self) -> None:
-        """Maps as after the load: no flows, symbols, orders, positions, events. Counters go on (compare differences)."""
+        """Maps as after the load: no flows, symbols, orders, positions, events. Counters go on (compare
+        differences)."""
         program = self.engine.program
         self.engine.halt()
         self.engine._clear_flows()
@@ -98,5 +103,7 @@ class Hook:
     def __enter__(self) -> Hook:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -1,0 +1,19 @@
+"""hypothesis strategies for frames. Needs hypothesis, which the package itself does not."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from turbo_hft.testing.hook import MAX_FRAME, MIN_FRAME
+
+_ACTIONS = ("data",) * 14 + ("reply",) * 10 + ("quiet", "control")
+
+
+def actions(max_size: int = 150) -> st.SearchStrategy[list[tuple[str, int]]]:
+    """What happens, in order: (kind, seed) pairs for `Scenario.frame`. Shrinks to few, early kinds first."""
+    return st.lists(st.tuples(st.sampled_from(_ACTIONS), st.integers(0, 2**32 - 1)), min_size=20, max_size=max_size)
+
+
+def any_frame(max_size: int = 200) -> st.SearchStrategy[bytes]:
+    """Any bytes at all that the kernel will run as a frame."""
+    return st.binary(min_size=MIN_FRAME, max_size=min(max_size, MAX_FRAME))
