@@ -1,0 +1,110 @@
+"""The model's numbers are those of the contract."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from enum import IntEnum
+from pathlib import Path
+
+import pytest
+from turbo_hft.model import names, state
+
+HFT = Path(__file__).parents[2] / "bpf" / "hft"
+
+
+def without_comments(name: str) -> str:
+    return re.sub(r"/\*.*?\*/", "", (HFT / name).read_text(), flags=re.DOTALL)
+
+
+def c_enum(name: str) -> dict[str, int]:
+    found = re.search(rf"enum {name} \{{(.*?)\}};", without_comments("abi.h"), re.DOTALL)
+    assert found
+    values: dict[str, int] = {}
+    following = 0
+    for entry in filter(None, (part.strip() for part in found[1].split(","))):
+        member, _, value = (piece.strip() for piece in entry.partition("="))
+        following = int(value) if value else following
+        values[member] = following
+        following += 1
+    return values
+
+
+def c_fields(struct: str) -> set[str]:
+    found = re.search(rf"struct {struct} \{{(.*?)\}};", without_comments("abi.h"), re.DOTALL)
+    assert found
+    declared = re.findall(r"__[us]\d+ (\w+)(?:\[\w+\])?;", found[1])
+    return {name for name in declared if not name.startswith("pad") and name != "version"}
+
+
+@pytest.mark.parametrize(
+    ("c_name", "prefix", "ours"),
+    [
+        ("hft_role", "HFT_ROLE_", names.Role),
+        ("hft_kill", "HFT_", names.Kill),
+        ("hft_side", "HFT_", names.Side),
+        ("hft_clock", "HFT_CLOCK_", names.Clock),
+        ("hft_feed_health", "HFT_FEED_", names.FeedHealth),
+        ("hft_book_health", "HFT_BOOK_", names.BookHealth),
+        ("hft_session_health", "HFT_SESSION_", names.SessionHealth),
+        ("hft_order_state", "HFT_ORDER_", names.OrderState),
+        ("hft_reason", "HFT_REASON_", names.Reason),
+        ("hft_event_kind", "HFT_EVENT_", names.EventKind),
+    ],
+)
+def test_enums_are_those_of_the_contract(c_name: str, prefix: str, ours: type[IntEnum]) -> None:
+    theirs = {key.removeprefix(prefix): value for key, value in c_enum(c_name).items()}
+    theirs = {key: value for key, value in theirs.items() if not key.startswith("HFT_") and key != "KINDS"}
+    assert theirs == {member.name: member.value for member in ours}
+
+
+def test_protocol_numbers() -> None:
+    theirs = c_enum("hft_protocol")
+    assert theirs == {"HFT_PROTOCOL_NONE": 0, "HFT_OUCH50": 1, "HFT_OUCH42": 2}
+    assert [member.value for member in names.Protocol] == [0, 1, 2]
+
+
+def test_counters_and_itch_types_in_order() -> None:
+    counters = [key.removeprefix("HFT_C_").lower() for key in c_enum("hft_counter") if key != "HFT_COUNTERS"]
+    assert counters == list(names.COUNTERS)
+    types = [key.removeprefix("HFT_ITCH_") for key in c_enum("hft_itch") if key != "HFT_ITCH_TYPES"]
+    assert types == list(names.ITCH_LENGTHS)
+
+
+@pytest.mark.parametrize(
+    ("macro", "ours"),
+    [
+        ("HFT_MAX_SYMBOLS", names.MAX_SYMBOLS),
+        ("HFT_MAX_BLOCKS", names.MAX_BLOCKS),
+        ("HFT_MAX_ORDERS_PER_PACKET", names.MAX_ORDERS_PER_PACKET),
+        ("HFT_MAX_REPLIES", names.MAX_REPLIES),
+        ("HFT_MAX_WORKING", names.MAX_WORKING),
+        ("HFT_MAX_ORDERS_PER_SECOND", names.MAX_ORDERS_PER_SECOND),
+        ("HFT_MAX_POSITION", names.MAX_POSITION),
+        ("HFT_ITCH_MAX_PRICE_E4", names.ITCH_MAX_PRICE_E4),
+        ("HFT_OUCH_MAX_QTY", names.OUCH_MAX_QTY),
+        ("HFT_OUCH_MAX_PRICE_E4", names.OUCH_MAX_PRICE_E4),
+        ("HFT_MAX_FRAME", state.ModelConfig().room),
+    ],
+)
+def test_bounds(macro: str, ours: int) -> None:
+    found = re.search(rf"#define {macro} (\w+)", without_comments("limits.h"))
+    assert found
+    assert int(found[1], 0) == ours
+
+
+@pytest.mark.parametrize(
+    ("struct", "ours", "left_out"),
+    [
+        ("hft_control", state.Control, set()),
+        ("hft_symbol_params", state.SymbolParams, set()),
+        ("hft_symbol_state", state.SymbolState, set()),
+        ("hft_feed_state", state.FeedState, set()),
+        ("hft_session_state", state.SessionState, set()),
+        ("hft_working", state.WorkingOrder, set()),
+        ("hft_template", state.Template, set()),
+        ("hft_event", state.Event, {"hook_ns"}),
+    ],
+)
+def test_state_has_the_fields_of_the_contract(struct: str, ours: type, left_out: set[str]) -> None:
+    assert {field.name for field in fields(ours)} == c_fields(struct) - left_out
