@@ -1,0 +1,24 @@
+"""The exchange simulator: a price-time matching engine behind real protocols.
+
+It publishes its books as ITCH 5.0 in MoldUDP64, takes OUCH 5.0 and 4.2 over UFO, and makes its own random order flow
+or replays a recorded day. `Exchange` serves a session on the network, `ExchangeCore` is the same without sockets.
+"""
+
+from __future__ import annotations
+
+from turbo_hft.exchange.config import ExchangeConfig
+from turbo_hft.exchange.core import ExchangeCore, Phase
+from turbo_hft.exchange.ledger import Ledger, LedgerEntry, Position
+from turbo_hft.exchange.matching import MatchingEngine
+from turbo_hft.exchange.server import Exchange
+
+__all__ = [
+    "Exchange",
+    "ExchangeConfig",
+    "ExchangeCore",
+    "Ledger",
+    "LedgerEntry",
+    "MatchingEngine",
+    "Phase",
+    "Position",
+]

@@ -1,0 +1,86 @@
+"""What the exchange remembers about a client (an account on one order-entry port) and about its orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from turbo_hft.exchange.venue import Fill
+
+Address = tuple[str, int]
+Key = int | str
+
+
+class Dialect(Protocol):
+    """An OUCH version: reads a client's messages, words the answers. Times in ns since midnight."""
+
+    name: str
+
+    def handle(self, client: Client, message: bytes, now_ns: int) -> dict[str, object]:
+        """Carry out one inbound message; what was done, as fields for the log."""
+
+    def accepted(self, order: ClientOrder, now_ns: int) -> bytes:
+        """The order is in the market."""
+
+    def replaced(self, order: ClientOrder, previous: Key, now_ns: int) -> bytes:
+        """The order took over from the one under key `previous`."""
+
+    def executed(self, order: ClientOrder, fill: Fill, now_ns: int) -> bytes:
+        """The order traded."""
+
+    def canceled(self, order: ClientOrder, qty: int, reason: str, now_ns: int) -> bytes:
+        """`qty` shares of the order left the market untraded."""
+
+    def system_event(self, code: str, now_ns: int) -> bytes:
+        """S start of day, E end of day."""
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """An account on a port: its sequenced replies of the day (first = sequence 1), keys used, live orders."""
+
+    account: str
+    dialect: Dialect
+    address: Address | None = None
+    replies: list[bytes] = field(default_factory=list)
+    sent: int = 0
+    last_sent_ns: int = 0
+    orders: dict[Key, ClientOrder] = field(default_factory=dict)
+    used_tokens: set[str] = field(default_factory=set)
+    last_user_ref: int = 0
+
+    @property
+    def next_sequence(self) -> int:
+        """Sequence number of the next reply to be made."""
+        return len(self.replies) + 1
+
+    def say(self, message: bytes) -> None:
+        """Append a reply to the sequenced stream; the port sends it."""
+        self.replies.append(message)
+
+
+@dataclass(slots=True, eq=False)
+class ClientOrder:
+    """A live order of a client. `total` is all shares the client is liable for, executed ones included.
+
+    `form` is the inbound message that the dialect echoes in its answers; `side` as on the wire (B, S, T, E).
+    """
+
+    client: Client
+    key: Key
+    symbol: str
+    side: str
+    total: int
+    price_e4: int
+    ioc: bool
+    form: object
+    mpid: str = ""
+    expires_ns: int | None = None
+    order_ref: int = 0
+    executed: int = 0
+    open_qty: int = 0
+
+    @property
+    def book_side(self) -> str:
+        """B or S: short sales are sales to a book."""
+        return "B" if self.side == "B" else "S"

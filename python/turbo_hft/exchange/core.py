@@ -1,0 +1,273 @@
+"""The whole exchange without its sockets: datagrams and a clock in, packets and datagrams out.
+
+Phases: *waiting* (for a login, if asked to, and the start delay), *running* (the feed steps when it is due),
+*lingering* (the feed is finished; the market stays open for half the linger time, so that orders in flight meet
+it), *closed* (open orders canceled, closing messages and end-of-session packets out, late orders rejected; the other
+half) and *ended*. All `monotonic_ns` are CLOCK_MONOTONIC.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from turbo_hft.errors import ExchangeError
+from turbo_hft.exchange.audit import AuditLog
+from turbo_hft.exchange.client import Address
+from turbo_hft.exchange.clock import MARKET_OPEN_NS, DayClock
+from turbo_hft.exchange.config import ExchangeConfig
+from turbo_hft.exchange.desk import Desk
+from turbo_hft.exchange.feed import Feed, FlowFeed, QuietFeed
+from turbo_hft.exchange.flow import RandomFlow
+from turbo_hft.exchange.itch_publisher import ItchPublisher
+from turbo_hft.exchange.ledger import Ledger, LedgerEntry
+from turbo_hft.exchange.matching import MatchingEngine
+from turbo_hft.exchange.order_entry import UfoPort
+from turbo_hft.exchange.ouch42_dialect import Ouch42Dialect
+from turbo_hft.exchange.ouch50_dialect import Ouch50Dialect
+from turbo_hft.exchange.replay import ReplayFeed, ReplayVenue
+from turbo_hft.exchange.venue import LiveVenue, Venue
+
+SECOND_NS = 1_000_000_000
+END_PACKETS = 3
+
+Reply = tuple[str, Address, bytes]
+
+
+class Phase(Enum):
+    """Where the session stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    LINGERING = "lingering"
+    CLOSED = "closed"
+    ENDED = "ended"
+
+
+class ExchangeCore:
+    """One session. Port names are `ouch50` and `ouch42`."""
+
+    def __init__(self, config: ExchangeConfig) -> None:
+        self.config = config
+        self.phase = Phase.WAITING
+        self.ended_by = ""
+        self.publisher = ItchPublisher(config.session, config.messages_per_packet)
+        self.ledger = Ledger(self._log_ledger)
+        duration_ns = None if config.duration_s is None else int(config.duration_s * SECOND_NS)
+        self.venue: Venue
+        self.feed: Feed
+        if config.replay is not None:
+            self.clock = DayClock(0)  # stands at the newest replayed message
+            replay = ReplayVenue()
+            self.venue = replay
+            self.feed = ReplayFeed(
+                config.replay, replay, self.publisher, self.clock, speed=config.speed, duration_ns=duration_ns
+            )
+        else:
+            self.clock = DayClock(MARKET_OPEN_NS)
+            engine = MatchingEngine(config.symbols)
+            self.venue = LiveVenue(engine, self.publisher)
+            if config.rate:
+                flow = RandomFlow(
+                    engine, seed=config.seed, rate=config.rate, burst=config.burst, prices_e4=config.prices_e4
+                )
+                self.feed = FlowFeed(engine, flow, self.publisher, self.clock, duration_ns)
+            else:
+                self.feed = QuietFeed(engine, self.publisher, self.clock, duration_ns)
+        self.desk = Desk(self.venue, self.ledger)
+        self.ports = {
+            dialect.name: UfoPort(dialect, config.accounts, config.session, self._log)
+            for dialect in (Ouch50Dialect(self.desk), Ouch42Dialect(self.desk))
+        }
+        self.audit = AuditLog(config.log)
+        self._arrival_ns = 0
+        self._created_ns: int | None = None
+        self._ready_ns: int | None = None
+        self._started_ns = 0
+        self._last_packet_ns = 0
+        self._deadline_ns = 0
+        self._end_packets = 0
+
+    def on_upstream(self, port: str, address: Address, datagram: bytes, monotonic_ns: int) -> list[Reply]:
+        """Handle a client's datagram; all datagrams to send now, other clients' included."""
+        self._arrival_ns = monotonic_ns
+        self.ports[port].receive(address, datagram, self.clock.wall(monotonic_ns), monotonic_ns)
+        return self.replies(monotonic_ns)
+
+    def replies(self, monotonic_ns: int) -> list[Reply]:
+        """Datagrams that wait to be sent: replies to what the feed did, heartbeats, end of session."""
+        out: list[Reply] = []
+        for name, port in self.ports.items():
+            if self.phase is not Phase.ENDED:
+                port.heartbeat(monotonic_ns)
+            out += [(name, address, datagram) for address, datagram in port.drain(monotonic_ns)]
+        return out
+
+    def tick(self, monotonic_ns: int) -> list[bytes]:
+        """All packets of the feed that are due."""
+        packets: list[bytes] = []
+        while (packet := self.next_packet(monotonic_ns)) is not None:
+            packets.append(packet)
+        return packets
+
+    def next_packet(self, monotonic_ns: int) -> bytes | None:
+        """Move the session on; the next packet of the feed, or None when nothing is due.
+
+        Between two packets the caller must hand in the orders that have arrived: one that was caused by a packet is
+        then handled before the market moves on. Errors: ExchangeError when nobody logged in in time.
+        """
+        self._arrival_ns = monotonic_ns
+        if self.phase is Phase.WAITING and not self._begin(monotonic_ns):
+            return None
+        if self.phase is Phase.RUNNING:
+            self._run(monotonic_ns)
+        if self.phase is Phase.LINGERING and monotonic_ns >= self._deadline_ns and not self.publisher.waiting:
+            self._close(monotonic_ns)
+        packet = self.publisher.next_packet()
+        if packet is None and self.phase is Phase.CLOSED:
+            packet = self._end_packet(monotonic_ns)
+        if packet is None and self.phase in (Phase.RUNNING, Phase.LINGERING):
+            if monotonic_ns - self._last_packet_ns < SECOND_NS:
+                return None
+            packet = self.publisher.heartbeat()
+        if packet is not None:
+            self._last_packet_ns = monotonic_ns
+        return packet
+
+    def stop(self, monotonic_ns: int, reason: str) -> None:
+        """Close the market now. Called again: end at once."""
+        if self.phase is Phase.WAITING:
+            self.ended_by = reason
+            self._end(monotonic_ns)
+        elif self.phase in (Phase.RUNNING, Phase.LINGERING):
+            self.ended_by = reason
+            self._close(monotonic_ns)
+        elif self.phase is Phase.CLOSED:
+            self._deadline_ns = monotonic_ns
+
+    def idle_ns(self, monotonic_ns: int) -> int:
+        """For how long nothing of the feed will be due, if no order comes."""
+        if self.publisher.waiting:
+            return 0
+        if self.phase is Phase.RUNNING:
+            due = self.feed.due_ns()
+            return 0 if due is None else max(0, self._started_ns + due - monotonic_ns)
+        return SECOND_NS // 100
+
+    def summary(self) -> dict[str, object]:
+        """Totals of the session, JSON-ready."""
+        by_type = self.publisher.by_type
+        return {
+            "session": self.config.session,
+            "mode": "flow" if self.config.replay is None else "replay",
+            "seed": self.config.seed if self.config.replay is None else None,
+            "ended_by": self.ended_by,
+            "feed": {
+                "packets": self.publisher.packets,
+                "heartbeats": self.publisher.heartbeats,
+                "messages": sum(by_type.values()),
+                "last_sequence": self.publisher.last_sequence,
+                "by_type": dict(sorted(by_type.items())),
+            },
+            "order_entry": {name: dict(sorted(port.count.items())) for name, port in self.ports.items()},
+            "accounts": self.ledger.as_dict(),
+            "books": self._books(),
+        }
+
+    def _books(self) -> dict[str, dict[str, int]]:
+        symbols = tuple(self.venue.mirror.books) if isinstance(self.venue, ReplayVenue) else self.config.symbols
+        return {symbol: self.venue.best(symbol) for symbol in sorted(symbols)}
+
+    def _begin(self, monotonic_ns: int) -> bool:
+        if self._created_ns is None:
+            self._created_ns = monotonic_ns
+        if self._ready_ns is None:
+            if self.config.wait_for_login and not any(port.logged_in for port in self.ports.values()):
+                if monotonic_ns - self._created_ns > self.config.login_timeout_s * SECOND_NS:
+                    raise ExchangeError(
+                        f"no client logged in within {self.config.login_timeout_s} s: start the client, raise "
+                        "--login-timeout, or leave --wait-for-login away"
+                    )
+                return False
+            self._ready_ns = monotonic_ns
+        if monotonic_ns - self._ready_ns < self.config.start_delay_s * SECOND_NS:
+            return False
+        self._started_ns = self._last_packet_ns = monotonic_ns
+        if self.config.replay is None:
+            self.clock.begin(monotonic_ns)
+        self.feed.open()
+        self.desk.is_open = True
+        self.phase = Phase.RUNNING
+        return True
+
+    def _run(self, monotonic_ns: int) -> None:
+        elapsed = monotonic_ns - self._started_ns
+        while not self.publisher.full:
+            due = self.feed.due_ns()
+            if due is None:
+                if not self.publisher.waiting:
+                    self.ended_by = "end of feed"
+                    self.phase = Phase.LINGERING
+                    self._deadline_ns = monotonic_ns + self._half_linger_ns
+                return
+            if due > elapsed:
+                break
+            self.desk.deliver(self.feed.step(), self.clock.latest)
+        if self.desk.has_expired(self.clock.read(monotonic_ns)):
+            self.desk.expire(self.clock.wall(monotonic_ns))
+
+    def _close(self, monotonic_ns: int) -> None:
+        now_ns = self.clock.latest  # not the wall's: the closing messages too are the same for a seed
+        self.desk.close(now_ns)
+        self.feed.close(now_ns)
+        for port in self.ports.values():
+            port.announce("E", now_ns)
+        self.phase = Phase.CLOSED
+        self._deadline_ns = monotonic_ns + self._half_linger_ns
+
+    def _end_packet(self, monotonic_ns: int) -> bytes | None:
+        """End of session is said several times, spread over what is left of the linger time: a packet may be lost."""
+        left = self._deadline_ns - monotonic_ns
+        wanted = (
+            END_PACKETS
+            if left <= 0
+            else 1 + (END_PACKETS - 1) * (self._half_linger_ns - left) // max(self._half_linger_ns, 1)
+        )
+        if self._end_packets < wanted:
+            self._end_packets += 1
+            return self.publisher.end_of_session()
+        if left <= 0:
+            self._end(monotonic_ns)
+        return None
+
+    def _end(self, monotonic_ns: int) -> None:
+        self.phase = Phase.ENDED
+        for port in self.ports.values():
+            port.end(monotonic_ns)
+
+    @property
+    def _half_linger_ns(self) -> int:
+        return int(self.config.linger_s * SECOND_NS) // 2
+
+    def _log(self, kind: str, **fields: object) -> None:
+        self.audit.line(
+            kind,
+            arrival_ns=self._arrival_ns,
+            exchange_ns=self.clock.latest,
+            feed_seq=self.publisher.last_sequence,
+            **fields,
+        )
+
+    def _log_ledger(self, entry: LedgerEntry) -> None:
+        if entry.kind not in ("executed", "canceled"):
+            return  # the line of the inbound message says the rest
+        self._log(
+            "execution" if entry.kind == "executed" else "canceled",
+            account=entry.account,
+            symbol=entry.symbol,
+            key=entry.key,
+            side=entry.side,
+            qty=entry.qty,
+            price_e4=entry.price_e4,
+            match_number=entry.match_number,
+            code=entry.code,
+        )

@@ -1,0 +1,99 @@
+"""Where market data comes from: one small interface, and the days that the matching engine makes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from turbo_hft.exchange.clock import DayClock
+from turbo_hft.exchange.flow import RandomFlow
+from turbo_hft.exchange.itch_publisher import ItchPublisher
+from turbo_hft.exchange.matching import MatchingEngine
+from turbo_hft.exchange.venue import Fill, fills_of
+
+_ENDLESS_NS = 1 << 62
+
+
+class Feed(Protocol):
+    """Steps through a day. Times are ns after the start."""
+
+    def due_ns(self) -> int | None:
+        """When the next step is due; None when there is none."""
+
+    def open(self) -> None:
+        """Publish what precedes the first step."""
+
+    def step(self) -> tuple[Fill, ...]:
+        """Do the next step; fills of client orders that it caused."""
+
+    def close(self, now_ns: int) -> None:
+        """Publish what follows the last step."""
+
+
+class QuietFeed:
+    """A market without anonymous orders: a day's frame around what clients do among themselves."""
+
+    def __init__(
+        self, engine: MatchingEngine, publisher: ItchPublisher, clock: DayClock, duration_ns: int | None = None
+    ) -> None:
+        self._engine = engine
+        self._publisher = publisher
+        self._clock = clock
+        self._end_ns: int | None = _ENDLESS_NS if duration_ns is None else duration_ns
+
+    def due_ns(self) -> int | None:
+        """The end of the duration, then None."""
+        return self._end_ns
+
+    def open(self) -> None:
+        """System events O and S, directory and trading state of each symbol, Q."""
+        now_ns = self._clock.scheduled(0)
+        self._publisher.system_event("O", now_ns)
+        self._publisher.system_event("S", now_ns)
+        for symbol in self._engine.books:
+            self._publisher.directory(symbol, now_ns)
+        for symbol in self._engine.books:
+            self._publisher.trading_action(symbol, "T", now_ns)
+        self._publisher.system_event("Q", now_ns)
+
+    def step(self) -> tuple[Fill, ...]:
+        """The duration is over."""
+        self._end_ns = None
+        return ()
+
+    def close(self, now_ns: int) -> None:
+        """System events M, E, C."""
+        for code in "MEC":
+            self._publisher.system_event(code, now_ns)
+
+
+class FlowFeed(QuietFeed):
+    """The same day under random flow."""
+
+    def __init__(
+        self,
+        engine: MatchingEngine,
+        flow: RandomFlow,
+        publisher: ItchPublisher,
+        clock: DayClock,
+        duration_ns: int | None = None,
+    ) -> None:
+        super().__init__(engine, publisher, clock, duration_ns)
+        self._flow = flow
+
+    def due_ns(self) -> int | None:
+        """The flow's next action; None once the duration is over."""
+        due = self._flow.due_ns
+        return due if self._end_ns is None or due < self._end_ns else None
+
+    def open(self) -> None:
+        """As on any day, and the orders that stand when the market opens."""
+        super().open()
+        for action in self._flow.seed_book():
+            self._publisher.publish(self._flow.apply(action), self._clock.latest)
+
+    def step(self) -> tuple[Fill, ...]:
+        """One action of the market."""
+        action = self._flow.next_action()
+        events = self._flow.apply(action)
+        self._flow.count(self._publisher.publish(events, self._clock.scheduled(action.at_ns)))
+        return fills_of(events)

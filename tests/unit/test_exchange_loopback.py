@@ -1,0 +1,242 @@
+"""The exchange as a process: started from the command line, traded with over loopback, ended by a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from turbo_hft.wire import itch50, moldudp64, ouch42, ouch50, ufo
+
+HOST = "127.0.0.1"
+DEADLINE_S = 20.0
+
+
+class Udp:
+    """A socket that is read until something wanted comes, or the deadline."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self.socket.bind((HOST, 0))
+        self.socket.settimeout(DEADLINE_S)
+
+    @property
+    def port(self) -> int:
+        return int(self.socket.getsockname()[1])
+
+    def receive(self) -> bytes:
+        return self.socket.recv(65_535)
+
+
+class Client(Udp):
+    """A UFO client that keeps the raw sequenced messages it was sent."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.socket.connect((HOST, port))
+        self.messages: dict[int, bytes] = {}
+        self.control: list[ufo.Downstream] = []
+
+    def send(self, *messages: ufo.Upstream) -> None:
+        self.socket.send(ufo.encode_upstream(*messages))
+
+    def read(self) -> ufo.Downstream:
+        packet = ufo.decode_downstream(self.receive())
+        if isinstance(packet, ufo.Sequenced):
+            self.messages.update(enumerate(packet.messages, packet.sequence))
+        else:
+            self.control.append(packet)
+        return packet
+
+    def until(self, kind: bytes) -> bytes:
+        """Read until the newest sequenced message is of this type."""
+        while not self.messages or self.messages[max(self.messages)][:1] != kind:
+            self.read()
+        return self.messages[max(self.messages)]
+
+
+class Process:
+    """The running exchange: its process, its ports as it announced them, the socket its feed goes to."""
+
+    def __init__(self, feed: Udp, *arguments: str) -> None:
+        command = [sys.executable, "-m", "turbo_hft.exchange", "--bind", HOST, "--feed", f"{HOST}:{feed.port}"]
+        self.feed = feed
+        self.process = subprocess.Popen(
+            [*command, "--ouch50", "0", "--ouch42", "0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stderr is not None
+        ready = self.process.stderr.readline()
+        ports = re.search(r"ouch50 [\d.]+:(\d+), ouch42 [\d.]+:(\d+)", ready)
+        assert ports is not None, ready + self.process.stderr.read()
+        self.ouch50, self.ouch42 = (int(port) for port in ports.groups())
+
+    def end(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=DEADLINE_S)
+        return self.process.returncode, out, err
+
+    def messages(self) -> tuple[list[bytes], int]:
+        """Everything the feed says up to its end of session, without a hole, and the last packet's sequence."""
+        messages: list[bytes] = []
+        while True:
+            packet = moldudp64.decode(self.feed.receive())
+            assert packet.sequence == len(messages) + 1
+            if isinstance(packet, moldudp64.EndOfSession):
+                return messages, packet.sequence
+            if isinstance(packet, moldudp64.Packet):
+                messages += packet.messages
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Process]:
+    started = Process(
+        Udp(), "--symbols", "AAPL=163.20", "--rate", "500", "--wait-for-login", "--json", "--linger", "0.4",
+        "--log", str(tmp_path / "log"), "--summary", str(tmp_path / "summary"), "--messages-per-packet", "10",
+    )  # fmt: skip
+    yield started
+    with contextlib.suppress(ProcessLookupError):
+        started.process.kill()
+    started.process.communicate()
+
+
+def test_log_in_trade_ask_again_and_end(running: Process, tmp_path: Path) -> None:
+    client = Client(running.ouch50)
+    client.send(ufo.LoginRequest("HFT001", "WRONG", ""))
+    assert client.read() == ufo.LoginRejected("A")
+    client.send(ufo.LoginRequest("HFT001", "SECRET", ""))
+    assert client.read() == ufo.LoginAccepted("HFT0000001", 1)
+    first = moldudp64.decode(running.feed.receive())  # only now
+    assert isinstance(first, moldudp64.Packet)
+    assert (first.sequence, first.messages[0][:1]) == (1, b"S")
+    seen = len(first.messages)
+
+    order = ouch50.EnterOrder(1, "B", 100, "AAPL", 1_700_000, "3", "Y", "P", "N", "N", "")
+    resting = ouch50.EnterOrder(2, "B", 7, "AAPL", 10_000, "0", "Y", "P", "N", "N", "")
+    client.send(ufo.Unsequenced(order.encode()), ufo.Unsequenced(resting.encode()))
+    while not {b"E", b"A"} <= {m[:1] for m in client.messages.values()} or len(client.messages) < 4:
+        client.read()
+    client.socket.send(b"\0\x03junk")
+    before = dict(client.messages)
+    client.messages.clear()
+    client.send(ufo.RetransmissionRequest(1, len(before)))
+    while len(client.messages) < len(before):
+        client.read()
+    assert client.messages == before
+
+    old = Client(running.ouch42)
+    old.send(ufo.LoginRequest("HFT001", "SECRET", ""))
+    old.until(b"S")
+    old.send(
+        ufo.Unsequenced(
+            ouch42.EnterOrder("T1", "S", 10, "AAPL", 1_500_000, 0, "", "Y", "P", "N", 0, "N", "").encode()
+        )
+    )  # fmt: skip
+    old.until(b"E")
+
+    running.process.send_signal(signal.SIGTERM)
+    while not any(isinstance(packet, ufo.EndOfSession) for packet in client.control):
+        client.read()
+    code, out, _ = running.end()
+    assert code == 0
+    summary = json.loads(out)
+    assert summary == json.loads((tmp_path / "summary").read_text())
+    assert summary["ended_by"] == "signal"
+    assert summary["accounts"]["HFT001"]["AAPL"]["bought_qty"] == 100
+    assert summary["accounts"]["HFT001"]["AAPL"]["position"] == 90
+    assert summary["accounts"]["HFT001"]["AAPL"]["canceled_qty"] == 7
+    assert summary["order_entry"]["ouch50"]["malformed"] == 1
+    codes = [m[9:10] for m in client.messages.values() if m[:1] == b"S"]
+    assert codes == [b"S", b"E"]
+
+    rest = list(first.messages)
+    while not isinstance(packet := moldudp64.decode(running.feed.receive()), moldudp64.EndOfSession):
+        assert packet.sequence == len(rest) + 1
+        rest += packet.messages if isinstance(packet, moldudp64.Packet) else ()
+    assert seen <= len(rest) == summary["feed"]["last_sequence"]
+    events = [m.event_code for m in map(itch50.decode, rest) if isinstance(m, itch50.SystemEvent)]
+    assert "".join(events) == "OSQMEC"
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["outcome"] for line in lines if line["kind"] == "order"] == ["accepted"] * 3
+    stamps = [line["arrival_ns"] for line in lines]
+    assert stamps == sorted(stamps) and stamps[-1] <= time.monotonic_ns()
+
+
+def test_a_session_of_given_length_keeps_its_pace() -> None:
+    feed = Udp()
+    began = time.monotonic()
+    started = Process(feed, "--rate", "1000", "--duration", "1.5", "--linger", "0.1", "--json", "--symbols", "AAPL")
+    messages, sequence = started.messages()
+    assert 1.4 < time.monotonic() - began < DEADLINE_S
+    code, out, _ = started.end()
+    assert code == 0
+    assert json.loads(out)["feed"]["last_sequence"] == len(messages) == sequence - 1
+    assert 1500 <= len(messages) - 3 - 65 <= 1510  # frame of the day, standing orders
+
+
+def test_an_idle_feed_beats_each_second() -> None:
+    feed = Udp()
+    started = Process(feed, "--rate", "0", "--duration", "2.5", "--linger", "0", "--json")
+    kinds: list[str] = []
+    while "EndOfSession" not in kinds:
+        kinds.append(type(moldudp64.decode(feed.receive())).__name__)
+    assert kinds.count("Heartbeat") == 2
+    assert started.end()[0] == 0
+
+
+def test_no_client_is_a_failure_that_says_so() -> None:
+    started = Process(Udp(), "--wait-for-login", "--login-timeout", "0.2")
+    code, out, err = started.end()
+    assert (code, out) == (1, "")
+    assert "no client logged in within 0.2 s" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--speed", "fast"], "give a factor, or max"),
+        (["--rate", "-1"], "rate -1"),
+        (["--account", "nobody"], "no USER:PASS"),
+        (["--account", "TOOLONGNAME:X"], "1 to 6 ASCII"),
+        (["--replay", "absent.itch50"], "is no file"),
+        (["--feed", "nowhere"], "no ADDR:PORT"),
+        (["--symbols", "AAPL,AAPL"], "named twice"),
+        (["--messages-per-packet", "0"], "1 or more"),
+    ],
+)
+def test_a_wrong_command_line_is_code_2(arguments: list[str], words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "turbo_hft.exchange", "--bind", HOST, *arguments],
+        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+
+
+def test_an_address_of_somebody_else_is_a_failure() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "turbo_hft.exchange", "--bind", "192.0.2.1"],
+        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "192.0.2.1" in done.stderr and "--bind" in done.stderr
+
+
+def test_an_absent_namespace_is_named_and_not_made() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "turbo_hft.exchange", "--netns", "no_such_exchange_ns"],
+        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "no_such_exchange_ns" in done.stderr
+    assert not Path("/run/netns/no_such_exchange_ns").exists()
