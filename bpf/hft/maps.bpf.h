@@ -92,6 +92,27 @@ struct {
 	__type(value, struct hft_histogram);
 } histograms SEC(".maps");
 
+/* Types that no map names, so that the object's BTF tells the whole contract. */
+struct hft_contract {
+	struct hft_event event;
+	enum hft_role role;
+	enum hft_kill kill;
+	enum hft_side side;
+	enum hft_protocol protocol;
+	enum hft_clock clock;
+	enum hft_feed_health feed_health;
+	enum hft_book_health book_health;
+	enum hft_session_health session_health;
+	enum hft_order_state order_state;
+	enum hft_reason reason;
+	enum hft_event_kind event_kind;
+	enum hft_counter counter;
+	enum hft_itch itch;
+	enum hft_histogram_kind histogram_kind;
+};
+
+const struct hft_contract *hft_contract __attribute__((unused));
+
 /* The only element of a one-element array; the verifier wants to see NULL handled. */
 #define hft_the(map)                                 \
 	({                                           \

@@ -1,0 +1,72 @@
+# Turbo-HFT. `make help` lists the targets.
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+export PATH := $(PATH):/usr/sbin:/sbin
+
+PYTHON ?= python3
+VENV ?= .venv
+CLANG_FORMAT ?= clang-format-19
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
+C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES))
+
+.PHONY: build deps demo test lint format fuzz bench screenshot clean distclean help
+
+build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
+
+deps: ## install missing system packages (apt), nothing if all are there
+	@PYTHON=$(PYTHON) tools/deps.sh
+
+$(VENV)/.created: | deps
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check 'setuptools>=77' wheel 'cffi>=1.17'
+	touch $@
+
+# The editable install builds the native extension in place and puts turbo-hft into $(BIN).
+$(VENV)/.built: $(VENV)/.created pyproject.toml setup.py build.py $(BPF_FILES) | deps
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[test]'
+	touch $@
+
+demo: build ## the whole loop: lab, exchange, engine, three ledgers, latency (DEMO_ARGS=...)
+	$(BIN)/turbo-hft demo $(DEMO_ARGS)
+
+test: lint ## lint, then every test (PYTEST_ARGS=...)
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+lint: build ## ruff, mypy --strict, clang-format; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
+
+format: build ## bring Python and C into the project's format
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+	$(CLANG_FORMAT) -i $(C_FILES)
+
+fuzz: build ## property tests for long: frames against the loaded program and the model (PYTEST_ARGS=...)
+	$(PY) -m pytest -m fuzz --hypothesis-profile=fuzz --timeout=0 $(PYTEST_ARGS)
+
+bench: build ## latency beside the standard bot on a lab of its own (BENCH_ARGS=...)
+	$(PY) -m turbo_hft.latency.compare $(BENCH_ARGS)
+
+screenshot: build ## the picture of the terminal view in the README
+	$(BIN)/turbo-hft demo --screenshot docs/terminal.svg
+
+clean: ## remove what was built; the venv stays
+	rm -rf build dist python/*.egg-info python/turbo_hft/_native*.so
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f $(VENV)/.built
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove the venv too
+	rm -rf $(VENV)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14

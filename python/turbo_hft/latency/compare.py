@@ -1,0 +1,173 @@
+"""Engine and standard bot on one rig, in turns, with the same ticks, the same decision and the same bytes.
+
+python -m turbo_hft.latency.compare --help
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import turbo_hft
+from turbo_hft.errors import ExchangeError, TurboHftError
+from turbo_hft.lab import Lab, LabAddresses
+from turbo_hft.latency import placement
+from turbo_hft.latency.probe import INTERVAL_NS, Probe, Run, check_orders, ticks
+from turbo_hft.latency.report import Comparison, Percentiles, Ratio, ResponderResult, describe_rig
+from turbo_hft.latency.threshold import Threshold
+
+#: Something that answers ticks: attached, configured and logged in when the block is entered, gone when it is left.
+Responder = Callable[[LabAddresses, Threshold], AbstractContextManager[object]]
+
+_BOT_EXIT_S = 10
+
+
+@contextmanager
+def standard_bot(addresses: LabAddresses, threshold: Threshold) -> Iterator[None]:
+    """The bot as a process of its own, on CPU 1 where there is one; it ends with the feed.
+
+    Raises ExchangeError with the bot's own words when it failed.
+    """
+    command = [sys.executable, "-m", "turbo_hft.latency.bot", "--threshold", threshold.to_json()]
+    command += ["--host", addresses.host_address, "--exchange", addresses.exchange_address]
+    command += ["--group", addresses.feed_group]
+    if placement.available(placement.BOT_CPU):
+        command += ["--cpu", str(placement.BOT_CPU)]
+    paths = [str(Path(turbo_hft.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield
+            _, talk = process.communicate(timeout=_BOT_EXIT_S)
+        except subprocess.TimeoutExpired:
+            raise ExchangeError("the bot did not notice the end of the feed: its last packets were lost") from None
+        finally:
+            process.kill()
+    if process.returncode:
+        raise ExchangeError(f"the bot failed: {talk.strip() or f'exit status {process.returncode}'}")
+
+
+def measure(
+    responder: Responder,
+    addresses: LabAddresses,
+    threshold: Threshold,
+    *,
+    rounds: int,
+    warmup_rounds: int = 100,
+    interval_ns: int = INTERVAL_NS,
+) -> Run:
+    """One run of one responder, its orders checked byte by byte; the warm-up rounds are left out of the result."""
+    prices = ticks(threshold, warmup_rounds + rounds)
+    with Probe(addresses, threshold) as probe, ExitStack() as stack:
+        with probe.login_thread():
+            stack.enter_context(responder(addresses, threshold))
+        run = probe.run(prices, interval_ns=interval_ns, cpu=placement.PROBE_CPU)
+    check_orders(threshold, run, prices)
+    missed = sum(not order for order in run.orders[warmup_rounds:])
+    return Run(run.rtt_ns[warmup_rounds:], run.orders[warmup_rounds:], missed, run.late)
+
+
+def compare(
+    engine: Responder,
+    addresses: LabAddresses,
+    threshold: Threshold | None = None,
+    *,
+    bot: Responder = standard_bot,
+    repetitions: int = 5,
+    rounds: int = 2_000,
+    warmup_rounds: int = 100,
+    interval_ns: int = INTERVAL_NS,
+    xdp_mode: str = "native",
+) -> Comparison:
+    """Engine, bot, engine, bot …, each ``repetitions`` times, on a lab that is up and that nobody else uses.
+
+    Both start anew each time, so their UserRefNums agree and their orders can be compared to the byte. Raises
+    ExchangeError when an order is not what the decision demands, or when a responder did not answer at all.
+    """
+    threshold = threshold or Threshold()
+    pairs: list[tuple[Run, Run]] = []
+    compared = 0
+    for _ in range(repetitions):
+        first, second = (
+            measure(
+                responder, addresses, threshold, rounds=rounds, warmup_rounds=warmup_rounds, interval_ns=interval_ns
+            )
+            for responder in (engine, bot)
+        )
+        for name, run in (("the engine", first), ("the bot", second)):
+            if run.missed == rounds:
+                raise ExchangeError(f"{name} answered none of {rounds} ticks: is its session up and its feed live?")
+        compared += sum(a == b != b"" for a, b in zip(first.orders, second.orders, strict=True))
+        pairs.append((first, second))
+    results = [
+        ResponderResult.of(
+            name,
+            [pair[side].rtt_ns for pair in pairs],
+            sum(pair[side].missed for pair in pairs),
+            sum(pair[side].late for pair in pairs),
+        )
+        for side, name in enumerate(("engine (XDP)", "Python recv() bot"))
+    ]
+    engine_runs, bot_runs = (result.repetitions for result in results)
+    return Comparison(
+        rig=describe_rig(xdp_mode, placement.describe()),
+        rounds=rounds,
+        warmup_rounds=warmup_rounds,
+        interval_ns=interval_ns,
+        orders_compared=compared,
+        engine=results[0],
+        bot=results[1],
+        ratio_p50=_ratio(bot_runs, engine_runs, "p50_ns"),
+        ratio_p99=_ratio(bot_runs, engine_runs, "p99_ns"),
+    )
+
+
+def _ratio(bot: tuple[Percentiles, ...], engine: tuple[Percentiles, ...], field: str) -> Ratio:
+    return Ratio.of([getattr(run, field) for run in bot], [getattr(run, field) for run in engine])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Raise a lab of its own, compare, print. Exit status 0, 1 for an error, 2 for wrong arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m turbo_hft.latency.compare", description="Tick-to-order latency of the engine and a Python bot."
+    )
+    parser.add_argument("--repetitions", type=int, default=5, help="of each, in turns (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=2_000, help="per repetition (default %(default)s)")
+    parser.add_argument(
+        "--interval-us", type=int, default=INTERVAL_NS // 1_000, help="from tick to tick (default %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="the whole result as JSON on stdout")
+    options = parser.parse_args(arguments)
+    if options.repetitions < 1 or options.rounds < 1 or options.interval_us < 0:
+        parser.error("repetitions and rounds start at 1, the interval at 0")
+
+    from turbo_hft.latency.engine_side import engine_responder
+
+    lab = Lab(namespace=f"hft_lat_{os.getpid()}", device="veth_hft_lat", peer="veth_exch_lat", subnet="10.78.0.0/24")
+    try:
+        with lab:
+            result = compare(
+                engine_responder,
+                lab.addresses,
+                repetitions=options.repetitions,
+                rounds=options.rounds,
+                interval_ns=options.interval_us * 1_000,
+            )
+    except TurboHftError as error:
+        print(f"latency: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(asdict(result), indent=2) if options.json else "\n".join(result.lines()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

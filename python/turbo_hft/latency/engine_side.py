@@ -1,0 +1,55 @@
+"""The engine as a responder of the latency rig: loaded, configured with the rig's decision, attached, logged in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from turbo_hft.addresses import FeedAddress, OrderSession
+from turbo_hft.engine import Engine, Mode
+from turbo_hft.lab import PASSWORD, USERNAME, LabAddresses
+from turbo_hft.latency.placement import CONTROL_CPU, on_cpu
+from turbo_hft.latency.threshold import Threshold
+from turbo_hft.order_entry import OrderEntry
+from turbo_hft.wire.price import format_price_e4
+
+_MAX_ORDERS_PER_SECOND = 1024
+_MAX_NOTIONAL_DOLLARS = 1_000_000
+
+
+@contextmanager
+def engine_responder(addresses: LabAddresses, threshold: Threshold, *, mode: Mode = Mode.NATIVE) -> Iterator[Engine]:
+    """A fresh engine on the lab's wire, trading; gone when the block is left. Raises as Engine and OrderEntry do.
+
+    Its order-rate limit follows the feed's clock, so the rig may tick faster than a real second allows.
+    """
+    feed = FeedAddress(addresses.feed_group, addresses.feed_port, addresses.exchange_address)
+    session = OrderSession(
+        local=(addresses.host_address, addresses.engine_port),
+        remote=(addresses.exchange_address, addresses.ouch50_port),
+        local_mac=addresses.host_mac,
+        remote_mac=addresses.exchange_mac,
+        username=USERNAME,
+        password=PASSWORD,
+    )
+    with Engine.open(addresses.device, mode=mode, clock="feed") as engine:
+        engine.configure(session, feed)
+        engine.max_orders_per_second = _MAX_ORDERS_PER_SECOND
+        engine.symbols.add(
+            threshold.symbol,
+            buy_below=format_price_e4(threshold.buy_below_e4),
+            base_qty=threshold.base_qty,
+            step_qty=threshold.step_qty,
+            tick=format_price_e4(threshold.tick_e4),
+            cap_qty=threshold.cap_qty,
+            max_order_qty=threshold.cap_qty,
+            max_notional=_MAX_NOTIONAL_DOLLARS,
+            max_position=threshold.max_position,
+        )
+        engine.attach()
+        with OrderEntry(engine, session) as entry:
+            # The thread that reads replies inherits this CPU and stays out of the exchange's way.
+            with on_cpu(CONTROL_CPU):
+                entry.login()
+            engine.resume()
+            yield engine

@@ -1,0 +1,297 @@
+"""The exchange's side of the latency rig: it feeds, answers, and holds the only clock.
+
+The measuring loop is native/rtt.c. One round: a tick that the decision holds for goes out, the order comes back, the
+exchange accepts and cancels it, and the offer is deleted, so that the next round finds everything as it was. Times are
+CLOCK_MONOTONIC from before the tick's send() to after the order's recv(), both in the exchange, busy-polling.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+
+from turbo_hft import netns
+from turbo_hft._native import ffi, lib
+from turbo_hft.errors import ExchangeError
+from turbo_hft.lab import PASSWORD, USERNAME, LabAddresses
+from turbo_hft.latency.placement import on_cpu
+from turbo_hft.latency.threshold import Threshold
+from turbo_hft.wire import moldudp64, ouch50, ufo
+from turbo_hft.wire.itch50 import AddOrder, OrderDelete, StockDirectory
+
+SESSION = "LATENCY001"
+LOCATE = 1
+INTERVAL_NS = 0
+_FIRST_TIME_NS = 34_200_000_000_000  # 09:30
+_STEP_NS = 1_100_000
+_RESTING_ORDERS = 16
+_TICK_SHARES = 500
+_LARGEST_DATAGRAM = 65_535
+_LOGIN_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one responder did in one run; the sequences have one entry a round.
+
+    `rtt_ns`: tick sent to order received, 0 = no order within the time-out. `orders`: the order datagrams, b"" = none.
+    `missed` rounds had no order in time, `late` orders came after their round was given up.
+    """
+
+    rtt_ns: tuple[int, ...]
+    orders: tuple[bytes, ...]
+    missed: int
+    late: int
+
+
+class Probe:
+    """An exchange for one participant and one symbol, in the lab's namespace. Use once per responder, as a context.
+
+    The order of things: open the probe, start `login_thread`, start the responder and let it log in, `run`.
+    Raises LabError without a lab, ExchangeError when a socket fails.
+    """
+
+    def __init__(self, addresses: LabAddresses, threshold: Threshold) -> None:
+        self._addresses = addresses
+        self._threshold = threshold
+        self._feed, self._entry = netns.run_in(addresses.namespace, self._open)
+        self._sequence = 1
+        self._order_ref = 1
+        self._reply_sequence = 1
+
+    def _open(self) -> tuple[socket.socket, socket.socket]:
+        a = self._addresses
+        feed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        entry = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            interface = socket.inet_aton(a.exchange_address)
+            feed.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface)
+            feed.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+            feed.connect((a.feed_group, a.feed_port))
+            entry.bind((a.exchange_address, a.ouch50_port))
+            entry.connect((a.host_address, a.engine_port))
+        except OSError as error:
+            feed.close()
+            entry.close()
+            raise ExchangeError(
+                f"the exchange cannot use {a.exchange_address}:{a.ouch50_port} in {a.namespace} ({error}): "
+                "stop what is using it, or raise the lab again"
+            ) from error
+        return feed, entry
+
+    def __enter__(self) -> Probe:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._feed.close()
+        self._entry.close()
+
+    @contextmanager
+    def login_thread(self, timeout_s: float = 10.0) -> Iterator[None]:
+        """Serve the responder's login while the block runs, until it is logged in.
+
+        Answers UFO logins and OUCH account queries. Raises ExchangeError when nobody logged in within ``timeout_s``
+        after the block, or with a wrong account.
+        """
+        errors: list[BaseException] = []
+        entered = threading.Event()
+
+        def body() -> None:
+            logged_in = False
+            deadline = None
+            try:
+                while not (logged_in and entered.is_set()):
+                    if entered.is_set() and deadline is None:
+                        deadline = time.monotonic() + timeout_s
+                    if deadline is not None and time.monotonic() > deadline:
+                        raise ExchangeError(f"nobody logged in within {timeout_s} s: did the responder start?")
+                    try:
+                        datagram = self._entry.recv(_LARGEST_DATAGRAM)
+                    except (TimeoutError, ConnectionRefusedError):
+                        continue
+                    for request in ufo.decode_upstream(datagram):
+                        logged_in |= self._serve(request)
+            except BaseException as error:
+                errors.append(error)
+
+        self._entry.settimeout(_LOGIN_POLL_S)
+        thread = threading.Thread(target=body, name="latency-login")
+        thread.start()
+        try:
+            yield
+        finally:
+            entered.set()
+            thread.join()
+            self._entry.settimeout(None)
+        if errors:
+            raise errors[0]
+
+    def _serve(self, request: ufo.Upstream) -> bool:
+        """Answer one request from before the run; whether it was a good login."""
+        if isinstance(request, ufo.LoginRequest):
+            if (request.username, request.password) != (USERNAME, PASSWORD):
+                self._entry.send(ufo.LoginRejected("A").encode())
+                raise ExchangeError(f"the responder logged in as {request.username}: the rig's account is {USERNAME}")
+            self._entry.send(ufo.LoginAccepted(SESSION, self._reply_sequence).encode())
+            return True
+        if isinstance(request, ufo.Unsequenced) and request.message == ouch50.AccountQuery().encode():
+            answer = ouch50.AccountQueryResponse(timestamp=_FIRST_TIME_NS, next_user_ref_num=1)
+            self._entry.send(ufo.Sequenced(self._reply_sequence, (answer.encode(),)).encode())
+            self._reply_sequence += 1
+        return False
+
+    def run(
+        self,
+        prices_e4: Sequence[int],
+        *,
+        interval_ns: int = INTERVAL_NS,
+        timeout_ns: int = 50_000_000,
+        patience: int = 20,
+        cpu: int | None = None,
+    ) -> Run:
+        """One round per price (each at or below the threshold), on ``cpu`` if given; ends the feed's session.
+
+        ``interval_ns`` is from tick to tick on the wall clock. 0, back to back: warm caches and nobody asleep, the best
+        case of every responder. With half a millisecond and more a blocking responder is asleep when the tick comes. On
+        the feed's clock a round always takes 1.1 ms, which keeps an engine with that clock below the 1024 orders a
+        second that its gate can be set to.
+
+        A missed round waits ``timeout_ns`` and is counted; ``patience`` of them in a row raise ExchangeError.
+        """
+        self._send_directory()
+        rounds = len(prices_e4)
+        stride = lib.HFT_RTT_ORDER_BYTES
+        tick, after, reply = (ffi.from_buffer(bytearray(part)) for part in self._templates())
+        prices = ffi.new("uint32_t[]", list(prices_e4))
+        rtt_ns = ffi.new("uint64_t[]", rounds)
+        order_len = ffi.new("uint16_t[]", rounds)
+        orders = ffi.new("uint8_t[]", rounds * stride)
+        run = ffi.new("struct hft_rtt *")
+        run.feed_fd, run.order_fd = self._feed.fileno(), self._entry.fileno()
+        run.tick, run.after, run.reply = (ffi.cast("uint8_t *", part) for part in (tick, after, reply))
+        run.tick_len, run.after_len, run.reply_len = len(tick), len(after), len(reply)
+        run.rounds, run.interval_ns, run.timeout_ns = rounds, interval_ns, timeout_ns
+        run.feed_seq, run.order_ref, run.reply_seq = self._sequence, self._order_ref, self._reply_sequence
+        run.exchange_ns, run.step_ns = _FIRST_TIME_NS, _STEP_NS
+        run.price_e4, run.rtt_ns, run.order_len, run.orders = prices, rtt_ns, order_len, orders
+        run.patience = patience
+        with on_cpu(cpu):
+            failed = lib.hft_rtt_run(run)
+        if failed == -errno.ETIMEDOUT:
+            raise ExchangeError(
+                f"{patience} ticks in a row brought no order: is the responder's feed live, its gate open?"
+            )
+        if failed:
+            raise ExchangeError(f"the measuring loop stopped: {os.strerror(-failed)}; is the lab still up?")
+        self._sequence, self._order_ref, self._reply_sequence = run.feed_seq, run.order_ref, run.reply_seq
+        self._feed.send(moldudp64.EndOfSession(SESSION, self._sequence).encode())
+        raw = bytes(ffi.buffer(orders))
+        return Run(
+            rtt_ns=tuple(rtt_ns),
+            orders=tuple(raw[i * stride : i * stride + min(order_len[i], stride)] for i in range(rounds)),
+            missed=run.missed,
+            late=run.late,
+        )
+
+    def _send_directory(self) -> None:
+        """What precedes the ticks: the symbol's locate, and resting offers the threshold never reaches."""
+        symbol = self._threshold.symbol
+        messages = [
+            StockDirectory(
+                stock_locate=LOCATE,
+                tracking_number=0,
+                timestamp=_FIRST_TIME_NS,
+                stock=symbol,
+                market_category="Q",
+                financial_status="N",
+                round_lot_size=100,
+                round_lots_only="N",
+                issue_classification="C",
+                issue_subtype="Z",
+                authenticity="P",
+                short_sale_threshold="N",
+                ipo_flag="N",
+                luld_tier="1",
+                etp_flag="N",
+                etp_leverage=0,
+                inverse="N",
+            ).encode()
+        ]
+        for step in range(1, _RESTING_ORDERS + 1):
+            price = self._threshold.buy_below_e4 + 100 * step
+            messages.append(self._add(self._order_ref, price).encode())
+            self._order_ref += 1
+        self._feed.send(moldudp64.Packet(SESSION, self._sequence, tuple(messages)).encode())
+        self._sequence += len(messages)
+
+    def _add(self, ref: int, price_e4: int) -> AddOrder:
+        return AddOrder(
+            stock_locate=LOCATE,
+            tracking_number=0,
+            timestamp=_FIRST_TIME_NS,
+            order_ref=ref,
+            side="S",
+            shares=_TICK_SHARES,
+            stock=self._threshold.symbol,
+            price=price_e4,
+        )
+
+    def _templates(self) -> tuple[bytes, bytes, bytes]:
+        """The datagrams of a round, complete but for the fields that native/rtt.c patches."""
+        order = self._threshold.order(1, self._threshold.buy_below_e4)
+        delete = OrderDelete(stock_locate=LOCATE, tracking_number=0, timestamp=0, order_ref=0)
+        accepted = ouch50.Accepted(
+            timestamp=0,
+            user_ref_num=order.user_ref_num,
+            side=order.side,
+            quantity=order.quantity,
+            symbol=order.symbol,
+            price=order.price,
+            tif=order.tif,
+            display=order.display,
+            order_ref=0,
+            capacity=order.capacity,
+            iso=order.iso,
+            cross_type=order.cross_type,
+            order_state="L",
+            cl_ord_id=order.cl_ord_id,
+        )
+        canceled = ouch50.Canceled(timestamp=0, user_ref_num=1, quantity=order.quantity, reason="I")
+        return (
+            moldudp64.Packet(SESSION, 1, (self._add(1, order.price).encode(),)).encode(),
+            moldudp64.Packet(SESSION, 1, (delete.encode(),)).encode(),
+            ufo.Sequenced(1, (accepted.encode(), canceled.encode())).encode(),
+        )
+
+
+def ticks(threshold: Threshold, rounds: int) -> tuple[int, ...]:
+    """Prices in 1/10000 dollar, one a round: at the target and up to seven ticks below, so that quantities differ."""
+    return tuple(threshold.buy_below_e4 - threshold.tick_e4 * (i % 8) for i in range(rounds))
+
+
+def check_orders(threshold: Threshold, run: Run, prices_e4: Sequence[int]) -> None:
+    """Hold every order of a run against the datagram that the decision demands, byte by byte.
+
+    UserRefNum counts from 1; after a missed round it may have moved on by the order that came late. Two runs that pass
+    without missed rounds are byte-identical. Raises ExchangeError naming the round and both datagrams.
+    """
+    ref = 0
+    for number, (datagram, price) in enumerate(zip(run.orders, prices_e4, strict=True)):
+        if not datagram:
+            continue
+        ref = ref + 1 if not run.missed else max(ref + 1, int.from_bytes(datagram[4:8]))
+        demanded = ufo.encode_upstream(ufo.Unsequenced(threshold.order(ref, price).encode()))
+        if datagram != demanded:
+            raise ExchangeError(
+                f"round {number}: the order is {datagram.hex()}, the decision demands {demanded.hex()}: "
+                "figures of responders that do different things cannot be compared"
+            )
