@@ -29,7 +29,9 @@ def _btf() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def btf() -> dict[str, dict[str, Any]]:
-    return {entry["name"]: entry for entry in _btf() if entry["kind"] in ("STRUCT", "ENUM") and entry["name"] != "(anon)"}
+    return {
+        entry["name"]: entry for entry in _btf() if entry["kind"] in ("STRUCT", "ENUM") and entry["name"] != "(anon)"
+    }
 
 
 def _cffi_layout(struct: str) -> dict[str, int]:
@@ -72,7 +74,9 @@ def test_enums_agree(btf: dict[str, dict[str, Any]]) -> None:
 
 
 def test_map_names_fit_the_kernel(btf: dict[str, dict[str, Any]]) -> None:
-    names = re.findall(r"^(?:HFT_ARRAY\((\w+)|\} (\w+) SEC\(\"\.maps\"\))", (ROOT / "bpf/hft/maps.bpf.h").read_text(), re.M)
+    names = re.findall(
+        r"^(?:HFT_ARRAY\((\w+)|\} (\w+) SEC\(\"\.maps\"\))", (ROOT / "bpf/hft/maps.bpf.h").read_text(), re.M
+    )
     found = [first or second for first, second in names if (first or second) != "name_"]
     assert len(found) >= 15
     assert all(len(name) <= 15 for name in found)

@@ -126,8 +126,8 @@ class Scenario:
         messages = []
         for name, locate in self.symbols.items():
             at = _OTHER_LOCATE if rng.random() < self.faults / 2 else locate
-            messages.append(_stock_directory(name, at, self._tick()))
-        messages.append(_stock_directory("NOBODY", 77, self._tick()))
+            messages.append(stock_directory(name, at, self._tick()))
+        messages.append(stock_directory("NOBODY", 77, self._tick()))
         return self._sequenced(messages, rng)
 
     def _data(self, rng: random.Random) -> bytes:
@@ -305,7 +305,7 @@ def rewrite_payload(frame: bytes, change: Callable[[bytes], bytes]) -> bytes:
     )
 
 
-def _stock_directory(name: str, locate: int, stamp: dict[str, int]) -> bytes:
+def stock_directory(name: str, locate: int, stamp: dict[str, int]) -> bytes:
     return itch50.StockDirectory(
         stock_locate=locate,
         **stamp,
