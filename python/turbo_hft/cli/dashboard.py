@@ -1,0 +1,125 @@
+"""Watch and steer a running engine: keys h halt, r resume, q quit. Without a terminal: plain lines.
+
+The program may have been loaded by anybody, `ip link` too. One that is not configured yet is configured here (session,
+feed, symbols), logged in and resumed; it then trades as long as this dashboard runs, and is halted when it ends.
+A configured one is only watched and steered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from turbo_hft.cli import codes, common, session_options, settings
+from turbo_hft.cli.signals import StopFlag
+from turbo_hft.errors import ConfigError, NotRunning
+
+if TYPE_CHECKING:
+    from turbo_hft.engine import Engine
+    from turbo_hft.events import Event
+
+NAME = "dashboard"
+HELP = "watch and steer a running engine; configures one that `ip link` loaded"
+EPILOG = settings.EXPLAINED
+_JSON_PERIOD_S = 1.0
+_ALIVE_PERIOD_S = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    common.add_interface(parser)
+    parser.add_argument("--duration", type=common.seconds, metavar="S", help="end after so many seconds")
+    common.add_json(parser, "a snapshot a second, one JSON object a line")
+    group = parser.add_argument_group("if the program is not configured yet")
+    group.add_argument("--no-configure", action="store_true", help="leave it so, only watch")
+    group.add_argument("--halted", action="store_true", help="configure it, but do not let it trade yet")
+    session_options.add_symbol_option(parser)
+    session_options.add_session_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show the engine until it ends or somebody has seen enough."""
+    from turbo_hft.dashboard.live import run_live
+
+    with StopFlag() as stop, ExitStack() as stack:
+        engine = stack.enter_context(common.adopt(args.interface))
+        events: Callable[[], Iterable[Event]] | None = None
+        if not engine.configured and not args.no_configure:
+            # The ring has one reader: whoever runs the engine. From here on that is us.
+            events = engine.events.drain
+            _configure(engine, args, stack)
+        elif args.symbol:
+            raise ConfigError("the engine is configured already: change its symbols with turbo-hft set")
+        alive = _Alive(args.interface)
+        if args.json:
+            _json_lines(engine, args.duration, events, stop.wait, alive)
+        else:
+            run_live(engine, args.duration, events=events, wait=stop.wait, alive=alive)
+        if not alive.now():
+            common.say(f"the engine on {args.interface} has ended")
+        interrupted = bool(stop.number)
+    return codes.INTERRUPTED if interrupted else codes.OK
+
+
+def _configure(engine: Engine, args: argparse.Namespace, stack: ExitStack) -> None:
+    from turbo_hft.order_entry import OrderEntry
+
+    session, feed = session_options.session_from(args)
+    missing = [spec for spec in args.symbol or session_options.default_symbols() if spec.name not in engine.symbols]
+    session_options.add_symbols(engine, missing)
+    if engine.max_orders_per_second == 0:
+        engine.max_orders_per_second = 100
+    engine.configure(session, feed)
+    stack.enter_context(OrderEntry(engine, session)).login(args.login_timeout)
+    if not args.halted:
+        engine.resume()
+
+
+class _Alive:
+    """Is the program that was found still the one on the interface? Asked at most twice a second."""
+
+    def __init__(self, interface: str) -> None:
+        self._interface = interface
+        self._id = self._query()
+        self._next = 0.0
+        self._last = True
+
+    def _query(self) -> int | None:
+        from turbo_hft.program import query
+
+        try:
+            return query(self._interface)[0]
+        except NotRunning:
+            return None
+
+    def now(self) -> bool:
+        return self._id is not None and self._query() == self._id
+
+    def __call__(self) -> bool:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _ALIVE_PERIOD_S
+            self._last = self.now()
+        return self._last
+
+
+def _json_lines(
+    engine: Engine,
+    duration_s: float | None,
+    events: Callable[[], Iterable[Event]] | None,
+    wait: Callable[[float], bool],
+    alive: Callable[[], bool],
+) -> None:
+    from turbo_hft.dashboard.view import ViewCollector
+
+    collector = ViewCollector(engine)
+    end = None if duration_s is None else time.monotonic() + duration_s
+    while alive():
+        if events is not None:
+            collector.observe(events())
+        common.print_json(collector.collect().as_dict())
+        left = _JSON_PERIOD_S if end is None else min(_JSON_PERIOD_S, end - time.monotonic())
+        if left <= 0 or wait(left) or (end is not None and time.monotonic() >= end):
+            return

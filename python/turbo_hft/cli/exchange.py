@@ -1,0 +1,24 @@
+"""Run the exchange simulator: ITCH 5.0 in MoldUDP64 out, OUCH 5.0 and 4.2 over UFO in.
+
+In the lab: turbo-hft exchange --netns exchange_ns --wait-for-login
+An engine only trades on a feed that it has seen from its first message: --wait-for-login gives it the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from turbo_hft.exchange import cli as exchange_cli
+
+NAME = "exchange"
+HELP = "run the exchange simulator"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the exchange's own options."""
+    exchange_cli.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one session of the exchange."""
+    return exchange_cli.main(args)

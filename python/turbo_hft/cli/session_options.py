@@ -1,0 +1,131 @@
+"""Options that say who talks to whom: the feed, the order-entry session, and the symbols."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from turbo_hft.cli.settings import SymbolSpec, parse_symbol
+from turbo_hft.errors import ConfigError, TurboHftError
+
+if TYPE_CHECKING:
+    from turbo_hft.addresses import FeedAddress, OrderSession
+    from turbo_hft.engine import Engine
+
+_LAST_PORT = 65_535
+_NEEDED = ("local", "remote", "local_mac", "remote_mac", "account", "feed")
+_DEFAULT_SYMBOLS = ("AAPL", "MSFT")
+
+
+def add_session_options(parser: argparse.ArgumentParser) -> None:
+    """Everything an engine is configured with. Whatever is left away is the standard lab's."""
+    group = parser.add_argument_group("session and feed (defaults: the standard lab's)")
+    group.add_argument("--protocol", choices=("ouch50", "ouch42"), default="ouch50", help="default %(default)s")
+    group.add_argument("--local", type=endpoint, metavar="ADDR:PORT", help="the engine's order-entry address")
+    group.add_argument("--remote", type=endpoint, metavar="ADDR:PORT", help="the exchange's order-entry address")
+    group.add_argument("--local-mac", metavar="MAC", help="of the interface")
+    group.add_argument("--remote-mac", metavar="MAC", help="of the next hop to the exchange")
+    group.add_argument("--account", metavar="USER:PASS", help="for the login")
+    group.add_argument("--firm", metavar="MPID", help="OUCH 4.2: the firm orders are entered for")
+    group.add_argument("--tif", choices=("ioc", "day"), default="ioc", help="time in force (default %(default)s)")
+    group.add_argument("--vlan", type=int, metavar="ID", help="802.1Q tag of order frames")
+    group.add_argument("--feed", type=endpoint, metavar="ADDR:PORT", help="multicast group or address of the feed")
+    group.add_argument("--feed-source", metavar="ADDR", help="take the feed from this sender only")
+    group.add_argument(
+        "--no-lab-defaults", action="store_true", help="take nothing from the lab: what is not given is an error"
+    )
+    group.add_argument(
+        "--login-timeout",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="wait so long for the exchange (default %(default)s)",
+    )
+
+
+def add_symbol_option(parser: argparse.ArgumentParser) -> None:
+    """`--symbol`, repeatable."""
+    parser.add_argument(
+        "--symbol",
+        action="append",
+        type=_symbol,
+        metavar="NAME:key=value,…",
+        help="track a symbol, with its settings (see below); may be given several times",
+    )
+
+
+def session_from(args: argparse.Namespace) -> tuple[OrderSession, FeedAddress]:
+    """Session and feed as the options say. Raises ConfigError."""
+    from turbo_hft.addresses import FeedAddress, OrderSession, lab_feed, lab_session
+
+    if args.no_lab_defaults:
+        missing = [f"--{name.replace('_', '-')}" for name in _NEEDED if getattr(args, name) is None]
+        if missing:
+            raise ConfigError(f"{', '.join(missing)} missing: give them, or leave --no-lab-defaults away")
+    lab = lab_session(args.protocol, args.tif)
+    username, password = lab.username, lab.password
+    if args.account is not None:
+        username, separator, password = args.account.partition(":")
+        if not separator:
+            raise ConfigError("--account: write USER:PASS")
+    session = OrderSession(
+        local=args.local or lab.local,
+        remote=args.remote or lab.remote,
+        local_mac=args.local_mac or lab.local_mac,
+        remote_mac=args.remote_mac or lab.remote_mac,
+        username=username,
+        password=password,
+        protocol=args.protocol,
+        firm=args.firm or "",
+        tif=args.tif,
+        vlan=args.vlan,
+    )
+    feed = lab_feed()
+    if args.feed is not None:
+        feed = FeedAddress(args.feed[0], args.feed[1], source=args.feed_source)
+    elif args.feed_source is not None:
+        feed = FeedAddress(feed.group, feed.port, source=args.feed_source)
+    return session, feed
+
+
+def default_symbols() -> list[SymbolSpec]:
+    """Two symbols of the exchange simulator, with targets around the price they open at."""
+    from turbo_hft.exchange.flow import CENT_E4, start_price_e4
+    from turbo_hft.wire.price import format_price_e4
+
+    return [
+        SymbolSpec(
+            name,
+            {
+                "buy_below": format_price_e4(start_price_e4(name) - CENT_E4),
+                "sell_above": format_price_e4(start_price_e4(name) + 2 * CENT_E4),
+            },
+        )
+        for name in _DEFAULT_SYMBOLS
+    ]
+
+
+def add_symbols(engine: Engine, specs: Iterable[SymbolSpec]) -> None:
+    """Track them all."""
+    for spec in specs:
+        settings: dict[str, Any] = dict(spec.settings)
+        engine.symbols.add(spec.name, **settings)
+
+
+def endpoint(text: str) -> tuple[str, int]:
+    """Type of an option: ADDR:PORT."""
+    address, _, port = text.rpartition(":")
+    octets = address.split(".")
+    if len(octets) != 4 or not all(octet.isdecimal() and int(octet) < 256 for octet in octets):
+        raise argparse.ArgumentTypeError(f"{text!r}: write ADDR:PORT with an IPv4 address")
+    if not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r}: the port is 1 to {_LAST_PORT}")
+    return address, int(port)
+
+
+def _symbol(text: str) -> SymbolSpec:
+    try:
+        return parse_symbol(text)
+    except TurboHftError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

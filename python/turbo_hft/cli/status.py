@@ -1,0 +1,41 @@
+"""Show the running engine once: feed, order entry, every symbol, latency, every counter that is not zero.
+
+Reads shared memory and counters only; the engine and whoever reads its events are not disturbed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from turbo_hft.cli import codes, common
+from turbo_hft.dashboard.plain import plain_lines
+from turbo_hft.dashboard.view import ViewCollector
+
+NAME = "status"
+HELP = "show the running engine once"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    common.add_interface(parser)
+    common.add_json(parser, "as one JSON object, with all counters and working orders")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show it."""
+    with common.adopt(args.interface) as engine:
+        view = ViewCollector(engine).collect()
+        counters, itch, refusals = engine.counters(), engine.itch_counts(), engine.refusals()
+        orders = [asdict(order) for order in engine.working()]
+    if args.json:
+        details = {"counters": counters, "itch": itch, "refusals": refusals, "working": orders}
+        common.print_json({**view.as_dict(), **details})
+        return codes.OK
+    for line in plain_lines(view):
+        print(line)
+    for title, values in (("counters", counters), ("itch", itch)):
+        print(f"  {title}: " + ", ".join(f"{name} {value}" for name, value in values.items() if value))
+    for order in orders:
+        print(f"  working #{order['user_ref']} {order['state']} {order['side']} {order['open_qty']} {order['symbol']}")
+    return codes.OK

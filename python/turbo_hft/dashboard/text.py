@@ -1,0 +1,80 @@
+"""Values of the view as short strings; shared by every way of drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from turbo_hft.dashboard.view import EventRow, SymbolRow, WorkingView
+from turbo_hft.wire.price import format_money_e4, format_price_e4
+
+_BARS = "▁▂▃▄▅▆▇█"
+_ASCII_BARS = ".:-=+*#@"
+_SECOND_NS = 1_000_000_000
+
+
+def price(price_e4: int | None) -> str:
+    """Dollars, or a dash for none."""
+    return "-" if price_e4 is None else format_price_e4(price_e4)
+
+
+def cents(amount_e4: int) -> str:
+    """A signed sum with thousands separators, cut to cents towards zero: the exact one is in JSON."""
+    sign = "-" if amount_e4 < 0 else ""
+    whole = abs(amount_e4) // 100 * 100
+    return (sign if whole else "") + format_money_e4(whole)
+
+
+def wall(exchange_ns: int) -> str:
+    """Time of day of an exchange time stamp: HH:MM:SS.mmm."""
+    seconds, rest = divmod(exchange_ns, _SECOND_NS)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest // 1_000_000:03d}"
+
+
+def duration(value_ns: int | None) -> str:
+    """Nanoseconds in the largest unit that keeps three digits: 950 ns, 2.05 us, 1.3 ms."""
+    if value_ns is None:
+        return "-"
+    if value_ns < 1_000:
+        return f"{value_ns} ns"
+    if value_ns < 1_000_000:
+        return f"{value_ns / 1_000:.3g} us"
+    return f"{value_ns / 1_000_000:.3g} ms"
+
+
+def working(order: WorkingView | None) -> str:
+    """The order in flight."""
+    return "-" if order is None else f"{order.side} {order.qty} #{order.user_ref}"
+
+
+def symbol_state(row: SymbolRow) -> str:
+    """Health, and whether a person stopped it."""
+    return f"{row.health}, halted" if row.halted else row.health
+
+
+def sparkline(counts: Sequence[int], *, ascii_only: bool = False) -> str:
+    """One character a bucket, as high as its share of the largest; a space for an empty one."""
+    bars = _ASCII_BARS if ascii_only else _BARS
+    top = max(counts, default=0)
+    return "".join(bars[-(-count * len(bars) // top) - 1] if count else " " for count in counts)
+
+
+def event(row: EventRow) -> str:
+    """One event as one line."""
+    order = f"{row.qty} @ {price(row.price_e4)} #{row.user_ref}"
+    match row.kind:
+        case "order":
+            detail = f"{row.side} {order} after {duration(row.hook_ns)}"
+        case "refused":
+            times = f" ({row.repeats} times)" if row.repeats > 1 else ""
+            detail = f"{row.side} {row.qty} @ {price(row.price_e4)}: {row.reason}{times}"
+        case "accepted":
+            detail = f"{row.side} {order}"
+        case "executed":
+            detail = f"{row.side} {order} -> position {row.position}, realized {cents(row.realized_e4)}"
+        case "canceled" | "rejected":
+            detail = f"{row.side} {row.qty} #{row.user_ref}, code {row.reason}"
+        case "feed_stale":
+            detail = f"{row.qty} messages missed from sequence {row.feed_seq}"
+        case _:
+            detail = f"at sequence {row.feed_seq}"
+    return f"{wall(row.exchange_ns)} {row.kind:<9} {row.symbol + ' ' if row.symbol else ''}{detail}"

@@ -1,0 +1,358 @@
+"""The view model: one immutable picture of an engine, for whoever draws it. Nothing here knows how it is drawn.
+
+All money is in 1/10000 dollar (`_e4`), times in ns, quantities in shares.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
+
+from turbo_hft.dashboard.source import EngineSource, EventSource, SymbolSource
+
+# Counters that a person at the screen should see as soon as they are not zero. All are in the full dump of `status`.
+_NOTABLE = (
+    "bad_checksum",
+    "contended",
+    "wrong_peer",
+    "feed_malformed",
+    "feed_duplicates",
+    "feed_wrong_session",
+    "itch_unknown_type",
+    "itch_bad_length",
+    "itch_bad_field",
+    "book_unknown_ref",
+    "book_duplicate_ref",
+    "book_over_reduce",
+    "book_full",
+    "triggers_stale",
+    "triggers_dropped",
+    "reply_malformed",
+    "reply_gaps",
+    "reply_wrong_session",
+    "reply_unknown_ref",
+    "reply_bad_length",
+    "reply_bad_state",
+    "events_lost",
+)
+_ALWAYS = ("frames", "feed_packets", "feed_messages", "triggers", "wait_in_flight", "wait_limit", "orders", "events")
+_SIDES = {0: "buy", 1: "sell"}
+_E4 = 10_000
+# Rates are taken over at least so much time; a picture right after another one keeps the older rate.
+_RATE_NS = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FeedView:
+    """Market data. `health`: idle, live, stale or ended."""
+
+    session: str
+    health: str
+    expected_seq: int
+    exchange_ns: int
+    gaps: int
+    missed: int
+    messages: int
+    messages_per_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """Order entry. `health`: down, up, ended or suspect. `replies_missing` are announced and not yet seen."""
+
+    session: str
+    health: str
+    next_user_ref: int
+    replies_missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingView:
+    """The order in flight of one symbol; `qty` is what is still open."""
+
+    user_ref: int
+    side: str
+    qty: int
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolRow:
+    """One symbol. Prices of an empty side and targets that are off are None; so is the average cost of no position."""
+
+    name: str
+    health: str
+    halted: bool
+    bid_e4: int | None
+    bid_qty: int
+    ask_e4: int | None
+    ask_qty: int
+    buy_below_e4: int | None
+    sell_above_e4: int | None
+    position: int
+    average_cost_e4: int | None
+    realized_e4: int
+    unrealized_e4: int
+    working: WorkingView | None
+    orders: int
+    fills: int
+    bought_qty: int
+    sold_qty: int
+    canceled_qty: int
+    book_orders: int
+    book_messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Over all symbols."""
+
+    orders: int
+    fills: int
+    refused: int
+    in_flight: int
+    bought_qty: int
+    sold_qty: int
+    bought_e4: int
+    sold_e4: int
+    realized_e4: int
+    unrealized_e4: int
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyView:
+    """Time from packet entry to the finished order frame. Percentiles are upper bounds; None before the first order.
+
+    `buckets[i]` counts 2^(first_exponent + i) <= ns < 2^(first_exponent + i + 1); empty buckets at both ends are cut.
+    """
+
+    count: int
+    p50_ns: int | None
+    p99_ns: int | None
+    first_exponent: int
+    buckets: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One event, as much of it as a line holds. `repeats`: how many equal refusals in a row it stands for."""
+
+    id: int
+    exchange_ns: int
+    feed_seq: int
+    kind: str
+    reason: str
+    symbol: str | None
+    side: str
+    user_ref: int
+    price_e4: int
+    qty: int
+    hook_ns: int
+    position: int
+    realized_e4: int
+    repeats: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The picture. `events` are the newest ones, oldest first; `event_counts` all that were observed, by kind."""
+
+    interface: str | None
+    attached: bool
+    configured: bool
+    halted: bool
+    epoch: int
+    max_orders_per_second: int
+    feed: FeedView
+    session: SessionView
+    symbols: tuple[SymbolRow, ...]
+    totals: Totals
+    latency: LatencyView
+    counters: Mapping[str, int]
+    refusals: Mapping[str, int]
+    events: tuple[EventRow, ...]
+    event_counts: Mapping[str, int]
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON-ready."""
+        return asdict(self)
+
+
+class ViewCollector:
+    """Takes pictures of an engine. It never reads the event ring: whoever does hands the events to `observe`."""
+
+    def __init__(self, engine: EngineSource, *, keep_events: int = 100) -> None:
+        self._engine = engine
+        self._events: deque[EventRow] = deque(maxlen=keep_events)
+        self._counts: Counter[str] = Counter()
+        self._rate = 0
+        self._rated: tuple[int, int] | None = None
+
+    def observe(self, events: Iterable[EventSource]) -> None:
+        """Remember events for the next pictures."""
+        for event in events:
+            self._counts[event.kind] += 1
+            row = event_row(event)
+            if self._events and _same_refusal(self._events[-1], row):
+                # A halted engine refuses on every tick: one line for all of them leaves the others on the screen.
+                row = replace(row, repeats=self._events.pop().repeats + 1)
+            self._events.append(row)
+
+    def collect(self, now_ns: int | None = None) -> View:
+        """A picture of now; `now_ns` (monotonic) only serves the rate."""
+        engine = self._engine
+        counters = engine.counters()
+        refusals = {reason: count for reason, count in engine.refusals().items() if count}
+        feed, session = engine.feed, engine.session
+        rows, totals = _symbols(engine.symbols, sum(refusals.values()))
+        messages = counters.get("feed_messages", 0)
+        return View(
+            interface=engine.interface,
+            attached=engine.attached,
+            configured=engine.configured,
+            halted=engine.halted,
+            epoch=engine.epoch,
+            max_orders_per_second=engine.max_orders_per_second,
+            feed=FeedView(
+                session=feed.session,
+                health=feed.health,
+                expected_seq=feed.expected_seq,
+                exchange_ns=feed.exchange_ns,
+                gaps=feed.gaps,
+                missed=feed.missed,
+                messages=messages,
+                messages_per_s=self._messages_per_s(messages, time.monotonic_ns() if now_ns is None else now_ns),
+            ),
+            session=SessionView(
+                session=session.session,
+                health=session.health,
+                next_user_ref=session.next_user_ref,
+                replies_missing=max(0, session.highest_seq - session.expected_seq),
+            ),
+            symbols=rows,
+            totals=totals,
+            latency=_latency(engine),
+            counters={name: counters[name] for name in _worth_seeing(counters)},
+            refusals=refusals,
+            events=tuple(self._events),
+            event_counts=dict(sorted(self._counts.items())),
+        )
+
+    def _messages_per_s(self, messages: int, now_ns: int) -> int:
+        if self._rated is None:
+            self._rated = (messages, now_ns)
+        before, then_ns = self._rated
+        if now_ns - then_ns >= _RATE_NS:
+            self._rate = round((messages - before) * 1_000_000_000 / (now_ns - then_ns))
+            self._rated = (messages, now_ns)
+        return self._rate
+
+
+def _worth_seeing(counters: Mapping[str, int]) -> list[str]:
+    return [name for name in _ALWAYS if name in counters] + [name for name in _NOTABLE if counters.get(name)]
+
+
+def _symbols(symbols: Iterable[SymbolSource], refused: int) -> tuple[tuple[SymbolRow, ...], Totals]:
+    rows = []
+    bought_e4 = sold_e4 = 0
+    for symbol in symbols:
+        state = symbol.snapshot()
+        bought_e4 += state.bought_e4
+        sold_e4 += state.sold_e4
+        working = None
+        if state.working_ref:
+            side = state.working_side
+            working = WorkingView(
+                state.working_ref, side if isinstance(side, str) else _SIDES.get(side, "?"), state.working_qty
+            )
+        rows.append(
+            SymbolRow(
+                name=state.name,
+                health=state.health,
+                halted=state.halted,
+                bid_e4=state.bid_e4 or None,
+                bid_qty=state.bid_qty,
+                ask_e4=state.ask_e4 or None,
+                ask_qty=state.ask_qty,
+                buy_below_e4=_target(symbol.buy_below),
+                sell_above_e4=_target(symbol.sell_above),
+                position=state.position,
+                average_cost_e4=average_cost_e4(state.position, state.cost_e4),
+                realized_e4=state.realized_e4,
+                unrealized_e4=state.unrealized_e4,
+                working=working,
+                orders=state.orders_sent,
+                fills=state.fills,
+                bought_qty=state.bought_qty,
+                sold_qty=state.sold_qty,
+                canceled_qty=state.canceled_qty,
+                book_orders=state.book_orders,
+                book_messages=state.book_messages,
+            )
+        )
+    totals = Totals(
+        orders=sum(row.orders for row in rows),
+        fills=sum(row.fills for row in rows),
+        refused=refused,
+        in_flight=sum(row.working is not None for row in rows),
+        bought_qty=sum(row.bought_qty for row in rows),
+        sold_qty=sum(row.sold_qty for row in rows),
+        bought_e4=bought_e4,
+        sold_e4=sold_e4,
+        realized_e4=sum(row.realized_e4 for row in rows),
+        unrealized_e4=sum(row.unrealized_e4 for row in rows),
+    )
+    return tuple(rows), totals
+
+
+def average_cost_e4(position: int, cost_e4: int) -> int | None:
+    """What a share of the position cost on average, rounded half up; for the eye only, the cost itself is exact."""
+    if position == 0:
+        return None
+    shares = abs(position)
+    return (2 * abs(cost_e4) + shares) // (2 * shares)
+
+
+def _target(price: Decimal | None) -> int | None:
+    return None if price is None else int(price * _E4)
+
+
+def _latency(engine: EngineSource) -> LatencyView:
+    histogram = engine.latency("order")
+    buckets = list(histogram.buckets)
+    used = [exponent for exponent, count in enumerate(buckets) if count]
+    if not used:
+        return LatencyView(0, None, None, 0, ())
+    return LatencyView(
+        count=histogram.count,
+        p50_ns=histogram.percentile(50),
+        p99_ns=histogram.percentile(99),
+        first_exponent=used[0],
+        buckets=tuple(buckets[used[0] : used[-1] + 1]),
+    )
+
+
+def _same_refusal(before: EventRow, row: EventRow) -> bool:
+    what = (row.kind, row.symbol, row.side, row.reason)
+    return row.kind == "refused" and (before.kind, before.symbol, before.side, before.reason) == what
+
+
+def event_row(event: EventSource) -> EventRow:
+    """As much of an event as a line of the view holds."""
+    return EventRow(
+        id=event.id,
+        exchange_ns=event.exchange_ns,
+        feed_seq=event.feed_seq,
+        kind=event.kind,
+        reason=event.reason,
+        symbol=event.symbol,
+        side=event.side,
+        user_ref=event.user_ref,
+        price_e4=event.price_e4,
+        qty=event.qty,
+        hook_ns=event.hook_ns,
+        position=event.position,
+        realized_e4=event.realized_e4,
+    )

@@ -1,0 +1,209 @@
+"""The main job, step by step. Everything made is undone in reverse order, whatever happens in between."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TextIO
+
+from turbo_hft.addresses import FeedAddress, OrderSession
+from turbo_hft.cli.common import say
+from turbo_hft.cli.signals import StopFlag
+from turbo_hft.dashboard.live import LiveView
+from turbo_hft.dashboard.terminal import export_svg
+from turbo_hft.dashboard.view import View, ViewCollector
+from turbo_hft.demo.config import DemoConfig
+from turbo_hft.demo.exchange_process import ExchangeProcess
+from turbo_hft.demo.latency import HookTimes, comparison
+from turbo_hft.demo.reconcile import EventLedger, exchange_ledger, feed_problems, maps_ledger, reconcile
+from turbo_hft.demo.report import DemoReport
+from turbo_hft.demo.steering import Steering
+from turbo_hft.engine import Engine, Mode
+from turbo_hft.errors import ExchangeError, LabError, NotRunning
+from turbo_hft.lab import PASSWORD, USERNAME, Lab
+from turbo_hft.order_entry import OrderEntry
+
+_STEP_S = 0.02
+_SETTLE_S = 5.0
+_CLOSE_S = 15.0
+# If we are killed so hard that nothing can be cleaned up, the exchange still ends by itself.
+_EXCHANGE_SPARE_S = 120.0
+
+
+class Demo:
+    """One run: `report = demo.run()`, then `demo.compare(report)`. `stream` takes the live view or its plain lines.
+
+    Raises Interrupted when a signal came, TurboHftError when a step fails; either way all is cleaned up by then.
+    """
+
+    def __init__(self, config: DemoConfig, stop: StopFlag, stream: TextIO) -> None:
+        self._config = config
+        self._stop = stop
+        self._stream = stream
+        self._ledger = EventLedger()
+        self._last: View | None = None
+        self._seconds = 0.0
+        self._changes = 0
+
+    def run(self) -> DemoReport:
+        """Trade, stop, reconcile. Latency is not in the report yet, except for the hook's own."""
+        config = self._config
+        with ExitStack() as stack:
+            engine, exchange = self._raise(stack)
+            self._trade(engine, exchange)
+            summary = self._close(engine, exchange)
+            view = ViewCollector(engine).collect()
+            result = self._reconcile(engine, summary)
+        if config.screenshot is not None and self._last is not None:
+            export_svg(self._last, config.screenshot)
+            say(f"picture written to {config.screenshot}")
+        return DemoReport(
+            seconds=self._seconds,
+            protocol=config.protocol,
+            mode=config.mode,
+            kernel=platform.release(),
+            reconciliation=result,
+            hook=HookTimes.of(self._ledger.hook_ns),
+            events=self._ledger.count,
+            target_changes=self._changes,
+            exchange=summary,
+            view=view.as_dict(),
+        )
+
+    def compare(self, report: DemoReport) -> DemoReport:
+        """The report with the latency of engine and bot in it; a comparison that fails is part of the report too."""
+        say("measuring latency beside the standard bot, on a lab of its own ...")
+        found, failure = None, None
+        try:
+            found = comparison(
+                self._stop.wait, repetitions=self._config.latency_repetitions, rounds=self._config.latency_rounds
+            )
+        except ExchangeError as error:
+            failure = str(error)
+        self._stop.check()
+        return replace(report, comparison=found, comparison_failure=failure)
+
+    def _raise(self, stack: ExitStack) -> tuple[Engine, ExchangeProcess]:
+        """Lab, exchange, engine, login. Everything is put on the stack as soon as it is there."""
+        config, a = self._config, self._config.addresses
+        _refuse_if_busy(a.device)
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turbo-hft-")))
+        say(f"lab: {a.device} to {a.peer} in {a.namespace}")
+        stack.enter_context(Lab() if config.lab is None else Lab(*config.lab))
+        self._stop.check()
+        exchange = stack.enter_context(ExchangeProcess(self._exchange_arguments(), directory))
+        self._stop.check()
+        engine = stack.enter_context(Engine.open(a.device, mode=Mode(config.mode)))
+        self._stop.check()
+        engine.max_orders_per_second = config.max_orders_per_second
+        for name in config.symbols:
+            engine.symbols.add(
+                name, base_qty=100, step_qty=20, cap_qty=300, max_order_qty=300, max_position=config.max_position
+            )
+        session = OrderSession(
+            local=(a.host_address, a.engine_port),
+            remote=(a.exchange_address, a.ouch50_port if config.protocol == "ouch50" else a.ouch42_port),
+            local_mac=a.host_mac,
+            remote_mac=a.exchange_mac,
+            username=USERNAME,
+            password=PASSWORD,
+            protocol=config.protocol,
+        )
+        engine.configure(session, FeedAddress(a.feed_group, a.feed_port, a.exchange_address))
+        self._ledger.add(engine.events)  # opens the stream: from here on every event is read
+        engine.attach()
+        exchange.wait_ready(self._stop.wait)
+        self._stop.check()
+        entry = stack.enter_context(OrderEntry(engine, session))
+        entry.login()
+        self._stop.check()
+        say(f"engine on {a.device} ({config.mode}), logged in ({config.protocol}): trading for {config.duration_s:g} s")
+        return engine, exchange
+
+    def _exchange_arguments(self) -> list[str]:
+        config, a = self._config, self._config.addresses
+        arguments = ["--netns", a.namespace, "--bind", a.exchange_address]
+        arguments += ["--feed", f"{a.feed_group}:{a.feed_port}"]
+        arguments += ["--ouch50", str(a.ouch50_port), "--ouch42", str(a.ouch42_port)]
+        arguments += ["--symbols", ",".join(config.symbols), "--seed", str(config.seed), "--rate", str(config.rate)]
+        arguments += ["--wait-for-login", "--duration", str(config.duration_s + _EXCHANGE_SPARE_S)]
+        if config.exchange_log is not None:
+            arguments += ["--log", str(config.exchange_log.resolve())]
+        return arguments
+
+    def _trade(self, engine: Engine, exchange: ExchangeProcess) -> None:
+        collector = ViewCollector(engine)
+        steering = Steering(engine.symbols)
+        engine.resume()
+        start = time.monotonic()
+        with LiveView(engine, collector, self._stream) as live:
+            while not live.quit and (now := time.monotonic()) < start + self._config.duration_s:
+                steering.step(now)
+                self._read(engine, collector)
+                live.step()
+                if not exchange.running:
+                    exchange.summary()  # raises with its last words if it failed
+                    raise ExchangeError("the exchange ended while the market was open: somebody stopped it")
+                if self._stop.wait(_STEP_S):
+                    break
+            self._last = collector.collect()
+            engine.halt()
+        self._seconds = time.monotonic() - start
+        self._changes = steering.changes
+        self._stop.check()
+
+    def _read(self, engine: Engine, collector: ViewCollector | None = None) -> None:
+        events = list(engine.events)
+        self._ledger.add(events)
+        if collector is not None:
+            collector.observe(events)
+
+    def _close(self, engine: Engine, exchange: ExchangeProcess) -> dict[str, Any]:
+        """Halted; wait for orders in flight, let the exchange close and end, read the rest of the events."""
+        say("halted; waiting for orders in flight, then the exchange closes")
+        end = time.monotonic() + _SETTLE_S
+        while self._in_flight(engine) and time.monotonic() < end:
+            self._pause(engine)
+        exchange.close_market()
+        end = time.monotonic() + _CLOSE_S
+        while exchange.running:
+            if time.monotonic() > end:
+                raise ExchangeError(f"the exchange did not end within {_CLOSE_S:g} s of being asked to")
+            self._pause(engine)
+        summary = exchange.summary()
+        self._pause(engine)
+        return summary
+
+    def _pause(self, engine: Engine) -> None:
+        self._stop.wait(_STEP_S)
+        self._stop.check()
+        self._read(engine)
+
+    @staticmethod
+    def _in_flight(engine: Engine) -> bool:
+        session = engine.session
+        return session.expected_seq < session.highest_seq or any(
+            symbol.snapshot().working_ref for symbol in engine.symbols
+        )
+
+    def _reconcile(self, engine: Engine, summary: dict[str, Any]) -> Any:
+        counters, feed = engine.counters(), engine.feed
+        problems = self._ledger.problems(counters["events"], counters["events_lost"])
+        problems += feed_problems(summary["feed"]["by_type"], engine.itch_counts(), gaps=feed.gaps, missed=feed.missed)
+        maps = maps_ledger(symbol.snapshot() for symbol in engine.symbols)
+        if not any(ledger.fills for ledger in maps.values()):
+            problems.append("nothing was traded: give it a longer --duration or another --seed")
+        return reconcile(maps, self._ledger.symbols, exchange_ledger(summary, USERNAME), problems)
+
+
+def _refuse_if_busy(device: str) -> None:
+    """Taking the lab down afterwards would pull the wire from under somebody else's engine."""
+    try:
+        Engine.adopt(device).close()
+    except NotRunning:
+        return
+    raise LabError(f"an engine runs on {device} already: stop it first, or run turbo-hft lab down")

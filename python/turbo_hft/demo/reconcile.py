@@ -1,0 +1,275 @@
+"""Three ledgers of the same trading, held against each other to the share and the 1/10000 dollar.
+
+*maps* is what the hook keeps (`struct hft_symbol_state`), *events* is added up here from the event stream alone,
+*exchange* is what the exchange's own books say. Each does its own arithmetic. The stream itself must be complete too: a
+lost event is a difference, even if all sums agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Protocol
+
+from turbo_hft.dashboard.source import EventSource, SymbolState
+from turbo_hft.errors import ExchangeError
+
+LEDGERS = ("maps", "events", "exchange")
+# OUCH order_state of an order that was accepted and is dead at once.
+_DEAD = "D"
+
+
+class LedgerEvent(EventSource, Protocol):
+    """An event, with what the ledgers need of it beyond what a line shows."""
+
+    @property
+    def open_qty(self) -> int: ...
+
+
+@dataclass(slots=True)
+class SymbolLedger:
+    """One symbol in one ledger. Shares, and money in 1/10000 dollar; `open_qty` is what no reply has answered for."""
+
+    orders: int = 0
+    fills: int = 0
+    bought_qty: int = 0
+    bought_e4: int = 0
+    sold_qty: int = 0
+    sold_e4: int = 0
+    canceled_qty: int = 0
+    open_qty: int = 0
+    position: int = 0
+    cost_e4: int = 0
+    realized_e4: int = 0
+
+
+FIELDS = tuple(field.name for field in fields(SymbolLedger))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure of one symbol in the three ledgers, in the order of LEDGERS."""
+
+    symbol: str
+    field: str
+    values: tuple[int, int, int]
+
+    @property
+    def equal(self) -> bool:
+        """Do all three say the same?"""
+        return len(set(self.values)) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """The comparison. `problems` are findings beside the figures, as sentences."""
+
+    rows: tuple[Row, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def differences(self) -> tuple[Row, ...]:
+        """The rows that do not agree."""
+        return tuple(row for row in self.rows if not row.equal)
+
+    @property
+    def equal(self) -> bool:
+        """Nothing differs and nothing is wrong."""
+        return not self.differences and not self.problems
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON-ready."""
+        return {
+            "equal": self.equal,
+            "rows": [
+                {
+                    "symbol": row.symbol,
+                    "field": row.field,
+                    **dict(zip(LEDGERS, row.values, strict=True)),
+                    "equal": row.equal,
+                }
+                for row in self.rows
+            ],
+            "problems": list(self.problems),
+        }
+
+
+def maps_ledger(states: Iterable[SymbolState]) -> dict[str, SymbolLedger]:
+    """The hook's own figures."""
+    return {
+        state.name: SymbolLedger(
+            orders=state.orders_sent,
+            fills=state.fills,
+            bought_qty=state.bought_qty,
+            bought_e4=state.bought_e4,
+            sold_qty=state.sold_qty,
+            sold_e4=state.sold_e4,
+            canceled_qty=state.canceled_qty,
+            open_qty=state.working_qty if state.working_ref else 0,
+            position=state.position,
+            cost_e4=state.cost_e4,
+            realized_e4=state.realized_e4,
+        )
+        for state in states
+    }
+
+
+def exchange_ledger(summary: Mapping[str, Any], account: str) -> dict[str, SymbolLedger]:
+    """One account of the exchange's summary. Raises ExchangeError when the summary lacks what is needed."""
+    try:
+        symbols: Mapping[str, Mapping[str, int]] = summary["accounts"].get(account, {})
+        return {
+            symbol: SymbolLedger(
+                orders=row["orders"],
+                fills=row["executions"],
+                bought_qty=row["bought_qty"],
+                bought_e4=row["bought_e4"],
+                sold_qty=row["sold_qty"],
+                sold_e4=row["sold_e4"],
+                canceled_qty=row["canceled_qty"] + row["rejected_qty"],
+                open_qty=row["ordered_qty"]
+                - row["bought_qty"]
+                - row["sold_qty"]
+                - row["canceled_qty"]
+                - row["rejected_qty"],
+                position=row["position"],
+                cost_e4=row["cost_e4"],
+                realized_e4=row["realized_e4"],
+            )
+            for symbol, row in symbols.items()
+        }
+    except (KeyError, AttributeError, TypeError) as error:
+        raise ExchangeError(
+            f"the exchange's summary cannot be read ({error!r}): use the exchange of this package"
+        ) from error
+
+
+class EventLedger:
+    """Adds up the event stream, from its first event on. Feed it every event once, in order."""
+
+    def __init__(self) -> None:
+        self.symbols: dict[str, SymbolLedger] = {}
+        self.count = 0
+        self.first_id: int | None = None
+        self.last_id = 0
+        self.hook_ns: list[int] = []
+        self._open: dict[int, int] = {}
+        self._problems: list[str] = []
+
+    def add(self, events: Iterable[LedgerEvent]) -> None:
+        """Book events."""
+        for event in events:
+            self._follow_ids(event.id)
+            self._book(event)
+
+    def problems(self, written: int, lost: int) -> list[str]:
+        """What is wrong with the stream, given the hook's counters of records written and lost."""
+        found = list(self._problems)
+        if lost:
+            found.append(f"{lost} events did not fit into the ring: the stream is incomplete")
+        if self.first_id not in (None, 1):
+            found.append(f"the first event read has id {self.first_id}: {self.first_id} is not where a stream begins")
+        if self.count != written:
+            found.append(f"{self.count} events were read, the hook wrote {written}")
+        return found
+
+    def _follow_ids(self, event_id: int) -> None:
+        self.count += 1
+        if self.first_id is None:
+            self.first_id = event_id
+        elif event_id != self.last_id + 1:
+            self._problems.append(f"event {event_id} came after {self.last_id}: the stream has a hole")
+        self.last_id = event_id
+
+    def _book(self, event: LedgerEvent) -> None:
+        if event.symbol is None:
+            return
+        ledger = self.symbols.setdefault(event.symbol, SymbolLedger())
+        match event.kind:
+            case "order":
+                ledger.orders += 1
+                ledger.open_qty += event.qty
+                self._open[event.user_ref] = event.qty
+                self.hook_ns.append(event.hook_ns)
+            case "executed":
+                self._take(ledger, event, event.qty)
+                self._fill(ledger, event)
+            case "canceled":
+                ledger.canceled_qty += self._take(ledger, event, event.qty)
+            case "rejected":
+                ledger.canceled_qty += self._take(ledger, event, self._open.get(event.user_ref, 0))
+            case "accepted" if event.reason == _DEAD:
+                ledger.canceled_qty += self._take(ledger, event, self._open.get(event.user_ref, 0))
+            case _:
+                return
+        left = self._open.get(event.user_ref, 0)
+        if left != event.open_qty:
+            self._problems.append(
+                f"event {event.id} ({event.kind}) says {event.open_qty} shares of order {event.user_ref} are open, "
+                f"its events add up to {left}"
+            )
+
+    def _take(self, ledger: SymbolLedger, event: LedgerEvent, qty: int) -> int:
+        """Shares that leave the open quantity of the event's order."""
+        if event.user_ref not in self._open:
+            self._problems.append(f"event {event.id} ({event.kind}) is about order {event.user_ref}, which never left")
+            return qty
+        ledger.open_qty -= qty
+        self._open[event.user_ref] -= qty
+        if self._open[event.user_ref] <= 0:
+            del self._open[event.user_ref]
+        return qty
+
+    def _fill(self, ledger: SymbolLedger, event: LedgerEvent) -> None:
+        """Average cost: shares that close take their part of the cost with them, cut to the whole 1/10000 dollar."""
+        ledger.fills += 1
+        if event.side == "buy":
+            ledger.bought_qty += event.qty
+            ledger.bought_e4 += event.qty * event.price_e4
+        else:
+            ledger.sold_qty += event.qty
+            ledger.sold_e4 += event.qty * event.price_e4
+        direction = 1 if event.side == "buy" else -1
+        opening = event.qty
+        if ledger.position * direction < 0:
+            held, cost = abs(ledger.position), abs(ledger.cost_e4)
+            closing = min(opening, held)
+            released = closing * cost // held
+            ledger.realized_e4 += -direction * (closing * event.price_e4 - released)
+            ledger.position += direction * closing
+            ledger.cost_e4 += direction * released
+            opening -= closing
+        ledger.position += direction * opening
+        ledger.cost_e4 += direction * opening * event.price_e4
+        if (event.position, event.realized_e4) != (ledger.position, ledger.realized_e4):
+            self._problems.append(
+                f"event {event.id} says position {event.position} and realized {event.realized_e4} e4, "
+                f"the stream adds up to {ledger.position} and {ledger.realized_e4} e4"
+            )
+
+
+def reconcile(
+    maps: Mapping[str, SymbolLedger],
+    events: Mapping[str, SymbolLedger],
+    exchange: Mapping[str, SymbolLedger],
+    problems: Iterable[str] = (),
+) -> Reconciliation:
+    """Compare every figure of every symbol that any of the ledgers knows; one that knows it not holds zeros."""
+    nothing = asdict(SymbolLedger())
+    rows = []
+    for symbol in sorted({*maps, *events, *exchange}):
+        books = [asdict(ledger[symbol]) if symbol in ledger else nothing for ledger in (maps, events, exchange)]
+        rows += [Row(symbol, field, (books[0][field], books[1][field], books[2][field])) for field in FIELDS]
+    return Reconciliation(tuple(rows), tuple(problems))
+
+
+def feed_problems(published: Mapping[str, int], handled: Mapping[str, int], *, gaps: int, missed: int) -> list[str]:
+    """Was every message the exchange published handled once by the hook? Counts by ITCH type character."""
+    found = []
+    if gaps or missed:
+        found.append(f"the feed had {gaps} gaps with {missed} messages missed")
+    for kind in sorted({*published, *handled}):
+        out, seen = published.get(kind, 0), handled.get(kind, 0)
+        if out != seen:
+            found.append(f"the exchange published {out} ITCH messages of type {kind}, the hook handled {seen}")
+    return found

@@ -1,0 +1,120 @@
+"""The main job as a user runs it: ledgers equal, again at once, and nothing left, whenever it is interrupted."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.helpers import NAME_OPTIONS, eventually, leftovers, pins, remove_lab, running, turbo_hft
+from turbo_hft.demo.reconcile import FIELDS
+
+pytestmark = [pytest.mark.e2e, pytest.mark.kernel, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    before = pins()
+    yield
+    found = leftovers()
+    remove_lab()
+    assert found == []
+    assert pins() == before
+
+
+def demo(*words: str) -> subprocess.CompletedProcess[str]:
+    return turbo_hft("demo", *NAME_OPTIONS, *words)
+
+
+def test_twice_in_a_row_as_plain_lines(tmp_path: Path) -> None:
+    for attempt in (1, 2):
+        done = demo("--duration", "4", "--no-latency", "--seed", str(attempt), "--screenshot", f"{tmp_path}/view.svg")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "the three ledgers agree to the share and the 1/10000 dollar" in done.stdout
+        assert "TRADING" in done.stdout and "hook: packet to order" in done.stdout
+        assert "DIFFERENT" not in done.stdout and "PROBLEM" not in done.stdout
+        assert "\x1b" not in done.stdout + done.stderr
+        assert leftovers() == []
+    assert "AAPL" in (tmp_path / "view.svg").read_text()
+
+
+@pytest.mark.parametrize("protocol", ["ouch50", "ouch42"])
+def test_json_holds_everything(protocol: str) -> None:
+    done = demo("--duration", "4", "--no-latency", "--protocol", protocol, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["ok"] is True
+    rows = report["reconciliation"]["rows"]
+    assert {(row["symbol"], row["field"]) for row in rows} == {(s, f) for s in ("AAPL", "MSFT") for f in FIELDS}
+    assert all(row["maps"] == row["events"] == row["exchange"] for row in rows)
+    total = {field: sum(row["maps"] for row in rows if row["field"] == field) for field in FIELDS}
+    assert total["orders"] > 0 and total["bought_qty"] > 0 and total["open_qty"] == 0
+    assert report["hook"]["count"] == total["orders"]
+    assert report["hook"]["p50_ns"] <= report["hook"]["p99_ns"]
+    feed = report["exchange"]["feed"]
+    assert feed["messages"] == report["view"]["feed"]["messages"]
+    # The other port was not used, this one took every order.
+    assert report["exchange"]["accounts"]["HFT001"]["AAPL"]["orders"] > 0
+
+
+def test_with_the_latency_comparison() -> None:
+    done = demo("--duration", "2", "--latency-rounds", "100", "--latency-repetitions", "1", "--json")
+    report = json.loads(done.stdout)
+    assert report["comparison_failure"] is None
+    assert done.returncode == 0, done.stderr
+    for side in ("engine", "bot"):
+        assert 0 < report["comparison"][side]["median"]["p50_ns"] <= report["comparison"][side]["median"]["p99_ns"]
+    assert report["comparison"]["rig"]["xdp_mode"] == "native"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after_s", [0.5, 1.0, 1.5, 3.0])
+def test_signal_at_any_moment_leaves_nothing(tmp_path: Path, number: signal.Signals, after_s: float) -> None:
+    words = ("demo", *NAME_OPTIONS, "--duration", "20", "--no-latency")
+    with running(*words, out=tmp_path / "out", talk=tmp_path / "talk") as process:
+        # Before that the interpreter is still starting, and a signal ends it as it ends any program.
+        eventually(lambda: b"lab:" in (tmp_path / "talk").read_bytes(), "the demo says it raises the lab")
+        time.sleep(after_s - 0.5)
+        process.send_signal(number)
+        assert process.wait(20) == 130
+    assert (tmp_path / "talk").read_text().splitlines()[-1] == "turbo-hft: interrupted"
+    assert "Traceback" not in (tmp_path / "talk").read_text()
+
+
+def test_signal_while_measuring_leaves_nothing(tmp_path: Path) -> None:
+    words = ("demo", *NAME_OPTIONS, "--duration", "1", "--latency-rounds", "20000")
+    with running(*words, out=tmp_path / "out", talk=tmp_path / "talk") as process:
+        eventually(lambda: b"measuring" in (tmp_path / "talk").read_bytes(), "the demo measures")
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+
+
+def test_next_run_cleans_up_after_a_killed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # the killed one cannot remove its files
+    words = ("demo", *NAME_OPTIONS, "--duration", "20", "--no-latency")
+    with running(*words, out=tmp_path / "out", talk=tmp_path / "talk") as process:
+        eventually(lambda: b"trading for" in (tmp_path / "talk").read_bytes(), "the demo trades")
+        process.kill()
+        process.wait()
+    # Nobody could take the lab down; the exchange must not outlive its demo, and the program is off the wire.
+    eventually(lambda: not any("process" in left for left in leftovers()), "the exchange ends with its demo")
+    assert leftovers()
+    assert demo("--duration", "2", "--no-latency").returncode == 0
+
+
+def test_exchange_that_dies_is_named(tmp_path: Path) -> None:
+    words = ("demo", *NAME_OPTIONS, "--duration", "20", "--no-latency")
+    with running(*words, out=tmp_path / "out", talk=tmp_path / "talk") as process:
+        eventually(lambda: b"trading for" in (tmp_path / "talk").read_bytes(), "the demo trades")
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        (exchange,) = [
+            int(child) for child in children if b"turbo_hft.exchange" in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
+        subprocess.run(["kill", "-KILL", str(exchange)], check=True)
+        assert process.wait(20) == 1
+    assert "turbo-hft demo: the exchange failed (exit -9)" in (tmp_path / "talk").read_text()

@@ -1,0 +1,313 @@
+"""The command line: exit codes, what goes to which stream, and that a refused change changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import time
+from decimal import Decimal
+
+import pytest
+from turbo_hft import program
+from turbo_hft.cli import common, main, session_options, settings
+from turbo_hft.cli.signals import Interrupted, StopFlag
+from turbo_hft.errors import ConfigError, LoadError, NotRunning, TurboHftError
+from turbo_hft.wire.price import parse_price_e4
+from unit.fakes import FakeEngine
+
+COMMANDS = ("demo", "lab", "exchange", "run", "dashboard", "status", "set", "halt", "resume", "version")
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    fake = FakeEngine()
+
+    def adopt(interface: str) -> FakeEngine:
+        if interface != fake.interface:
+            raise NotRunning(f"no engine runs on {interface}:\nstart one with `turbo-hft run`.")
+        return fake
+
+    monkeypatch.setattr(common, "adopt", adopt)
+    return fake
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert f"turbo-hft {command}" in out and len(out.splitlines()) > 5
+    assert err == ""
+
+
+def test_help_lists_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in COMMANDS)
+    assert all(f"\n  {code}" in out for code in (0, 1, 2, 3, 130))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["nonsense"],
+        ["lab"],
+        ["lab", "sideways"],
+        ["demo", "--duration", "0"],
+        ["demo", "--duration", "inf"],
+        ["demo", "--rate", "-1"],
+        ["demo", "--symbols", "AAPL,AAPL"],
+        ["run", "--symbol", "AAPL:nonsense=1"],
+        ["run", "--feed", "10.0.0.1"],
+        ["dashboard", "--remote", "10.0.0.1:70000"],
+        ["set"],
+        ["set", "AAPL"],
+        ["set", "AAPL", "buy_below"],
+        ["set", "AAPL", "max_orders_per_second=1"],
+        ["set", "AAPL", "buy_below=1.00001"],
+        ["set", "AAPL", "buy_below=1", "buy_below=2"],
+        ["set", "AAPL", "base_qty=1.5"],
+        ["set", "AAPL", "base_qty=-1"],
+        ["set", "buy_below=1"],
+        ["set", "TSLA", "base_qty=1"],
+        ["halt", "TSLA"],
+        ["exchange", "--symbols", "TOOLONGNAME"],
+    ],
+)
+def test_wrong_command_lines_exit_2(engine: FakeEngine, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.strip() and "Traceback" not in err
+
+
+@pytest.mark.parametrize("words", [["status"], ["halt"], ["resume"], ["set", "AAPL", "base_qty=1"], ["dashboard"]])
+def test_nothing_running_exits_3_with_one_line(
+    engine: FakeEngine, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--interface", "nowhere0"]) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [f"turbo-hft {words[0]}: no engine runs on nowhere0: start one with `turbo-hft run`."]
+
+
+def test_debug_shows_the_traceback_and_the_verifier(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def adopt(interface: str) -> FakeEngine:
+        raise LoadError("the kernel refused the program", "R1 invalid mem access")
+
+    monkeypatch.setattr(common, "adopt", adopt)
+    assert main(["status"]) == 1
+    assert capsys.readouterr().err == "turbo-hft status: the kernel refused the program\n"
+    for words in (["--debug", "status"], ["status", "--debug"]):
+        assert main(words) == 1
+        err = capsys.readouterr().err
+        assert "Traceback" in err and "R1 invalid mem access" in err
+        assert err.splitlines()[-1] == "turbo-hft status: the kernel refused the program"
+
+
+def test_unbuilt_package_names_the_remedy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def adopt(interface: str) -> FakeEngine:
+        raise ImportError("libbpf.so.1: cannot open shared object file", name="turbo_hft._native")
+
+    monkeypatch.setattr(common, "adopt", adopt)
+    assert main(["status"]) == 1
+    assert capsys.readouterr().err.startswith("turbo-hft status: libbpf.so.1: cannot open shared object file; build")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted("SIGTERM")])
+def test_interrupted_exits_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException
+) -> None:
+    def adopt(interface: str) -> FakeEngine:
+        raise error
+
+    monkeypatch.setattr(common, "adopt", adopt)
+    assert main(["status"]) == 130
+    assert capsys.readouterr().err == "turbo-hft: interrupted\n"
+
+
+def test_halt_and_resume(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["halt"]) == 0
+    assert engine.halted
+    assert capsys.readouterr().out == "veth_hft: halted\n"
+    assert main(["resume", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "interface": "veth_hft",
+        "halted": False,
+        "symbols": {"AAPL": False, "MSFT": False},
+        "epoch": 3,
+    }
+    assert engine.closed
+
+
+def test_halt_one_symbol(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["halt", "MSFT"]) == 0
+    assert (engine.halted, engine.symbols["AAPL"].halted, engine.symbols["MSFT"].halted) == (False, False, True)
+    assert capsys.readouterr().out == "veth_hft: trading, halted symbols: MSFT\n"
+    assert main(["resume", "MSFT"]) == 0
+    assert not any(symbol.halted for symbol in engine.symbols)
+
+
+def test_set_targets_and_limits(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["set", "AAPL", "buy_below=163.19", "sell_above=163.22", "max_position=400", "tick=0.0001", "--json"]
+    assert main(words) == 0
+    symbol = engine.symbols["AAPL"]
+    assert (symbol.buy_below, symbol.sell_above) == (Decimal("163.19"), Decimal("163.22"))
+    assert (symbol.max_position, symbol.tick) == (400, Decimal("0.0001"))
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["symbol"], shown["buy_below"], shown["tick"]) == ("AAPL", "163.19", "0.0001")
+
+
+def test_set_moves_both_targets_across_each_other(engine: FakeEngine) -> None:
+    assert main(["set", "AAPL", "buy_below=10", "sell_above=11"]) == 0
+    assert main(["set", "AAPL", "buy_below=20", "sell_above=21"]) == 0
+    assert main(["set", "AAPL", "sell_above=off"]) == 0
+    assert (engine.symbols["AAPL"].buy_below, engine.symbols["AAPL"].sell_above) == (Decimal(20), None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["base_qty=7", "max_position=1000000001"],
+        ["base_qty=7", "buy_below=12", "sell_above=11.99"],
+        ["base_qty=7", "cap_qty=nonsense"],
+    ],
+)
+def test_set_is_all_or_nothing(engine: FakeEngine, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["set", "AAPL", "buy_below=10", "sell_above=11"]) == 0
+    before = settings.current(engine.symbols["AAPL"])
+    assert main(["set", "AAPL", *words]) == 2
+    assert settings.current(engine.symbols["AAPL"]) == before
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_set_the_order_rate(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["set", "max_orders_per_second=7"]) == 0
+    assert engine.max_orders_per_second == 7
+    assert capsys.readouterr().out.startswith("max_orders_per_second=7 ")
+
+
+def test_status_as_lines_and_as_json(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    engine.count["frames"] = 12
+    assert main(["status"]) == 0
+    out = capsys.readouterr().out
+    assert "veth_hft TRADING" in out and "counters: frames 12" in out and "itch: A 7" in out
+    assert main(["status", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["counters"]["events"] == 0 and shown["itch"] == {"A": 7, "D": 0} and len(shown["symbols"]) == 2
+
+
+def test_dashboard_json_is_a_line_a_snapshot(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "query", lambda interface: (17, 0))
+    assert main(["dashboard", "--json", "--duration", "0.05"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["feed"]["health"] == "live"
+
+
+def test_dashboard_ends_with_its_engine(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = iter([17, 17, 18, 18])
+    monkeypatch.setattr(program, "query", lambda interface: (next(ids), 0))
+    monkeypatch.setattr("turbo_hft.cli.dashboard._ALIVE_PERIOD_S", 0.0)
+    assert main(["dashboard", "--duration", "20"]) == 0
+    assert "has ended" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version", "--json"]) == 0
+    assert {"turbo_hft", "abi", "python", "kernel"} == set(json.loads(capsys.readouterr().out))
+    assert main(["version"]) == 0
+    assert capsys.readouterr().out.startswith("turbo-hft ")
+
+
+def options(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    session_options.add_session_options(parser)
+    session_options.add_symbol_option(parser)
+    return parser.parse_args(words)
+
+
+def test_session_defaults_are_the_labs() -> None:
+    session, feed = session_options.session_from(options())
+    assert (session.local, session.remote) == (("10.77.0.1", 26400), ("10.77.0.2", 26450))
+    assert (session.username, session.password, session.tif) == ("HFT001", "SECRET", "ioc")
+    assert (feed.group, feed.port) == ("239.77.0.1", 26477)
+    session, _ = session_options.session_from(options("--protocol", "ouch42", "--firm", "TEST", "--vlan", "7"))
+    assert (session.remote[1], session.firm, session.vlan) == (26442, "TEST", 7)
+
+
+def test_session_given_in_full() -> None:
+    words = "--no-lab-defaults --local 10.1.0.1:1 --remote 10.1.0.2:2 --local-mac 02:00:00:00:00:01 "
+    words += "--remote-mac 02:00:00:00:00:02 --account ME:IT:SELF --feed 239.1.1.1:3 --feed-source 10.1.0.9"
+    session, feed = session_options.session_from(options(*words.split()))
+    assert (session.local, session.remote) == (("10.1.0.1", 1), ("10.1.0.2", 2))
+    assert (session.username, session.password) == ("ME", "IT:SELF")
+    assert (feed.group, feed.port, feed.source) == ("239.1.1.1", 3, "10.1.0.9")
+    with pytest.raises(ConfigError, match="--remote-mac, --account, --feed missing"):
+        session_options.session_from(options(*words.split()[:7]))
+    with pytest.raises(ConfigError, match="USER:PASS"):
+        session_options.session_from(options("--account", "nobody"))
+
+
+def test_symbol_words() -> None:
+    spec = settings.parse_symbol("AAPL:buy_below=163.20,sell_above=off,base_qty=10")
+    assert (spec.name, spec.settings) == ("AAPL", {"buy_below": "163.20", "sell_above": None, "base_qty": 10})
+    assert settings.parse_symbol("AAPL").settings == {}
+    for wrong in (":base_qty=1", "AAPL:", "AAPL:base_qty", "AAPL:base_qty=", "AAPL:buy_below=-1", "AAPL:tick=off"):
+        if wrong == "AAPL:":
+            continue
+        with pytest.raises(ConfigError):
+            settings.parse_symbol(wrong)
+
+
+def test_default_symbols_trade_both_ways() -> None:
+    for spec in session_options.default_symbols():
+        buy, sell = (parse_price_e4(str(spec.settings[key])) for key in ("buy_below", "sell_above"))
+        assert 0 < buy < sell
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_ends_the_wait_and_is_noted(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with StopFlag() as stop:
+        assert not stop.wait(0)
+        stop.check()
+        start = time.monotonic()
+        os.kill(os.getpid(), number)
+        assert stop.wait(5)
+        assert time.monotonic() - start < 1
+        assert stop.number == number
+        with pytest.raises(Interrupted, match=number.name):
+            stop.check()
+    assert signal.getsignal(number) is before
+
+
+def test_ignored_signals_stay_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopFlag() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.wait(0.05)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_every_error_of_the_package_has_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = {"NotRunning": 3, "ConfigError": 2, "MalformedMessage": 2}
+    for kind in TurboHftError.__subclasses__():
+
+        def adopt(interface: str, kind: type[TurboHftError] = kind) -> FakeEngine:
+            raise kind("wrong")
+
+        monkeypatch.setattr(common, "adopt", adopt)
+        assert main(["status"]) == expected.get(kind.__name__, 1), kind
+        assert capsys.readouterr().err == "turbo-hft status: wrong\n"
