@@ -16,7 +16,7 @@ PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES))
 
-.PHONY: build deps demo test lint format fuzz bench screenshot clean distclean help
+.PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc clean distclean help
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
 
@@ -50,14 +50,20 @@ format: build ## bring Python and C into the project's format
 	$(BIN)/ruff format .
 	$(CLANG_FORMAT) -i $(C_FILES)
 
-fuzz: build ## property tests for long: frames against the loaded program and the model (PYTEST_ARGS=...)
-	$(PY) -m pytest -m fuzz --hypothesis-profile=fuzz --timeout=0 $(PYTEST_ARGS)
+fuzz: build ## 100,000 frames and more against the loaded program and the model (PYTEST_ARGS=...)
+	$(PY) -m pytest -s -m fuzz --hypothesis-profile=fuzz --timeout=0 $(PYTEST_ARGS)
 
 bench: build ## latency beside the standard bot on a lab of its own (BENCH_ARGS=...)
 	$(PY) -m turbo_hft.latency.compare $(BENCH_ARGS)
 
 screenshot: build ## the picture of the terminal view in the README
 	$(BIN)/turbo-hft demo --screenshot docs/terminal.svg
+
+vmlinux: deps ## bpf/vmlinux.h anew, from the running kernel's BTF
+	$(PYTHON) tools/vmlinux.py bpf/vmlinux.h
+
+abi-doc: build ## docs/abi.md anew, from the contract
+	$(PY) tools/abi_doc.py
 
 clean: ## remove what was built; the venv stays
 	rm -rf build dist python/*.egg-info python/turbo_hft/_native*.so
@@ -69,4 +75,4 @@ distclean: clean ## remove the venv too
 	rm -rf $(VENV)
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14

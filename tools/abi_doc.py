@@ -36,13 +36,13 @@ def document() -> str:
     lines = [
         "# The ABI",
         "",
-        f"Version {abi.VERSION}. Written by `make abi-doc` from `bpf/hft/abi.h`, which is the contract; a test holds this page, the",
-        "object's BTF and the extension module against each other. Offsets and sizes are bytes.",
+        f"Version {abi.VERSION}. Written by `make abi-doc` from `bpf/hft/abi.h`, the contract; a test holds this page,",
+        "the object's BTF and the extension module against each other. Offsets and sizes are bytes.",
     ]
     for struct in structs():
         said = comments(struct)
-        lines += ["", f"## `{struct}`: {ffi.sizeof('struct ' + struct)} bytes", "", "| offset | size | field | meaning |"]
-        lines.append("|---:|---:|---|---|")
+        lines += ["", f"## `{struct}`: {ffi.sizeof('struct ' + struct)} bytes", ""]
+        lines += ["| offset | size | field | meaning |", "|---:|---:|---|---|"]
         for name, offset, size in layout(struct):
             lines.append(f"| {offset} | {size} | `{name}` | {said.get(name, '').replace('|', '&#124;')} |")
     return "\n".join(lines) + "\n"

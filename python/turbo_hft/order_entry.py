@@ -54,7 +54,9 @@ class OrderEntry:
         if not self.engine.configured:
             raise ConfigError("configure the engine (engine.configure) before login.")
         if not self.engine.halted:
-            raise ConfigError("log in while the engine is halted, then engine.resume(): orders must not leave in between.")
+            raise ConfigError(
+                "log in while the engine is halted, then call engine.resume(): no order may leave before."
+            )
         deadline = time.monotonic() + timeout_s
         self._login(deadline)
         while self.engine.session.health == "down":

@@ -170,7 +170,8 @@ def test_nothing_leaves_after_the_kill_switch(tmp_path: Path) -> None:
     assert refused > 20 * 10, "the ticks after the stop did not want to trade: the test proves nothing"
     for stopped, resumed in stops:
         late = [order for order in logged if stopped <= order["feed_seq"] < resumed]
-        # The exchange notes the sequence it had published when it read the order: the tick before the stop may be there.
+        # The exchange notes the sequence it had published when it read the order: the tick before the stop may be
+        # there.
         assert len(late) <= 1, f"orders after sequence {stopped}: {late}"
         decided = [event for event in events if event.kind == "order" and stopped <= event.feed_seq < resumed]
         assert not decided, f"decided after the stop: {decided}"
@@ -181,7 +182,8 @@ def test_nothing_leaves_after_the_kill_switch(tmp_path: Path) -> None:
 def test_a_program_loaded_by_iproute2_is_found_and_steered(tmp_path: Path) -> None:
     with rig(tmp_path, 4) as lab:
         device = lab.addresses.device
-        # iproute2 mounts a BPF file system and leaves directories there: in a mount namespace of its own that goes away.
+        # iproute2 mounts a BPF file system and leaves directories there: in a mount namespace of its own that goes
+        # away.
         load = ["unshare", "--mount", "ip", "link", "set", "dev", device, "xdpgeneric", "obj"]
         load += [str(ROOT / "build/xdp_hft.bpf.o"), "sec", "xdp"]
         subprocess.run(load, check=True, capture_output=True)

@@ -12,7 +12,6 @@ import pytest
 from e2e_rig import rig
 from meatpy.itch50 import ITCH50MarketProcessor, ITCH50MessageReader
 from meatpy.lob import ExecutionPriorityExceptionList
-
 from turbo_hft.engine import Engine
 from turbo_hft.order_entry import OrderEntry
 from turbo_hft.wire import binaryfile, itch50

@@ -56,8 +56,12 @@ def test_a_wheel_trades_with_an_empty_path(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    done = subprocess.run([str(python), "-I", "-c", TRADE], env={"PATH": ""}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(python), "-I", "-c", TRADE], env={"PATH": ""}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "traded 100\n"
-    linked = subprocess.run(["ldd", *map(str, tmp_path.rglob("_native*.so"))], capture_output=True, text=True, check=True)
+    linked = subprocess.run(
+        ["ldd", *map(str, tmp_path.rglob("_native*.so"))], capture_output=True, text=True, check=True
+    )
     assert "libbpf.so.1" in linked.stdout

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
 

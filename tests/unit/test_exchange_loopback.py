@@ -175,7 +175,19 @@ def test_log_in_trade_ask_again_and_end(running: Process, tmp_path: Path) -> Non
 def test_a_session_of_given_length_keeps_its_pace() -> None:
     feed = Udp()
     began = time.monotonic()
-    started = Process(feed, "--rate", "1000", "--duration", "1.5", "--linger", "0.1", "--json", "--symbols", "AAPL")
+    started = Process(
+        feed,
+        "--no-wait-for-login",
+        "--rate",
+        "1000",
+        "--duration",
+        "1.5",
+        "--linger",
+        "0.1",
+        "--json",
+        "--symbols",
+        "AAPL",
+    )
     messages, sequence = started.messages()
     assert 1.4 < time.monotonic() - began < DEADLINE_S
     code, out, _ = started.end()
@@ -186,7 +198,7 @@ def test_a_session_of_given_length_keeps_its_pace() -> None:
 
 def test_an_idle_feed_beats_each_second() -> None:
     feed = Udp()
-    started = Process(feed, "--rate", "0", "--duration", "2.5", "--linger", "0", "--json")
+    started = Process(feed, "--no-wait-for-login", "--rate", "0", "--duration", "2.5", "--linger", "0", "--json")
     kinds: list[str] = []
     while "EndOfSession" not in kinds:
         kinds.append(type(moldudp64.decode(feed.receive())).__name__)
@@ -195,7 +207,7 @@ def test_an_idle_feed_beats_each_second() -> None:
 
 
 def test_no_client_is_a_failure_that_says_so() -> None:
-    started = Process(Udp(), "--wait-for-login", "--login-timeout", "0.2")
+    started = Process(Udp(), "--login-timeout", "0.2")
     code, out, err = started.end()
     assert (code, out) == (1, "")
     assert "no client logged in within 0.2 s" in err

@@ -1,7 +1,7 @@
 """Run the exchange simulator: ITCH 5.0 in MoldUDP64 out, OUCH 5.0 and 4.2 over UFO in.
 
-In the lab: turbo-hft exchange --netns exchange_ns --wait-for-login
-An engine only trades on a feed that it has seen from its first message: --wait-for-login gives it the time.
+In the lab: turbo-hft exchange --netns exchange_ns
+An engine only trades on a feed that it has seen from its first message, so the feed waits for the first login.
 """
 
 from __future__ import annotations

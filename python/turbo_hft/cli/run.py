@@ -30,7 +30,7 @@ EPILOG = (
 
 example, in the lab:
   turbo-hft lab up
-  turbo-hft exchange --netns exchange_ns --wait-for-login &
+  turbo-hft exchange --netns exchange_ns &
   turbo-hft run --symbol AAPL:buy_below=163.19,sell_above=163.22"""
 )
 _STEP_S = 0.02

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -17,6 +18,7 @@ MIN_WIDTH, MIN_HEIGHT = 80, 24
 _WIDE = 132
 _LEAST_EVENTS = 3
 _COUNTER_LINES = 2
+_WEB_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _GOOD = {"live", "up", "ok"}
 _EVENT_STYLE = {
     "order": "cyan",
@@ -67,8 +69,10 @@ def export_svg(view: View, path: Path, *, width: int = 100, height: int = 30) ->
         no_color=False,
     )
     console.print(render(view, width, height))
+    # Without the web fonts that rich links: the picture must not fetch anything when it is looked at.
+    picture = _WEB_FONT.sub("", console.export_svg(title="turbo-hft dashboard"))
     try:
-        path.write_text(console.export_svg(title="turbo-hft dashboard"), encoding="utf-8")
+        path.write_text(picture, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot write the picture {path}: {error.strerror}; name a writable file") from error
 

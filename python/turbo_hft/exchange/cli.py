@@ -54,7 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     course = parser.add_argument_group("course of the session")
     course.add_argument("--duration", type=float, metavar="S", help="end the feed after so much of its own time")
-    course.add_argument("--wait-for-login", action="store_true", help="publish nothing before a client logged in")
+    course.add_argument(
+        "--wait-for-login",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="publish nothing before a client logged in, so that it sees every message (default: wait)",
+    )
     course.add_argument("--login-timeout", type=float, default=default.login_timeout_s, metavar="S")
     course.add_argument("--start-delay", type=float, default=default.start_delay_s, metavar="S")
     course.add_argument(

@@ -36,7 +36,7 @@ class ExchangeConfig:
     speed: float | None = 1.0  # of a replay; None = as fast as it goes
     messages_per_packet: int = 1  # at most
     wait_for_login: bool = False
-    login_timeout_s: float = 30.0
+    login_timeout_s: float = 300.0
     start_delay_s: float = 0.0
     linger_s: float = 1.0
     busy: bool = False  # never sleep: for latency measurements

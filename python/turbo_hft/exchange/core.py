@@ -185,7 +185,7 @@ class ExchangeCore:
                 if monotonic_ns - self._created_ns > self.config.login_timeout_s * SECOND_NS:
                     raise ExchangeError(
                         f"no client logged in within {self.config.login_timeout_s} s: start the client, raise "
-                        "--login-timeout, or leave --wait-for-login away"
+                        "--login-timeout, or give --no-wait-for-login"
                     )
                 return False
             self._ready_ns = monotonic_ns

@@ -1,0 +1,338 @@
+"""Rules of the hook one by one, on the loaded program and on the model at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from turbo_hft.addresses import OrderSession
+from turbo_hft.errors import ConfigError
+from turbo_hft.model.names import XdpAction
+from turbo_hft.testing import Hook
+from turbo_hft.testing.scenario import stock_directory
+from turbo_hft.wire import itch50, ouch42, ouch50, ufo
+from turbo_hft.wire.frame import parse_udp, udp_frame
+from turbo_hft.wire.moldudp64 import EndOfSession, Heartbeat, Packet
+from twin import FEED, SESSION, Twin
+
+pytestmark = pytest.mark.kernel
+
+BIG = {"base_qty": 100, "cap_qty": 500, "max_order_qty": 500, "max_notional_e4": 10**12, "max_position": 10**6}
+OFFER_E4 = 1_630_000
+TARGET_E4 = 1_632_000
+
+
+def _frame(source: tuple[str, int], destination: tuple[str, int], payload: bytes) -> bytes:
+    return udp_frame(
+        src_mac=SESSION.remote_mac, dst_mac=SESSION.local_mac, src=source, dst=destination, payload=payload
+    )
+
+
+class Day:
+    """A trading day for a twin: feed packets in sequence, replies in sequence."""
+
+    def __init__(self, hook: Hook, session: OrderSession = SESSION, symbols: int = 1, **params: int) -> None:
+        self.twin = Twin(hook, session)
+        self.session = session
+        self.names = [f"SYM{i}" for i in range(symbols)]
+        for name in self.names:
+            self.twin.add_symbol(name, buy_below_e4=TARGET_E4, **(BIG | params))
+        self.twin.set_control(kill=1, max_orders_per_second=1024)
+        self.sequence = self.reply_sequence = 1
+        self.clock = 10**12
+        self.ref = 0
+        self.reply(ufo.LoginAccepted("ORDERS", 1))
+        self.feed(*(stock_directory(name, i + 1, self.stamp()) for i, name in enumerate(self.names)))
+
+    def stamp(self) -> dict[str, int]:
+        self.clock += 1000
+        return {"tracking_number": 0, "timestamp": self.clock}
+
+    def frame(self, payload: bytes) -> bytes:
+        """A frame of the feed."""
+        return _frame((str(FEED.source), 9), (FEED.group, FEED.port), payload)
+
+    def feed(self, *messages: bytes, sequence: int | None = None) -> bytes | None:
+        """Send a packet; the order frame if one left."""
+        at = self.sequence if sequence is None else sequence
+        self.sequence = max(self.sequence, at + len(messages))
+        outcome = self.twin.packet(self.frame(Packet("DAY", at, messages).encode()))
+        self.twin.compare_state()
+        return outcome.frame if outcome.verdict == XdpAction.TX else None
+
+    def reply(self, message: ufo.Downstream) -> None:
+        self.twin.packet(_frame(self.session.remote, self.session.local, message.encode()))
+        self.twin.compare_state()
+
+    def answer(self, *messages: bytes) -> None:
+        self.reply(ufo.Sequenced(self.reply_sequence, messages))
+        self.reply_sequence += len(messages)
+
+    def offer(self, symbol: int = 0, price: int = OFFER_E4, shares: int = 300, side: str = "S") -> bytes:
+        self.ref += 1
+        return itch50.AddOrder(
+            stock_locate=symbol + 1,
+            order_ref=self.ref,
+            side=side,
+            shares=shares,
+            stock=self.names[symbol],
+            price=price,
+            **self.stamp(),
+        ).encode()
+
+    def delete(self, ref: int, symbol: int = 0) -> bytes:
+        return itch50.OrderDelete(stock_locate=symbol + 1, order_ref=ref, **self.stamp()).encode()
+
+    def refused(self, reason: str) -> int:
+        return self.twin.differences()[f"refused {reason}"]
+
+
+def orders_in(frame: bytes) -> list[ouch50.EnterOrder]:
+    orders = []
+    for message in ufo.decode_upstream(parse_udp(frame).payload):
+        assert isinstance(message, ufo.Unsequenced)
+        order = ouch50.decode_inbound(message.message)
+        assert isinstance(order, ouch50.EnterOrder)
+        orders.append(order)
+    return orders
+
+
+def test_an_order_frame_is_right_in_every_field(hook: Hook) -> None:
+    day = Day(hook)
+    frame = day.feed(day.offer())
+    assert frame is not None
+    sent = parse_udp(frame)
+    assert (sent.src_mac, sent.dst_mac) == (SESSION.local_mac, SESSION.remote_mac)
+    assert (sent.src, sent.dst) == (SESSION.local, SESSION.remote)
+    assert sent.ipv4_checksum_ok and sent.udp_checksum_ok
+    (order,) = orders_in(frame)
+    assert (order.user_ref_num, order.side, order.quantity, order.symbol, order.price) == (
+        1,
+        "B",
+        100,
+        "SYM0",
+        OFFER_E4,
+    )
+    assert (order.tif, order.cl_ord_id) == ("3", "TURBO-HFT")
+
+
+@pytest.mark.parametrize("padding", [0, 1, 7, 300, 1400])
+@pytest.mark.parametrize("vlan", [None, 7])
+def test_the_order_frame_has_its_own_length_whatever_the_tick_had(hook: Hook, padding: int, vlan: int | None) -> None:
+    day = Day(hook, replace(SESSION, vlan=vlan))
+    payload = Packet("DAY", day.sequence, (day.offer(),)).encode()
+    outcome = day.twin.packet(day.frame(payload) + bytes(padding))
+    assert outcome.verdict == XdpAction.TX
+    assert len(outcome.frame) == (42 if vlan is None else 46) + 50
+    assert parse_udp(outcome.frame).vlans == (() if vlan is None else (vlan,))
+    assert parse_udp(outcome.frame).udp_checksum_ok
+
+
+@pytest.mark.parametrize("symbols", [1, 2, 7, 8, 9, 12])
+def test_several_triggers_of_a_packet_leave_in_one_datagram(hook: Hook, symbols: int) -> None:
+    day = Day(hook, symbols=symbols)
+    frame = day.feed(*(day.offer(symbol) for symbol in range(symbols)))
+    assert frame is not None
+    orders = orders_in(frame)
+    assert [order.symbol for order in orders] == day.names[: min(symbols, 8)]
+    assert [order.user_ref_num for order in orders] == list(range(1, len(orders) + 1))
+    assert day.twin.differences()["triggers_dropped"] == max(0, symbols - 8)
+    assert parse_udp(frame).udp_checksum_ok
+
+
+def test_two_ticks_of_one_symbol_are_one_order(hook: Hook) -> None:
+    day = Day(hook)
+    frame = day.feed(day.offer(), day.offer(price=OFFER_E4 - 100))
+    assert frame is not None
+    (order,) = orders_in(frame)
+    assert order.price == OFFER_E4 - 100, "the book as the packet left it decides"
+
+
+def test_an_offer_that_its_own_packet_takes_back_is_not_bought(hook: Hook) -> None:
+    day = Day(hook)
+    assert day.feed(day.offer(), day.delete(1)) is None
+    assert day.twin.differences()["triggers_stale"] == 1
+
+
+def test_no_second_order_while_one_is_in_flight(hook: Hook) -> None:
+    day = Day(hook)
+    assert day.feed(day.offer()) is not None
+    assert day.feed(day.offer(price=OFFER_E4 - 100)) is None
+    assert day.twin.differences()["wait_in_flight"] == 1
+    day.answer(ouch50.Rejected(timestamp=1, user_ref_num=1, reason=0x11, cl_ord_id="").encode())
+    assert day.feed(day.offer(price=OFFER_E4 - 200)) is not None
+
+
+@pytest.mark.parametrize(("below", "quantity"), [(0, 10), (99, 10), (100, 15), (250, 20), (10_000, 100)])
+def test_quantity_grows_as_the_price_falls(hook: Hook, below: int, quantity: int) -> None:
+    day = Day(hook, base_qty=10, step_qty=5, tick_e4=100, cap_qty=100)
+    frame = day.feed(day.offer(price=TARGET_E4 - below))
+    assert frame is not None
+    assert orders_in(frame)[0].quantity == quantity
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({"max_order_qty": 99}, "max_order_qty"),
+        ({"max_notional_e4": OFFER_E4 * 100 - 1}, "max_notional"),
+        ({"kill": 0}, "halted_symbol"),
+        ({"base_qty": 10**6, "cap_qty": 10**6, "max_order_qty": 2**64 - 1}, "qty_range"),
+    ],
+)
+def test_each_limit_of_a_symbol_refuses(hook: Hook, params: dict[str, int], reason: str) -> None:
+    day = Day(hook)
+    day.twin.set_params(0, **params)
+    assert day.feed(day.offer()) is None
+    assert day.refused(reason) == 1
+
+
+@pytest.mark.parametrize(
+    ("params", "at_limit"),
+    [({"max_order_qty": 100}, True), ({"max_notional_e4": OFFER_E4 * 100}, True), ({"max_position": 100}, True)],
+)
+def test_exactly_at_a_limit_is_within_it(hook: Hook, params: dict[str, int], at_limit: bool) -> None:
+    day = Day(hook)
+    day.twin.set_params(0, **params)
+    assert (day.feed(day.offer()) is not None) is at_limit
+
+
+def test_the_global_kill_word_stops_the_next_packet(hook: Hook) -> None:
+    day = Day(hook)
+    day.twin.set_control(kill=0)
+    assert day.feed(day.offer()) is None
+    assert day.refused("halted_global") == 1
+    day.twin.set_control(kill=1)
+    assert day.feed(day.offer()) is not None
+
+
+def test_orders_per_second_is_exact_over_any_second(hook: Hook) -> None:
+    day = Day(hook, symbols=4)
+    day.twin.set_control(max_orders_per_second=2)
+    start = day.clock
+    assert day.feed(day.offer(0)) is not None
+    day.clock = start + 400_000_000
+    assert day.feed(day.offer(1)) is not None
+    day.clock = start + 999_999_000
+    assert day.feed(day.offer(2)) is None
+    assert day.refused("order_rate") == 1
+    day.clock = start + 1_000_010_000
+    assert day.feed(day.offer(2)) is not None
+    assert day.feed(day.offer(3)) is None
+    day.clock -= 5_000_000_000
+    assert day.feed(day.offer(3)) is None, "a clock that went back opened the limit"
+
+
+def test_nothing_trades_before_login_after_a_gap_or_after_the_end(hook: Hook) -> None:
+    day = Day(hook, symbols=3)
+    day.feed(day.offer(2, price=TARGET_E4 + 100), sequence=day.sequence + 5)
+    assert day.feed(day.offer()) is None
+    assert day.refused("feed_not_live") == 1
+    assert day.twin.engine.feed.health == "stale"
+    late = Day(hook)
+    late.twin.packet(late.frame(EndOfSession("DAY", late.sequence).encode()))
+    assert late.feed(late.offer()) is None
+    assert late.twin.engine.feed.health == "ended"
+    early = Day(hook)
+    early.twin.engine._session[0].health = early.twin.model.session.health = 0  # type: ignore[assignment]
+    assert early.feed(early.offer()) is None
+    assert early.refused("session_down") == 1
+
+
+def test_a_heartbeat_shows_what_was_lost_at_the_tail(hook: Hook) -> None:
+    day = Day(hook)
+    day.twin.packet(day.frame(Heartbeat("DAY", day.sequence + 1).encode()))
+    day.twin.compare_state()
+    assert day.twin.engine.feed.health == "stale"
+    assert day.twin.engine.feed.missed == 1
+
+
+def test_a_wrong_book_stops_its_symbol_alone(hook: Hook) -> None:
+    day = Day(hook, symbols=2)
+    day.feed(day.delete(4711, 0))
+    assert day.feed(day.offer(0)) is None
+    assert day.refused("book_suspect") == 1
+    assert day.feed(day.offer(1)) is not None
+
+
+def test_a_corrupted_datagram_is_not_believed(hook: Hook) -> None:
+    day = Day(hook)
+    raw = bytearray(day.frame(Packet("DAY", day.sequence, (day.offer(),)).encode()))
+    raw[-1] ^= 1  # the price
+    assert day.twin.packet(bytes(raw)).verdict == XdpAction.PASS
+    assert day.twin.differences()["bad_checksum"] == 1
+
+
+def test_ouch42_orders_and_replies(hook: Hook) -> None:
+    day = Day(hook, replace(SESSION, protocol="ouch42"))
+    frame = day.feed(day.offer())
+    assert frame is not None
+    (message,) = ufo.decode_upstream(parse_udp(frame).payload)
+    assert isinstance(message, ufo.Unsequenced)
+    order = ouch42.decode_inbound(message.message)
+    assert isinstance(order, ouch42.EnterOrder)
+    assert (order.side, order.shares, order.stock, order.price, order.tif) == ("B", 100, "SYM0", OFFER_E4, 0)
+    assert order.order_token[6:] == "00000001"
+    accepted = ouch42.Accepted(
+        timestamp=5,
+        order_token=order.order_token,
+        side="B",
+        shares=100,
+        stock="SYM0",
+        price=OFFER_E4,
+        tif=0,
+        firm="",
+        display="Y",
+        order_ref=1,
+        capacity="P",
+        iso="N",
+        min_qty=0,
+        cross_type="N",
+        order_state="L",
+        bbo_weight="",
+    )
+    executed = ouch42.Executed(
+        timestamp=6,
+        order_token=order.order_token,
+        executed_shares=60,
+        execution_price=OFFER_E4 - 100,
+        liquidity_flag="R",
+        match_number=1,
+    )
+    canceled = ouch42.Canceled(timestamp=7, order_token=order.order_token, decrement_shares=40, reason="I")
+    day.answer(accepted.encode(), executed.encode(), canceled.encode())
+    state = day.twin.engine.symbols["SYM0"].snapshot()
+    assert (state.position, state.cost_e4, state.canceled_qty, state.working_ref) == (60, 60 * (OFFER_E4 - 100), 40, 0)
+
+
+def test_events_that_do_not_fit_are_counted_and_leave_a_hole(hook: Hook) -> None:
+    day = Day(hook)
+    day.twin.set_control(kill=0)
+    before = hook.engine.events.lost
+    frames = [day.frame(Packet("DAY", day.sequence + i, (day.offer(),)).encode()) for i in range(32_000)]
+    for frame in frames:
+        hook.run(frame)
+    lost = hook.engine.events.lost - before
+    ids = [event.id for event in hook.engine.events]
+    assert lost > 0
+    assert ids == list(range(1, len(ids) + 1)) and len(ids) + lost == 32_000
+
+
+def test_live_views_refuse_what_makes_no_sense(hook: Hook) -> None:
+    view = hook.engine.symbols.add("AAPL", buy_below="163.20")
+    for change in (
+        lambda: setattr(view, "sell_above", "163.20"),
+        lambda: setattr(view, "base_qty", -1),
+        lambda: setattr(view, "base_qty", 1.5),
+        lambda: setattr(view, "max_position", 2**40),
+        lambda: hook.engine.symbols.add("AAPL"),
+        lambda: hook.engine.symbols.add("TOO LONG A NAME"),
+        lambda: setattr(hook.engine, "max_orders_per_second", 1025),
+        lambda: hook.engine.symbols["MSFT"],
+    ):
+        with pytest.raises(ConfigError):
+            change()
+    assert (str(view.buy_below), view.sell_above, view.base_qty) == ("163.2", None, 100)
+    with pytest.raises(ValueError, match="finer"):
+        hook.engine.symbols.add("MSFT", buy_below="0.00001")
+    assert "MSFT" not in hook.engine.symbols
