@@ -213,11 +213,6 @@ void *hft_map_share(int map_fd, size_t length, int writable, int *error)
 	return memory;
 }
 
-void hft_map_unshare(void *memory, size_t length)
-{
-	munmap(memory, length);
-}
-
 int hft_state_read(const struct hft_symbol_state *shared, struct hft_symbol_state *copy)
 {
 	for (int i = 0; i < STATE_READ_TRIES; i++) {
@@ -247,13 +242,24 @@ int hft_test_run(int program_fd, const void *frame, unsigned int length, void *o
 	return 0;
 }
 
-int hft_load_pass(void)
+/* `verdict`, whatever the frame: two instructions. */
+static int load_constant(const char *name, int verdict)
 {
-	const struct bpf_insn pass[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
+	const struct bpf_insn program[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = verdict },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "hft_pass", "Dual BSD/GPL", pass, 2, NULL);
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, name, "Dual BSD/GPL", program, 2, NULL);
 
 	return fd < 0 ? -errno : fd;
+}
+
+int hft_load_pass(void)
+{
+	return load_constant("hft_pass", XDP_PASS);
+}
+
+int hft_load_echo(void)
+{
+	return load_constant("hft_echo", XDP_TX);
 }

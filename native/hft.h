@@ -38,9 +38,9 @@ int hft_map_delete(int map_fd, const void *key);
 int hft_map_next_key(int map_fd, const void *key, void *next_key);
 int hft_possible_cpus(void);
 
-/* The element array of a mmapable array map: `length` bytes, shared with the hook. NULL and *error on failure. */
+/* The element array of a mmapable array map: `length` bytes, shared with the hook, for the life of the process. NULL and
+ * *error on failure. */
 void *hft_map_share(int map_fd, size_t length, int writable, int *error);
-void hft_map_unshare(void *memory, size_t length);
 
 /* A copy of a symbol's state that the hook did not change while it was made; -EAGAIN if it never held still. */
 int hft_state_read(const struct hft_symbol_state *shared, struct hft_symbol_state *copy);
@@ -49,8 +49,9 @@ int hft_state_read(const struct hft_symbol_state *shared, struct hft_symbol_stat
 int hft_test_run(int program_fd, const void *frame, unsigned int length, void *out, unsigned int *out_length,
 		 unsigned int repeat, unsigned int *verdict, unsigned int *duration_ns);
 
-/* The two-instruction program that passes every frame; its descriptor. */
+/* The two-instruction programs that pass every frame, or send it back as it is; their descriptors. */
 int hft_load_pass(void);
+int hft_load_echo(void);
 
 /* The event ring. One reader at a time; records arrive in order. */
 struct hft_ring;

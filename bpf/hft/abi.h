@@ -223,7 +223,7 @@ struct hft_flow {
 /* Live, global, written by user space: one aligned store each, effective on the next packet. */
 struct hft_control {
 	__u64 kill; /* enum hft_kill, read last before an order is written */
-	__u64 epoch; /* raised by user space with every change; every event carries it */
+	__u64 epoch; /* raised by user space after every change; a decision carries the one it began under */
 	__u64 max_orders_per_second; /* over any one second; at most HFT_MAX_ORDERS_PER_SECOND; 0 = none may leave */
 	__u64 pad0[5];
 };

@@ -29,17 +29,32 @@ hft_inline void state_close(struct hft_symbol_state *state)
 	state->version++;
 }
 
-/* Shares and orders at one price change by (qty, orders); the best of the side follows. */
+/* Shares displayed at a price. A function of its own for the sake of level_change's stack frame. */
+hft_global __u64 level_shares(__u32 slot, __u32 side, __u32 price_e4)
+{
+	__s64 position = table_find(&book_levels, config.level_mask, level_key(slot, side, price_e4));
+	struct hft_bucket *bucket;
+	__u64 at = (__u64)position & 7;
+
+	if (position < 0)
+		return 0;
+	bucket = table_bucket(&book_levels, position);
+	hft_opaque(at);
+	return bucket && at < HFT_BUCKET_SLOTS ? bucket->value[at] : 0;
+}
+
+/*
+ * Shares and orders at one price change by (qty, orders); the best of the side follows. Sits under the longest chain of
+ * calls: what it keeps live across look-ups lands in its stack frame (limits: see order_enter).
+ */
 hft_global int level_change(__u32 slot, __u32 side, __u32 price_e4, __s64 qty, __s32 orders)
 {
-	struct hft_symbol_state *state = hft_at(symbol_state, slot);
 	__u64 key = level_key(slot, side, price_e4);
 	__s64 position = table_find(&book_levels, config.level_mask, key);
+	struct hft_symbol_state *state;
 	__u32 best, touched_best;
 	__u64 shares = 0;
 
-	if (!state)
-		return -1;
 	if (position < 0) {
 		if (qty <= 0)
 			return -1; /* cannot happen: an order always has its level */
@@ -68,23 +83,16 @@ hft_global int level_change(__u32 slot, __u32 side, __u32 price_e4, __s64 qty, _
 		}
 	}
 
+	state = hft_at(symbol_state, slot);
+	if (!state)
+		return -1;
 	best = side == HFT_BUY ? state->bid_e4 : state->ask_e4;
 	touched_best = best == price_e4;
 	if (shares && (!best || touched_best || ladder_key(side, price_e4) < ladder_key(side, best))) {
 		best = price_e4;
 	} else if (!shares && touched_best) {
 		best = ladder_best(slot, side);
-		if (best) {
-			position = table_find(&book_levels, config.level_mask, level_key(slot, side, best));
-			if (position >= 0) {
-				struct hft_bucket *bucket = table_bucket(&book_levels, position);
-				__u64 at = (__u64)position & 7;
-
-				hft_opaque(at);
-				if (bucket && at < HFT_BUCKET_SLOTS)
-					shares = bucket->value[at];
-			}
-		}
+		shares = best ? level_shares(slot, side, best) : 0;
 	} else {
 		return 0;
 	}
@@ -128,7 +136,11 @@ hft_inline bool order_find(__u64 ref, struct book_order *order)
 	return true;
 }
 
-hft_global __u32 book_add(__u32 slot, __u32 side, __u64 ref, __u32 price_e4, __u32 qty)
+/*
+ * book_add, inlined also into book_replace: 6.1 allows 512 bytes of stack in all and rounds each frame up to 32 (later
+ * kernels to 16), and xdp_hft, feed_block, itch_message, book_replace, book_add, level_change, ladder_add need 608.
+ */
+hft_inline __u32 order_enter(__u32 slot, __u32 side, __u64 ref, __u32 price_e4, __u32 qty)
 {
 	struct hft_symbol_state *state = hft_at(symbol_state, slot);
 	__s64 position;
@@ -147,6 +159,11 @@ hft_global __u32 book_add(__u32 slot, __u32 side, __u64 ref, __u32 price_e4, __u
 	}
 	state->book_orders++;
 	return 0;
+}
+
+hft_global __u32 book_add(__u32 slot, __u32 side, __u64 ref, __u32 price_e4, __u32 qty)
+{
+	return order_enter(slot, side, ref, price_e4, qty);
 }
 
 /* E, C, X: qty shares leave; the order's own price counts, whatever the execution price. */
@@ -207,7 +224,7 @@ hft_global __u32 book_replace(__u32 slot, __u64 ref, __u64 new_ref, __u32 price_
 	table_remove(&book_orders, config.order_mask, order.position);
 	state->book_orders--;
 	level_change(slot, order.aux & 1, order.price_e4, -(__s64)order.qty, -1);
-	return book_add(slot, order.aux & 1, new_ref, price_e4, qty);
+	return order_enter(slot, order.aux & 1, new_ref, price_e4, qty);
 }
 
 #endif

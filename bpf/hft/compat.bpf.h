@@ -25,6 +25,12 @@
 	})
 
 /*
+ * The length of a helper call, known to lie in 1..size, size a power of two. A test against 0 does not do: the
+ * verifier of 6.1 learns nothing from `!=`, and it refuses a length that may be 0.
+ */
+#define hft_length(x, size) (hft_masked((x) - 1, size) + 1)
+
+/*
  * Stores become visible in order. x86-64 keeps stores in order by itself; elsewhere an atomic that returns a value is a
  * full barrier in BPF (there is no plain barrier instruction on 6.1).
  */

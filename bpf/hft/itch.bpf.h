@@ -33,12 +33,10 @@ hft_inline bool is_book_type(__u8 type)
 	return type == 'A' || type == 'F' || type == 'E' || type == 'C' || type == 'X' || type == 'D' || type == 'U';
 }
 
-/* The slot bound to a locate, plus one; 0 = nobody asked for it. */
-hft_inline __u32 slot_of_locate(__u16 locate)
+/* What a locate is bound to: slot + 1, or 0. */
+hft_inline __u32 slot_of(const __u64 *binding)
 {
-	__u16 *slot = hft_at(locate_slot, locate);
-
-	return slot ? *slot : 0;
+	return binding && *binding <= HFT_MAX_SYMBOLS ? *binding : 0;
 }
 
 /* The book of this symbol may be wrong: it stops trading, alone. */
@@ -64,20 +62,22 @@ hft_inline void stock_directory(const __u8 *msg, __u16 locate, __u64 feed_seq)
 {
 	__u64 name = load_raw64(msg + ITCH_BODY);
 	__u32 *named = bpf_map_lookup_elem(&symbol_names, &name);
-	__u16 *binding = hft_at(locate_slot, locate);
+	__u64 *binding = hft_at(locate_slot, locate);
 	struct hft_symbol_state *state = NULL;
-	__u32 bound, slot = 0;
+	__u32 bound = slot_of(binding), slot = 0;
 
 	if (!binding)
 		return;
-	bound = *binding;
 	if (named && *named < HFT_MAX_SYMBOLS) {
 		slot = *named + 1;
 		state = hft_at(symbol_state, *named);
 	}
-	if (slot == bound)
+	if (slot == bound) {
+		if (!slot)
+			*binding = HFT_LOCATE_CLOSED;
 		return;
-	if (slot && !bound && locate && state && !state->locate) {
+	}
+	if (slot && !*binding && locate && state && !state->locate) {
 		*binding = slot;
 		state->locate = locate;
 		return;
@@ -129,7 +129,7 @@ hft_global int itch_message(__u32 offset, __u32 length, __u64 feed_seq)
 	struct hft_symbol_state *state;
 	struct intent intent;
 	__u32 bound, slot, failed;
-	__u64 exchange_ns;
+	__u64 exchange_ns, *binding;
 	__u16 locate;
 
 	if (!feed)
@@ -141,7 +141,7 @@ hft_global int itch_message(__u32 offset, __u32 length, __u64 feed_seq)
 	locate = load_be16(msg + ITCH_LOCATE);
 	if (length != (known & 0xff)) {
 		count(HFT_C_ITCH_BAD_LENGTH);
-		bound = length >= 3 && is_book_type(type) ? slot_of_locate(locate) : 0;
+		bound = length >= 3 && is_book_type(type) ? slot_of(hft_at(locate_slot, locate)) : 0;
 		if (bound)
 			book_suspect(bound - 1, feed_seq);
 		return 0;
@@ -154,9 +154,12 @@ hft_global int itch_message(__u32 offset, __u32 length, __u64 feed_seq)
 	if (!is_book_type(type))
 		return 0;
 
-	bound = slot_of_locate(locate);
+	binding = hft_at(locate_slot, locate);
+	bound = slot_of(binding);
 	if (!bound) {
 		count(HFT_C_BOOK_UNTRACKED);
+		if (binding && !*binding)
+			*binding = HFT_LOCATE_CLOSED;
 		return 0;
 	}
 	slot = bound - 1;

@@ -15,6 +15,9 @@
 /* ITCH stock locate codes: all of u16. */
 #define HFT_LOCATES 65536
 
+/* A locate whose symbol cannot be tracked any more today: its book would miss what has passed. */
+#define HFT_LOCATE_CLOSED 65535
+
 /* Longest Ethernet frame that is parsed; veth and most drivers refuse a linear XDP program above this. */
 #define HFT_MAX_FRAME 3520
 

@@ -46,8 +46,8 @@ HFT_ARRAY(working, struct hft_working, HFT_MAX_WORKING, BPF_F_MMAPABLE);
 /* When the last orders left, ns: the exact one-second window of the rate limit. */
 HFT_ARRAY(order_times, __u64, HFT_MAX_ORDERS_PER_SECOND, BPF_F_MMAPABLE);
 
-/* Stock locate -> symbol slot + 1; 0 = not asked for. */
-HFT_ARRAY(locate_slot, __u16, HFT_LOCATES, BPF_F_MMAPABLE);
+/* Stock locate -> symbol slot + 1; 0 = nothing seen yet; HFT_LOCATE_CLOSED = seen, and nobody had asked for it. */
+HFT_ARRAY(locate_slot, __u64, HFT_LOCATES, BPF_F_MMAPABLE);
 
 /* The book: orders by reference, price levels, and the bitmap ladder that finds the next best level. */
 HFT_ARRAY(book_orders, struct hft_bucket, HFT_ORDER_BUCKETS, BPF_F_MMAPABLE);

@@ -31,6 +31,7 @@ struct trigger {
 	__u32 user_ref; /* 0 = did not leave */
 	__u64 feed_seq;
 	__u64 exchange_ns;
+	__u64 epoch; /* read before the decision: an epoch at or above a halt's proves that the halt was seen */
 	__u32 decided; /* 0: the packet itself undid it */
 	__u32 pad0;
 };
@@ -192,12 +193,14 @@ hft_global int order_decide(__u32 index, __u32 orders, __u64 now, __u32 room)
 	struct hft_session_state *session = hft_the(session_state);
 	struct hft_symbol_params *params = hft_at(symbol_params, order->slot);
 	struct hft_symbol_state *state = hft_at(symbol_state, order->slot);
+	const volatile struct hft_control *live = hft_the(control);
 	struct intent intent;
 
 	order->decided = 0;
 	order->user_ref = 0;
-	if (!template || !session || !params || !state)
+	if (!template || !session || !params || !state || !live)
 		return 0;
+	order->epoch = live->epoch;
 	if (strategy_threshold(order->slot, params, state, &intent) != STRATEGY_INTENT) {
 		count(HFT_C_TRIGGERS_STALE);
 		return 0;
@@ -228,6 +231,7 @@ hft_global int order_report(__u32 index, __u64 hook_ns)
 	event = event_begin(order->user_ref ? HFT_EVENT_ORDER : HFT_EVENT_REFUSED, order->slot);
 	if (!event)
 		return 0;
+	event->epoch = order->epoch;
 	event->exchange_ns = order->exchange_ns;
 	event->feed_seq = order->feed_seq;
 	event->reason = order->reason;
@@ -244,11 +248,21 @@ hft_global int order_report(__u32 index, __u64 hook_ns)
 /* Cut the frame to size and write the orders into it; the tick it carried has been read. */
 hft_inline bool frame_send(struct xdp_md *ctx, __u64 length, __u32 frame_len)
 {
-	hft_opaque(length);
-	length &= HFT_TX_BYTES / 2 - 1;
+	length = hft_length(length, HFT_TX_BYTES / 2);
 	if (length != frame_len && bpf_xdp_adjust_tail(ctx, (int)length - (int)frame_len))
 		return false;
-	return length && !bpf_xdp_store_bytes(ctx, 0, tx, length);
+	return !bpf_xdp_store_bytes(ctx, 0, tx, length);
+}
+
+/*
+ * Taken in 64 bits and at once: in 32 bits LLVM may spill half a packet pointer, which no verifier accepts.
+ */
+hft_inline __u32 frame_bytes(struct xdp_md *ctx)
+{
+	__u64 bytes = (void *)(long)ctx->data_end - (void *)(long)ctx->data;
+
+	hft_opaque(bytes);
+	return bytes;
 }
 
 /* After the last message of a feed packet: XDP_TX with the orders in the frame, or XDP_DROP. */
@@ -256,7 +270,7 @@ hft_inline int order_flush(struct xdp_md *ctx)
 {
 	struct hft_template *template = hft_the(order_template);
 	struct hft_feed_state *feed = hft_the(feed_state);
-	__u32 frame_len = (__u32)(ctx->data_end - ctx->data), orders = 0, decisions = 0, first_ref = 0, wanted;
+	__u32 frame_len = frame_bytes(ctx), orders = 0, decisions = 0, first_ref = 0, wanted;
 	int verdict = XDP_DROP;
 	bool room = true;
 	__u64 now, hook_ns;

@@ -106,7 +106,7 @@ hft_inline bool hex8_decode(const __u8 *text, __u32 *value)
 	return true;
 }
 
-hft_inline void ouch42_decode(const __u8 *msg, __u32 length, struct reply *reply)
+hft_inline void ouch42_decode(const __u8 *msg, __u32 length, const struct hft_template *template, struct reply *reply)
 {
 	bool fits;
 
@@ -155,7 +155,8 @@ hft_inline void ouch42_decode(const __u8 *msg, __u32 length, struct reply *reply
 	reply->exchange_ns = load_be64(msg + 1);
 	if (!fits)
 		reply->kind = REPLY_BAD_LENGTH;
-	else if (!hex8_decode(msg + 9 + 6, &reply->user_ref))
+	else if (__builtin_memcmp(msg + 9, template->msg + UP_OUCH + 1, 6) ||
+		 !hex8_decode(msg + 9 + 6, &reply->user_ref))
 		reply->kind = REPLY_UNREADABLE_REF;
 }
 

@@ -121,7 +121,7 @@ hft_global int reply_message(__u32 offset, __u32 length, __u32 sequence)
 	if (length && template->protocol == HFT_OUCH50)
 		ouch50_decode(msg, length, &reply);
 	else if (length && template->protocol == HFT_OUCH42)
-		ouch42_decode(msg, length, &reply);
+		ouch42_decode(msg, length, template, &reply);
 
 	switch (reply.kind) {
 	case REPLY_UNHANDLED:

@@ -151,15 +151,9 @@ hft_inline __u32 wire_parse(struct xdp_md *ctx, struct wire_view *view)
  */
 hft_inline __u32 wire_load(struct xdp_md *ctx, const struct wire_view *view)
 {
-	__u64 length = view->length;
-
 	rx_len = view->length;
-	if (length) {
-		hft_opaque(length);
-		length &= HFT_RX_BYTES - 1;
-		if (!length || bpf_xdp_load_bytes(ctx, view->payload, rx, length))
-			return HFT_C_TRUNCATED;
-	}
+	if (view->length && bpf_xdp_load_bytes(ctx, view->payload, rx, hft_length(view->length, HFT_RX_BYTES)))
+		return HFT_C_TRUNCATED;
 	__builtin_memset((void *)rx_at(view->length), 0, 4);
 	if (config.verify_checksums && view->udp_check && fold(view->udp_sum + rx_sum()) != 0xffff)
 		return HFT_C_BAD_CHECKSUM;

@@ -14,7 +14,7 @@ from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import FeedAddress, OrderSession
 from turbo_hft.errors import AttachError, CapabilityError, ConfigError, NotRunning
 from turbo_hft.events import EventStream
-from turbo_hft.program import Clock, Program, interface_index, os_error, query
+from turbo_hft.program import Clock, Closed, Program, interface_index, os_error, query
 from turbo_hft.snapshots import (
     FeedSnapshot,
     Histogram,
@@ -160,6 +160,9 @@ class Engine:
         if self._events is not None:
             self._events.close()
             self._events = None
+        closed: Any = Closed()
+        self._control = self._template = self._feed = self._session = self._working = closed
+        self.symbols.close()
         self.program.close()
 
     def __enter__(self) -> Engine:
@@ -178,6 +181,14 @@ class Engine:
             raise ConfigError("halt the engine before its session or feed is changed.")
         if self.working():
             raise ConfigError("orders are working: wait until they end before session or feed are changed.")
+        if self._session[0].health != lib.HFT_SESSION_DOWN or self._feed[0].expected_seq:
+            raise ConfigError(
+                "order entry or the feed have begun, and books and sequences belong to them: start a new engine."
+            )
+        if feed.group == session.local[0] and feed.port == session.local[1]:
+            raise ConfigError(
+                f"feed and order entry share {feed.group}:{feed.port}: give each its own address or port."
+            )
         template = order_template(session)
         self._template[0].protocol = lib.HFT_PROTOCOL_NONE
         self._clear_flows()
@@ -295,6 +306,13 @@ class Engine:
             raise ConfigError("halt the engine before its UserRefNum is moved.")
         if user_ref > (self._session[0].next_user_ref or 1):
             self._session[0].next_user_ref = user_ref
+
+    def leave_session(self) -> None:
+        """Order entry was logged off: down if nothing is working (a login may follow), otherwise ended."""
+        if not self.halted:
+            raise ConfigError("halt the engine before its order-entry session is left.")
+        if self._session[0].health == lib.HFT_SESSION_UP:
+            self._session[0].health = lib.HFT_SESSION_ENDED if self.working() else lib.HFT_SESSION_DOWN
 
     def working(self, *, all: bool = False) -> list[WorkingOrder]:
         """Our orders that are in flight or live, oldest first; `all`: the ended ones still in the table too."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from turbo_hft.snapshots import Side, side_name
 
 _BATCH = 4096
 _ASYNC_PAUSE_S = 0.001
+_SLICE_S = 0.1
 _CODED_KINDS = frozenset({"accepted", "executed", "canceled", "rejected"})
 _MAX_CHARACTER = 0x7E
 
@@ -105,7 +107,13 @@ class EventStream:
 
     def wait(self, timeout_s: float) -> list[Event]:
         """What is there, waiting up to `timeout_s` seconds for a first record; empty on time-out. Releases the GIL."""
-        return self._events(lib.hft_ring_wait(self._open(), self._records, _BATCH, max(0, int(timeout_s * 1e9))))
+        end = time.monotonic() + timeout_s
+        while True:
+            # In slices, so that a signal is handled while nothing happens.
+            slice_s = min(_SLICE_S, max(0.0, end - time.monotonic()))
+            count = lib.hft_ring_wait(self._open(), self._records, _BATCH, int(slice_s * 1e9))
+            if count or time.monotonic() >= end:
+                return self._events(count)
 
     def drain(self) -> list[Event]:
         """What is there now, at most 4096 records."""
@@ -122,8 +130,11 @@ class EventStream:
         return [event_from(self._records[i], self._symbol_name) for i in range(count)]
 
     def __iter__(self) -> Iterator[Event]:
-        while batch := self.drain():
+        while True:
+            batch = self.drain()
             yield from batch
+            if len(batch) < _BATCH:
+                return
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         while True:

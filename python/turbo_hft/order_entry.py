@@ -24,6 +24,8 @@ _RESEND_S = 0.1
 _LOGIN_RETRY_S = 0.5
 _MAX_RETRANSMISSION = 0xFFFF
 _MAX_DATAGRAM = 65535
+_PAUSE_S = 0.01
+PEER_SILENCE_S = 5.0  # the server beats once a second
 
 
 class OrderEntry:
@@ -33,6 +35,8 @@ class OrderEntry:
         self.engine = engine
         self.session = session
         self.retransmission_requests = 0
+        self.silences = 0  # times the engine was halted because the exchange had fallen silent
+        self._heard = 0.0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -108,23 +112,40 @@ class OrderEntry:
         )
 
     def _send(self, *messages: ufo.Upstream) -> None:
-        # A refused datagram (nobody listens yet) shows as an error on the next call; the protocol repeats anyway.
-        with contextlib.suppress(ConnectionRefusedError):
+        # Nobody listens yet, or the link is down: the protocol repeats, and a silent peer is noticed by `_keep`.
+        with contextlib.suppress(OSError):
             self._socket.send(ufo.encode_upstream(*messages))
 
     def _replies(self, deadline: float) -> list[ufo.Downstream]:
         """The next datagram, decoded; empty at the deadline or when it is none of ours."""
         self._socket.settimeout(max(0.001, deadline - time.monotonic()))
         try:
-            return [ufo.decode_downstream(self._socket.recv(_MAX_DATAGRAM))]
-        except (TimeoutError, ConnectionRefusedError, MalformedMessage):
+            datagram = self._socket.recv(_MAX_DATAGRAM)
+            self._heard = time.monotonic()
+            return [ufo.decode_downstream(datagram)]
+        except (TimeoutError, MalformedMessage):
+            return []
+        except OSError:
+            self._stop.wait(_PAUSE_S)  # a socket in trouble answers at once, again and again
             return []
 
     def _keep(self) -> None:
-        """Heartbeats, retransmission requests, and reading the socket empty."""
+        """Look after the session; an engine whose session nobody looks after must not trade."""
+        try:
+            self._look_after()
+        finally:
+            if not self._stop.is_set():
+                self.engine.halt()
+
+    def _look_after(self) -> None:
+        """Heartbeats, retransmission requests, reading the socket empty; halt when the exchange falls silent."""
         heartbeat = 0.0
+        self._heard = time.monotonic()
         while not self._stop.is_set():
             now = time.monotonic()
+            if now - self._heard > PEER_SILENCE_S and not self.engine.halted:
+                self.silences += 1
+                self.engine.halt()
             if now >= heartbeat:
                 self._send(ufo.ClientHeartbeat())
                 heartbeat = now + _HEARTBEAT_S
@@ -138,13 +159,19 @@ class OrderEntry:
                 self._replies(end)
 
     def close(self) -> None:
-        """Halt the engine, log off and give the address back. Working orders stay at the exchange."""
+        """Halt the engine, log off and give the address back. Working orders stay at the exchange.
+
+        Without working orders the session is down afterwards, and a new login may follow; with some it has ended for
+        this
+        engine, because replies to them would be missed.
+        """
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
             self.engine.halt()
             self._send(ufo.Logoff())
+            self.engine.leave_session()
         self._socket.close()
 
     def __enter__(self) -> OrderEntry:

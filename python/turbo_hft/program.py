@@ -10,12 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
-from turbo_hft.errors import AbiMismatch, CapabilityError, LoadError, NotRunning, TurboHftError
+from turbo_hft.errors import AbiMismatch, CapabilityError, ConfigError, LoadError, NotRunning, TurboHftError
 
 Clock = Literal["monotonic", "feed"]
 
@@ -33,7 +32,7 @@ _SHAPES: dict[str, tuple[str, int]] = {
     "session_state": ("struct hft_session_state", 1),
     "working": ("struct hft_working", lib.HFT_MAX_WORKING),
     "order_times": ("uint64_t", lib.HFT_MAX_ORDERS_PER_SECOND),
-    "locate_slot": ("uint16_t", lib.HFT_LOCATES),
+    "locate_slot": ("uint64_t", lib.HFT_LOCATES),
     "book_orders": ("struct hft_bucket", lib.HFT_ORDER_BUCKETS),
     "book_levels": ("struct hft_bucket", lib.HFT_LEVEL_BUCKETS),
     "book_ladder": ("struct hft_bucket", lib.HFT_LADDER_BUCKETS),
@@ -51,32 +50,28 @@ def os_error(code: int, what: str) -> TurboHftError:
     return TurboHftError(f"{what}: {os.strerror(-code)}")
 
 
-@dataclass(slots=True)
-class SharedArray:
-    """An array map in memory that hook and Python share: reads and writes are loads and stores, no system calls.
+class Closed:
+    """Stands where an engine's shared memory was: every use of a closed engine is an error, not a crash."""
 
-    `items` is a cffi array of the map's value type; it must not be used after `close`.
+    def __getitem__(self, index: object) -> Any:
+        raise ConfigError("this engine is closed: open or adopt one.")
+
+
+def share_array(map_fd: int, ctype: str, entries: int, *, writable: bool) -> Any:
+    """`entries` values of `ctype` in memory that hook and Python share: loads and stores, no system calls.
+
+    The memory stays mapped until the process ends, because a view may outlive its engine. Raises TurboHftError if the
+    kernel refuses.
     """
-
-    items: Any
-    _memory: Any
-    _length: int
-
-    @classmethod
-    def open(cls, map_fd: int, ctype: str, entries: int, *, writable: bool) -> SharedArray:
-        """Map `entries` values of `ctype`. Raises TurboHftError if the kernel refuses."""
-        size = (ffi.sizeof(ctype) + 7) & ~7
-        page = os.sysconf("SC_PAGESIZE")
-        length = (size * entries + page - 1) // page * page
-        error = ffi.new("int *")
-        memory = lib.hft_map_share(map_fd, length, writable, error)
-        if memory == ffi.NULL:
-            raise os_error(error[0], f"cannot map {ctype}")
-        return cls(ffi.cast(f"{ctype} *", memory), memory, length)
-
-    def close(self) -> None:
-        """Unmap."""
-        lib.hft_map_unshare(self._memory, self._length)
+    size = ffi.sizeof(ctype)
+    assert size % 8 == 0, f"elements of a map are 8 bytes apart, {ctype} is not"
+    page = os.sysconf("SC_PAGESIZE")
+    length = (size * entries + page - 1) // page * page
+    error = ffi.new("int *")
+    memory = lib.hft_map_share(map_fd, length, writable, error)
+    if memory == ffi.NULL:
+        raise os_error(error[0], f"cannot map {ctype}")
+    return ffi.cast(f"{ctype} *", memory)
 
 
 class Program:
@@ -88,7 +83,6 @@ class Program:
         self.owner = handle is not None
         self._handle = handle
         self._fds: dict[str, int] = {}
-        self._shared: list[SharedArray] = []
         self._check()
 
     @classmethod
@@ -166,11 +160,9 @@ class Program:
         return self._fds[name]
 
     def share(self, name: str, *, writable: bool = False) -> Any:
-        """The elements of an array map, in shared memory, until `close`."""
+        """The elements of an array map, in shared memory."""
         ctype, entries = _SHAPES[name]
-        array = SharedArray.open(self.map(name), ctype, entries, writable=writable)
-        self._shared.append(array)
-        return array.items
+        return share_array(self.map(name), ctype, entries, writable=writable)
 
     @staticmethod
     def shared_bytes(name: str) -> int:
@@ -178,20 +170,17 @@ class Program:
         ctype, entries = _SHAPES[name]
         return int(ffi.sizeof(ctype)) * entries
 
-    def per_cpu(self, name: str, index: int = 0) -> list[Any]:
-        """One element of a per-CPU array, a value per CPU."""
+    def per_cpu(self, name: str, index: int = 0) -> Any:
+        """One element of a per-CPU array, a value per CPU: a cffi array, which owns the memory of its elements."""
         ctype, _ = _SHAPES[name]
         values = ffi.new(f"{ctype}[]", lib.hft_possible_cpus())
         error = lib.hft_map_read(self.map(name), ffi.new("uint32_t *", index), values)
         if error:
             raise os_error(error, f"cannot read map {name}")
-        return list(values)
+        return values
 
     def close(self) -> None:
         """Give everything back; an owned program is unloaded once nothing is attached."""
-        for array in self._shared:
-            array.close()
-        self._shared.clear()
         for fd in self._fds.values():
             os.close(fd)
         self._fds.clear()

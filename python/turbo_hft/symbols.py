@@ -8,8 +8,8 @@ from typing import Any
 
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
-from turbo_hft.errors import ConfigError, TurboHftError
-from turbo_hft.program import Program, os_error
+from turbo_hft.errors import ConfigError
+from turbo_hft.program import Closed, Program, os_error
 from turbo_hft.snapshots import SymbolSnapshot, book_health, side_name
 from turbo_hft.wire.price import parse_price_e4
 
@@ -50,6 +50,9 @@ class SymbolView:
     switches a
     target off. Invalid values raise ConfigError or MalformedMessage and change nothing.
     """
+
+    # A limit with a slip in its name must not be an attribute that nobody reads.
+    __slots__ = ("_changed", "_params", "_state", "index")
 
     def __init__(self, index: int, params: Any, state: Any, changed: Callable[[], None]) -> None:
         self.index = index
@@ -222,7 +225,7 @@ class Symbols:
             view.max_order_qty, view.max_position = max_order_qty, max_position
             view.resume()
             self._register(raw, index)
-        except (TurboHftError, TypeError):
+        except BaseException:
             ffi.memmove(
                 ffi.addressof(self._params[index]),
                 bytes(ffi.sizeof("struct hft_symbol_params")),
@@ -230,6 +233,11 @@ class Symbols:
             )
             raise
         return view
+
+    def close(self) -> None:
+        """Called by the engine: no symbol can be reached through it any more."""
+        closed: Any = Closed()
+        self._params = self._states = closed
 
     def _register(self, raw: bytes, index: int) -> None:
         error = lib.hft_map_write(self._program.map("symbol_names"), ffi.from_buffer(raw), ffi.new("uint32_t *", index))

@@ -13,6 +13,7 @@ from turbo_hft.wire.frame import udp_frame
 from turbo_hft.wire.ouch_options import encode_options
 
 _TOKEN_PREFIX = 6
+_MAX_VLAN = 4094
 _BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _IOC_50, _DAY_50 = "3", "0"
 _IOC_42, _DAY_42 = 0, 99998
@@ -72,6 +73,8 @@ def enter_order(session: OrderSession) -> bytes:
 
 def order_template(session: OrderSession) -> Any:
     """A filled ``struct hft_template``. Raises ConfigError or MalformedMessage for values that no frame can carry."""
+    if session.vlan is not None and not 1 <= session.vlan <= _MAX_VLAN:
+        raise ConfigError(f"vlan {session.vlan}: give 1 to {_MAX_VLAN}.")
     message = ufo.encode_upstream(ufo.Unsequenced(enter_order(session)))
     frame = udp_frame(
         src_mac=session.local_mac,

@@ -336,3 +336,82 @@ def test_live_views_refuse_what_makes_no_sense(hook: Hook) -> None:
     with pytest.raises(ValueError, match="finer"):
         hook.engine.symbols.add("MSFT", buy_below="0.00001")
     assert "MSFT" not in hook.engine.symbols
+
+
+def test_without_a_usable_template_nothing_leaves(hook: Hook) -> None:
+    day = Day(hook)
+    for field, value in (("protocol", 3), ("headers_len", 43), ("msg_len", 52)):
+        good = getattr(day.twin.model.template, field)
+        setattr(day.twin.engine._template[0], field, value)
+        setattr(day.twin.model.template, field, value)
+        assert day.feed(day.offer()) is None
+        setattr(day.twin.engine._template[0], field, good)
+        setattr(day.twin.model.template, field, good)
+    assert day.refused("not_configured") == 3
+
+
+def test_user_ref_nums_end_before_they_wrap(hook: Hook) -> None:
+    day = Day(hook, symbols=2)
+    day.twin.engine._session[0].next_user_ref = day.twin.model.session.next_user_ref = 2**32 - 2
+    assert day.feed(day.offer(0)) is not None
+    assert day.feed(day.offer(1)) is None
+    assert day.refused("refs_exhausted") == 1
+
+
+def test_a_slot_that_still_works_is_not_taken_over(hook: Hook) -> None:
+    day = Day(hook, symbols=2)
+    assert day.feed(day.offer(0)) is not None
+    day.twin.engine._session[0].next_user_ref = day.twin.model.session.next_user_ref = 1 + 4096
+    assert day.feed(day.offer(1)) is None
+    assert day.refused("working_full") == 1
+
+
+def test_an_ouch42_reply_to_another_process_is_not_ours(hook: Hook) -> None:
+    day = Day(hook, replace(SESSION, protocol="ouch42"))
+    assert day.feed(day.offer()) is not None
+    day.answer(ouch42.Canceled(timestamp=7, order_token="STRANG00000001", decrement_shares=1, reason="I").encode())
+    assert day.twin.engine.session.health == "suspect"
+    assert day.twin.engine.symbols["SYM0"].snapshot().working_qty == 100
+
+
+def test_a_symbol_added_after_its_directory_message_is_not_traded(hook: Hook) -> None:
+    day = Day(hook)
+    day.feed(stock_directory("LATE", 9, day.stamp()))
+    slot = day.twin.add_symbol("LATE", buy_below_e4=TARGET_E4, **BIG)
+    day.feed(stock_directory("LATE", 9, day.stamp()))
+    assert day.twin.engine.symbols["LATE"].snapshot().health == "suspect"
+    assert slot == 1 and day.twin.engine.symbols["LATE"].snapshot().locate == 0
+
+
+def test_a_session_that_has_begun_is_not_reconfigured(hook: Hook) -> None:
+    Day(hook)
+    hook.engine.halt()
+    with pytest.raises(ConfigError, match="have begun"):
+        hook.engine.configure(replace(SESSION, remote=("10.77.0.9", 1)), FEED)
+
+
+@pytest.mark.parametrize("vlan", [0, 4095, 4101])
+def test_a_vlan_that_no_tag_can_carry_is_refused(hook: Hook, vlan: int) -> None:
+    with pytest.raises(ConfigError, match="vlan"):
+        hook.engine.configure(replace(SESSION, vlan=vlan), FEED)
+
+
+def test_a_closed_engine_says_so() -> None:
+    with Hook() as hook:
+        engine, view = hook.engine, hook.engine.symbols.add("AAPL")
+    for use in (
+        engine.halt,
+        lambda: engine.feed,
+        lambda: engine.session,
+        engine.working,
+        lambda: engine.symbols["AAPL"],
+    ):
+        with pytest.raises(ConfigError, match="closed"):
+            use()
+    assert view.name == "AAPL"
+
+
+def test_a_slip_in_a_limits_name_is_an_error(hook: Hook) -> None:
+    view = hook.engine.symbols.add("AAPL")
+    with pytest.raises(AttributeError):
+        view.max_positon = 5  # type: ignore[attr-defined]

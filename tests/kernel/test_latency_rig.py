@@ -10,14 +10,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
+from turbo_hft import netns
 from turbo_hft._native import ffi, lib
 from turbo_hft.errors import ExchangeError
 from turbo_hft.lab import Lab, LabAddresses
-from turbo_hft.latency.compare import compare, measure, standard_bot
-from turbo_hft.latency.engine_side import engine_responder
+from turbo_hft.latency.compare import compare, measure, measure_floor, standard_bot
+from turbo_hft.latency.engine_side import echo_responder, engine_responder
 from turbo_hft.latency.probe import Probe, Run, check_orders, ticks
 from turbo_hft.latency.report import Percentiles, Ratio
 from turbo_hft.latency.threshold import Threshold
+from turbo_hft.wire.frame import udp_frame
 
 pytestmark = pytest.mark.kernel
 
@@ -49,9 +51,11 @@ def test_bot_answers_every_tick_with_the_right_bytes(addresses: LabAddresses) ->
 
 
 def test_engine_and_bot_send_the_same_bytes(addresses: LabAddresses) -> None:
-    result = compare(engine_responder, addresses, repetitions=1, rounds=200, warmup_rounds=20)
+    result = compare(engine_responder, addresses, echo=echo_responder, repetitions=1, rounds=200, warmup_rounds=20)
     assert (result.engine.missed, result.bot.missed, result.orders_compared) == (0, 0, 200)
     assert xdp_program(addresses.device) is None, "the engine stayed attached"
+    assert result.floor is not None and (result.floor.missed, result.floor.all.count) == (0, 200)
+    assert any("echo" in line for line in result.lines())
 
 
 def xdp_program(device: str) -> int | None:
@@ -59,6 +63,48 @@ def xdp_program(device: str) -> int | None:
     program, flags = ffi.new("unsigned int *"), ffi.new("unsigned int *")
     code = lib.hft_query(socket.if_nametoindex(device), program, flags)
     return None if code == -errno.ENOENT else int(program[0])
+
+
+def test_the_floor_is_the_time_of_the_ticks_themselves(addresses: LabAddresses) -> None:
+    """Every round has its own tick back: with the round's price, at the place where ITCH has it."""
+    threshold = Threshold()
+    run = measure_floor(echo_responder, addresses, threshold, rounds=50, warmup_rounds=0)
+    assert run.missed == 0 and all(run.rtt_ns)
+    assert [int.from_bytes(tick[54:58], "big") for tick in run.orders] == list(ticks(threshold, 50))
+    assert xdp_program(addresses.device) is None, "the echo stayed attached"
+
+
+def test_the_exchanges_end_gets_its_program_back(addresses: LabAddresses) -> None:
+    def attached() -> int | None:
+        return netns.run_in(addresses.namespace, lambda: xdp_program(addresses.peer))
+
+    before = attached()
+    with Probe(addresses, Threshold()):
+        assert attached() not in (before, None)
+    assert attached() == before is not None
+
+
+@pytest.mark.parametrize("position", [24, 40, 60], ids=["IPv4 checksum", "UDP checksum", "price"])
+def test_an_order_with_a_wrong_checksum_is_no_order(addresses: LabAddresses, position: int) -> None:
+    a, threshold = addresses, Threshold()
+    frame = bytearray(
+        udp_frame(
+            src_mac=a.host_mac,
+            dst_mac=a.exchange_mac,
+            src=(a.host_address, a.engine_port),
+            dst=(a.exchange_address, a.ouch50_port),
+            payload=b"\x00\x30U" + threshold.order(1, threshold.buy_below_e4).encode(),
+        )
+    )
+    with Probe(a, threshold) as probe, socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+        wire.bind((a.device, 0))
+        wire.send(frame)
+        late = probe.run(ticks(threshold, 1), interval_ns=0, timeout_ns=1_000_000)
+        assert (late.missed, late.late) == (1, 1), "the right frame is an order"
+        frame[position] ^= 1
+        wire.send(frame)
+        with pytest.raises(ExchangeError, match="checksum"):
+            probe.run(ticks(threshold, 1), interval_ns=0, timeout_ns=1_000_000)
 
 
 def test_two_responders_are_compared(addresses: LabAddresses) -> None:

@@ -14,7 +14,9 @@ from turbo_hft.model.names import XdpAction
 from turbo_hft.testing import Hook
 from turbo_hft.testing.scenario import Scenario, rewrite_payload
 from turbo_hft.testing.strategies import actions, any_frame
+from turbo_hft.wire import ufo
 from turbo_hft.wire.frame import udp_frame
+from turbo_hft.wire.moldudp64 import Packet
 from twin import FEED, SESSION, Twin
 
 pytestmark = [pytest.mark.kernel, pytest.mark.fuzz]
@@ -113,16 +115,49 @@ def test_any_bytes_at_all_pass_and_change_nothing(loaded: Hook, frames: list[byt
     _count(twin)
 
 
-@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=120)), min_size=20, max_size=60), st.integers(0, 2**32 - 1))
-def test_any_payload_on_our_own_flows_agrees_with_the_model(
-    loaded: Hook, payloads: list[tuple[bool, bytes]], seed: int
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 59), st.integers(0, 255)), min_size=20, max_size=60), st.data())
+def test_one_wrong_byte_in_the_headers_agrees_with_the_model(
+    loaded: Hook, damage: list[tuple[bool, int, int]], data: st.DataObject
 ) -> None:
-    twin, _ = trading_twin(loaded, random.Random(seed))
-    for is_feed, payload in payloads:
+    """Ethernet, tags, IPv4 with options, UDP: every field of a frame of ours, one byte of it anything."""
+    twin, scenario = trading_twin(loaded, random.Random(data.draw(st.integers(0, 2**32 - 1))))
+    for is_feed, at, value in damage:
+        raw = bytearray(scenario.frame("quiet" if is_feed else "control", at * 256 + value))
+        raw[at % len(raw)] = value
+        assert twin.packet(bytes(raw)).verdict != XdpAction.TX
+    twin.compare_state()
+    _count(twin)
+
+
+# Right lengths of messages that would change something, with fields of any value; and anything else.
+_SHAPES = (("A", 36), ("E", 31), ("D", 19), ("U", 35), ("R", 39), ("A", 64), ("E", 36), ("C", 18), ("J", 29))
+_BLOCK = st.one_of(
+    st.binary(max_size=70),
+    st.sampled_from(_SHAPES).flatmap(
+        lambda shape: st.binary(min_size=shape[1] - 1, max_size=shape[1] - 1).map(lambda body: shape[0].encode() + body)
+    ),
+)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.lists(_BLOCK, max_size=4)), min_size=10, max_size=40), st.integers(0, 2**32)
+)
+def test_any_messages_in_good_packets_agree_with_the_model(
+    loaded: Hook, packets: list[tuple[bool, list[bytes]]], seed: int
+) -> None:
+    twin, scenario = trading_twin(loaded, random.Random(seed))
+    for action in ("login", "directory"):
+        twin.packet(scenario.frame(action, 10))
+    sequences = {True: twin.model.feed.expected_seq or 1, False: twin.model.session.expected_seq or 1}
+    for is_feed, blocks in packets:
+        first = sequences[is_feed]
+        sequences[is_feed] += len(blocks)
+        if is_feed:
+            payload = Packet(scenario.session, first, tuple(blocks)).encode() if blocks else b""
+        else:
+            payload = ufo.Sequenced(first, tuple(blocks)).encode()
         source, destination = FEED_FLOW if is_feed else REPLY_FLOW
-        frame = udp_frame(src_mac=MACS[0], dst_mac=MACS[1], src=source, dst=destination, payload=payload)
-        outcome = twin.packet(frame)
-        assert outcome.verdict != XdpAction.TX
+        twin.packet(udp_frame(src_mac=MACS[0], dst_mac=MACS[1], src=source, dst=destination, payload=payload))
     twin.compare_state()
     _count(twin)
 
@@ -130,14 +165,14 @@ def test_any_payload_on_our_own_flows_agrees_with_the_model(
 @given(
     st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 400), st.integers(0, 255)), min_size=10, max_size=40)
 )
-def test_one_wrong_byte_in_a_good_packet_agrees_with_the_model(
+def test_one_wrong_byte_in_a_good_payload_agrees_with_the_model(
     loaded: Hook, damage: list[tuple[int, int, int]]
 ) -> None:
     twin, scenario = trading_twin(loaded, random.Random(len(damage)))
     for action in ("login", "directory"):
         twin.packet(scenario.frame(action, 10))
     for number, at, value in damage:
-        good = scenario.frame("data", number)
+        good = scenario.frame("data" if number % 3 else "reply", number)
 
         def change(payload: bytes, at: int = at, value: int = value) -> bytes:
             raw = bytearray(payload)
@@ -149,7 +184,9 @@ def test_one_wrong_byte_in_a_good_packet_agrees_with_the_model(
             frame = rewrite_payload(good, change)
         except ValueError:  # the scenario spoilt its headers already
             frame = good
-        twin.packet(frame)
+        outcome = twin.packet(frame)
+        if outcome.verdict == XdpAction.TX:
+            scenario.observe(outcome.frame)
     twin.compare_state()
     _count(twin)
 

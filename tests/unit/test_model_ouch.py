@@ -284,9 +284,10 @@ def test_ouch42_token_is_hexadecimal() -> None:
     assert [event.user_ref for event in rig.reply(accepted42(token(0xFEDCBA98), 100)).events] == [0xFEDCBA98]
 
 
-def test_ouch42_first_six_characters_do_not_matter() -> None:
+def test_ouch42_another_prefix_is_not_our_order() -> None:
     rig = flying(Protocol.OUCH42)
-    assert kinds(rig.reply(accepted42(b"other!" + token(1)[6:], 100))) == [A]
+    assert kinds(rig.reply(accepted42(b"other!" + token(1)[6:], 100))) == [EventKind.SESSION_SUSPECT]
+    assert rig.engine.counter["reply_unknown_ref"] == 1
 
 
 @pytest.mark.parametrize("letter", [b"B", b"U", b"M", b"F"])

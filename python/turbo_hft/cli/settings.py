@@ -73,9 +73,12 @@ def parse_symbol(text: str) -> SymbolSpec:
 
 def apply(symbol: Tunable, settings: Mapping[str, Value]) -> None:
     """Set all of them, or none: what was set before a value that the engine refuses is put back."""
-    before = {key: getattr(symbol, key) for key in settings}
+    before = {key: getattr(symbol, key) for key in {*settings, *TARGETS}}
+    targets = {key: before[key] for key in TARGETS}
     try:
-        _set(symbol, settings)
+        if set(settings) - set(TARGETS):
+            symbol.set_targets(buy_below=None, sell_above=None)  # nothing may trade on half of a change
+        _set(symbol, {**targets, **settings})
     except TurboHftError:
         _set(symbol, before)
         raise

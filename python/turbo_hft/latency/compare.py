@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +25,9 @@ from turbo_hft.latency.threshold import Threshold
 
 #: Something that answers ticks: attached, configured and logged in when the block is entered, gone when it is left.
 Responder = Callable[[LabAddresses, Threshold], AbstractContextManager[object]]
+
+#: Something that sends every frame back while the block runs.
+Echo = Callable[[LabAddresses], AbstractContextManager[object]]
 
 _BOT_EXIT_S = 10
 
@@ -76,12 +79,30 @@ def measure(
     return Run(run.rtt_ns[warmup_rounds:], run.orders[warmup_rounds:], missed, run.late)
 
 
+def measure_floor(
+    echo: Echo,
+    addresses: LabAddresses,
+    threshold: Threshold,
+    *,
+    rounds: int,
+    warmup_rounds: int = 100,
+    interval_ns: int = INTERVAL_NS,
+) -> Run:
+    """The round trip of the ticks themselves: what the rig costs with a responder that only sends frames back."""
+    prices = ticks(threshold, warmup_rounds + rounds)
+    with Probe(addresses, threshold, echo=True) as probe, echo(addresses):
+        run = probe.run(prices, interval_ns=interval_ns, cpu=placement.PROBE_CPU)
+    missed = sum(not tick for tick in run.orders[warmup_rounds:])
+    return Run(run.rtt_ns[warmup_rounds:], run.orders[warmup_rounds:], missed, run.late)
+
+
 def compare(
     engine: Responder,
     addresses: LabAddresses,
     threshold: Threshold | None = None,
     *,
     bot: Responder = standard_bot,
+    echo: Echo | None = None,
     repetitions: int = 5,
     rounds: int = 2_000,
     warmup_rounds: int = 100,
@@ -90,13 +111,21 @@ def compare(
 ) -> Comparison:
     """Engine, bot, engine, bot …, each ``repetitions`` times, on a lab that is up and that nobody else uses.
 
-    Both start anew each time, so their UserRefNums agree and their orders can be compared to the byte. Raises
+    Both start anew each time, so their UserRefNums agree and their orders can be compared to the byte. With ``echo``
+    the rig's own floor is measured in the same turns, without a login and without orders. Raises
     ExchangeError when an order is not what the decision demands, or when a responder did not answer at all.
     """
     threshold = threshold or Threshold()
     pairs: list[tuple[Run, Run]] = []
+    floor_runs: list[Run] = []
     compared = 0
     for _ in range(repetitions):
+        if echo:
+            floor_runs.append(
+                measure_floor(
+                    echo, addresses, threshold, rounds=rounds, warmup_rounds=warmup_rounds, interval_ns=interval_ns
+                )
+            )
         first, second = (
             measure(
                 responder, addresses, threshold, rounds=rounds, warmup_rounds=warmup_rounds, interval_ns=interval_ns
@@ -108,26 +137,26 @@ def compare(
                 raise ExchangeError(f"{name} answered none of {rounds} ticks: is its session up and its feed live?")
         compared += sum(a == b != b"" for a, b in zip(first.orders, second.orders, strict=True))
         pairs.append((first, second))
-    results = [
-        ResponderResult.of(
-            name,
-            [pair[side].rtt_ns for pair in pairs],
-            sum(pair[side].missed for pair in pairs),
-            sum(pair[side].late for pair in pairs),
-        )
-        for side, name in enumerate(("engine (XDP)", "Python recv() bot"))
-    ]
-    engine_runs, bot_runs = (result.repetitions for result in results)
+    engine_result = _result("engine (XDP)", [first for first, _ in pairs])
+    bot_result = _result("Python recv() bot", [second for _, second in pairs])
+    engine_runs, bot_runs = engine_result.repetitions, bot_result.repetitions
     return Comparison(
         rig=describe_rig(xdp_mode, placement.describe()),
         rounds=rounds,
         warmup_rounds=warmup_rounds,
         interval_ns=interval_ns,
         orders_compared=compared,
-        engine=results[0],
-        bot=results[1],
+        engine=engine_result,
+        bot=bot_result,
+        floor=_result("floor (XDP_TX echo)", floor_runs) if floor_runs else None,
         ratio_p50=_ratio(bot_runs, engine_runs, "p50_ns"),
         ratio_p99=_ratio(bot_runs, engine_runs, "p99_ns"),
+    )
+
+
+def _result(name: str, runs: Sequence[Run]) -> ResponderResult:
+    return ResponderResult.of(
+        name, [run.rtt_ns for run in runs], sum(run.missed for run in runs), sum(run.late for run in runs)
     )
 
 
@@ -150,7 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.repetitions < 1 or options.rounds < 1 or options.interval_us < 0:
         parser.error("repetitions and rounds start at 1, the interval at 0")
 
-    from turbo_hft.latency.engine_side import engine_responder
+    from turbo_hft.latency.engine_side import echo_responder, engine_responder
 
     lab = Lab(namespace=f"hft_lat_{os.getpid()}", device="veth_hft_lat", peer="veth_exch_lat", subnet="10.78.0.0/24")
     try:
@@ -158,6 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
             result = compare(
                 engine_responder,
                 lab.addresses,
+                echo=echo_responder,
                 repetitions=options.repetitions,
                 rounds=options.rounds,
                 interval_ns=options.interval_us * 1_000,

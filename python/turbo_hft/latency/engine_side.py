@@ -1,12 +1,20 @@
-"""The engine as a responder of the latency rig: loaded, configured with the rig's decision, attached, logged in."""
+"""What answers in the XDP hook on the latency rig.
+
+The engine: loaded, configured with the rig's decision, attached, logged in. And the echo, a program of two
+instructions that sends every frame back: the rig's own floor.
+"""
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from turbo_hft._native import lib
 from turbo_hft.addresses import FeedAddress, OrderSession
 from turbo_hft.engine import Engine, Mode
+from turbo_hft.errors import AttachError, LoadError
 from turbo_hft.lab import PASSWORD, USERNAME, LabAddresses
 from turbo_hft.latency.placement import CONTROL_CPU, on_cpu
 from turbo_hft.latency.threshold import Threshold
@@ -53,3 +61,26 @@ def engine_responder(addresses: LabAddresses, threshold: Threshold, *, mode: Mod
                 entry.login()
             engine.resume()
             yield engine
+
+
+@contextmanager
+def echo_responder(addresses: LabAddresses) -> Iterator[None]:
+    """XDP_TX for every frame on the lab's wire, natively; gone when the block is left.
+
+    Raises LoadError and AttachError.
+    """
+    program = lib.hft_load_echo()
+    if program < 0:
+        raise LoadError(f"loading the echo program failed: {os.strerror(-program)}; it needs CAP_BPF and CAP_NET_ADMIN")
+    try:
+        link = lib.hft_attach(program, socket.if_nametoindex(addresses.device), lib.HFT_XDP_NATIVE)
+    finally:
+        os.close(program)
+    if link < 0:
+        raise AttachError(
+            f"cannot attach the echo to {addresses.device}: {os.strerror(-link)}; is another XDP program there?"
+        )
+    try:
+        yield
+    finally:
+        os.close(link)

@@ -2,20 +2,23 @@
 
 The measuring loop is native/rtt.c. One round: a tick that the decision holds for goes out, the order comes back, the
 exchange accepts and cancels it, and the offer is deleted, so that the next round finds everything as it was. Times are
-CLOCK_MONOTONIC from before the tick's send() to after the order's recv(), both in the exchange, busy-polling.
+CLOCK_MONOTONIC from right before the tick's send() to right after the order is seen, both in the exchange, which sends
+complete frames through a packet socket, takes orders in its own XDP hook and busy-polls their ring: no system calls.
 """
 
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from turbo_hft import netns
 from turbo_hft._native import ffi, lib
@@ -24,6 +27,7 @@ from turbo_hft.lab import PASSWORD, USERNAME, LabAddresses
 from turbo_hft.latency.placement import on_cpu
 from turbo_hft.latency.threshold import Threshold
 from turbo_hft.wire import moldudp64, ouch50, ufo
+from turbo_hft.wire.frame import udp_frame
 from turbo_hft.wire.itch50 import AddOrder, OrderDelete, StockDirectory
 
 SESSION = "LATENCY001"
@@ -34,6 +38,8 @@ _STEP_NS = 1_100_000
 _RESTING_ORDERS = 16
 _TICK_SHARES = 500
 _LARGEST_DATAGRAM = 65_535
+_SOL_PACKET, _PACKET_QDISC_BYPASS = 263, 20  # linux/socket.h, linux/if_packet.h
+_FLOW = slice(26, 38)  # addresses and ports of an Ethernet frame with IPv4 without options
 _LOGIN_POLL_S = 0.02
 
 
@@ -41,7 +47,7 @@ _LOGIN_POLL_S = 0.02
 class Run:
     """What one responder did in one run; the sequences have one entry a round.
 
-    `rtt_ns`: tick sent to order received, 0 = no order within the time-out. `orders`: the order datagrams, b"" = none.
+    `rtt_ns`: tick sent to order seen, 0 = no order within the time-out. `orders`: the order datagrams, b"" = none.
     `missed` rounds had no order in time, `late` orders came after their round was given up.
     """
 
@@ -58,33 +64,38 @@ class Probe:
     Raises LabError without a lab, ExchangeError when a socket fails.
     """
 
-    def __init__(self, addresses: LabAddresses, threshold: Threshold) -> None:
+    def __init__(self, addresses: LabAddresses, threshold: Threshold, *, echo: bool = False) -> None:
+        """With ``echo`` a round waits for its own tick to come back instead of an order, and answers nothing."""
         self._addresses = addresses
         self._threshold = threshold
-        self._feed, self._entry = netns.run_in(addresses.namespace, self._open)
+        self._echo = echo
         self._sequence = 1
         self._order_ref = 1
         self._reply_sequence = 1
+        self._wire, self._entry, self._capture = netns.run_in(addresses.namespace, self._open)
 
-    def _open(self) -> tuple[socket.socket, socket.socket]:
+    def _open(self) -> tuple[socket.socket, socket.socket, Any]:
+        """The raw end of the wire, the order-entry port for all that is no order, and the ring of orders."""
         a = self._addresses
-        feed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        entry = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            interface = socket.inet_aton(a.exchange_address)
-            feed.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface)
-            feed.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
-            feed.connect((a.feed_group, a.feed_port))
-            entry.bind((a.exchange_address, a.ouch50_port))
-            entry.connect((a.host_address, a.engine_port))
-        except OSError as error:
-            feed.close()
-            entry.close()
-            raise ExchangeError(
-                f"the exchange cannot use {a.exchange_address}:{a.ouch50_port} in {a.namespace} ({error}): "
-                "stop what is using it, or raise the lab again"
-            ) from error
-        return feed, entry
+        error = ffi.new("int *")
+        with ExitStack() as stack:
+            try:
+                wire = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+                wire.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
+                wire.bind((a.peer, 0))  # protocol 0: it only sends
+                entry = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                entry.bind((a.exchange_address, a.ouch50_port))
+                entry.connect((a.host_address, a.engine_port))
+                capture = lib.hft_capture_open(socket.if_nametoindex(a.peer), len(self._awaited()), error)
+                if not capture:
+                    raise OSError(-error[0], os.strerror(-error[0]))
+            except OSError as failed:
+                raise ExchangeError(
+                    f"the exchange cannot use {a.exchange_address}:{a.ouch50_port} on {a.peer} in {a.namespace} "
+                    f"({failed}): stop what is using it, raise the lab again, or run with more capabilities"
+                ) from failed
+            stack.pop_all()
+        return wire, entry, capture
 
     def __enter__(self) -> Probe:
         return self
@@ -92,8 +103,9 @@ class Probe:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._feed.close()
+        self._wire.close()
         self._entry.close()
+        netns.run_in(self._addresses.namespace, lambda: lib.hft_capture_close(self._capture))
 
     @contextmanager
     def login_thread(self, timeout_s: float = 10.0) -> Iterator[None]:
@@ -167,7 +179,8 @@ class Probe:
 
         A missed round waits ``timeout_ns`` and is counted; ``patience`` of them in a row raise ExchangeError.
         """
-        self._send_directory()
+        if not self._echo:
+            self._send_directory()
         rounds = len(prices_e4)
         stride = lib.HFT_RTT_ORDER_BYTES
         tick, after, reply = (ffi.from_buffer(bytearray(part)) for part in self._templates())
@@ -176,7 +189,8 @@ class Probe:
         order_len = ffi.new("uint16_t[]", rounds)
         orders = ffi.new("uint8_t[]", rounds * stride)
         run = ffi.new("struct hft_rtt *")
-        run.feed_fd, run.order_fd = self._feed.fileno(), self._entry.fileno()
+        run.wire_fd, run.capture, run.echo = self._wire.fileno(), self._capture, self._echo
+        run.flow = self._awaited()[_FLOW]
         run.tick, run.after, run.reply = (ffi.cast("uint8_t *", part) for part in (tick, after, reply))
         run.tick_len, run.after_len, run.reply_len = len(tick), len(after), len(reply)
         run.rounds, run.interval_ns, run.timeout_ns = rounds, interval_ns, timeout_ns
@@ -188,12 +202,15 @@ class Probe:
             failed = lib.hft_rtt_run(run)
         if failed == -errno.ETIMEDOUT:
             raise ExchangeError(
-                f"{patience} ticks in a row brought no order: is the responder's feed live, its gate open?"
+                f"{patience} ticks in a row brought no order: is the responder's feed live, its gate open, and are its "
+                f"orders {len(self._awaited())} bytes long as frames?"
             )
+        if failed == -errno.EBADMSG:
+            raise ExchangeError("an order came with a wrong length or checksum: a network card would have dropped it")
         if failed:
             raise ExchangeError(f"the measuring loop stopped: {os.strerror(-failed)}; is the lab still up?")
         self._sequence, self._order_ref, self._reply_sequence = run.feed_seq, run.order_ref, run.reply_seq
-        self._feed.send(moldudp64.EndOfSession(SESSION, self._sequence).encode())
+        self._wire.send(self._feed_frame(moldudp64.EndOfSession(SESSION, self._sequence).encode()))
         raw = bytes(ffi.buffer(orders))
         return Run(
             rtt_ns=tuple(rtt_ns),
@@ -230,7 +247,7 @@ class Probe:
             price = self._threshold.buy_below_e4 + 100 * step
             messages.append(self._add(self._order_ref, price).encode())
             self._order_ref += 1
-        self._feed.send(moldudp64.Packet(SESSION, self._sequence, tuple(messages)).encode())
+        self._wire.send(self._feed_frame(moldudp64.Packet(SESSION, self._sequence, tuple(messages)).encode()))
         self._sequence += len(messages)
 
     def _add(self, ref: int, price_e4: int) -> AddOrder:
@@ -246,7 +263,7 @@ class Probe:
         )
 
     def _templates(self) -> tuple[bytes, bytes, bytes]:
-        """The datagrams of a round, complete but for the fields that native/rtt.c patches."""
+        """The frames of a round, complete but for the fields that native/rtt.c patches."""
         order = self._threshold.order(1, self._threshold.buy_below_e4)
         delete = OrderDelete(stock_locate=LOCATE, tracking_number=0, timestamp=0, order_ref=0)
         accepted = ouch50.Accepted(
@@ -267,9 +284,46 @@ class Probe:
         )
         canceled = ouch50.Canceled(timestamp=0, user_ref_num=1, quantity=order.quantity, reason="I")
         return (
-            moldudp64.Packet(SESSION, 1, (self._add(1, order.price).encode(),)).encode(),
-            moldudp64.Packet(SESSION, 1, (delete.encode(),)).encode(),
-            ufo.Sequenced(1, (accepted.encode(), canceled.encode())).encode(),
+            self._feed_frame(moldudp64.Packet(SESSION, 1, (self._add(1, order.price).encode(),)).encode()),
+            self._feed_frame(moldudp64.Packet(SESSION, 1, (delete.encode(),)).encode()),
+            self._reply_frame(ufo.Sequenced(1, (accepted.encode(), canceled.encode())).encode()),
+        )
+
+    def _feed_frame(self, payload: bytes) -> bytes:
+        a = self._addresses
+        # RFC 1112: the last 23 bits of the group.
+        mac = 0x01005E000000 | int(ipaddress.IPv4Address(a.feed_group)) & 0x7FFFFF
+        return udp_frame(
+            src_mac=a.exchange_mac,
+            dst_mac=mac.to_bytes(6, "big").hex(":"),
+            src=(a.exchange_address, a.feed_port),
+            dst=(a.feed_group, a.feed_port),
+            payload=payload,
+            ttl=1,
+        )
+
+    def _reply_frame(self, payload: bytes) -> bytes:
+        a = self._addresses
+        return udp_frame(
+            src_mac=a.exchange_mac,
+            dst_mac=a.host_mac,
+            src=(a.exchange_address, a.ouch50_port),
+            dst=(a.host_address, a.engine_port),
+            payload=payload,
+        )
+
+    def _awaited(self) -> bytes:
+        """A frame with the length, the addresses and the ports of what a round waits for."""
+        if self._echo:
+            return self._templates()[0]
+        a = self._addresses
+        order = self._threshold.order(1, self._threshold.buy_below_e4)
+        return udp_frame(
+            src_mac=a.host_mac,
+            dst_mac=a.exchange_mac,
+            src=(a.host_address, a.engine_port),
+            dst=(a.exchange_address, a.ouch50_port),
+            payload=ufo.encode_upstream(ufo.Unsequenced(order.encode())),
         )
 
 

@@ -10,10 +10,13 @@ from pathlib import Path
 from statistics import median
 
 METHOD = (
-    "RTT = CLOCK_MONOTONIC from before the tick's send() to after the order's recv(), both in the exchange, which "
-    "busy-polls. On veth the receiver's NAPI runs inside the sender's send(): the engine has answered before send() "
-    "returns and no CPU is crossed, while the bot is woken on its own CPU. The bot's figure therefore contains that "
-    "wake-up, as it would on a network card."
+    "RTT = CLOCK_MONOTONIC from right before the tick's send() to right after the order is seen, both in the exchange. "
+    "The exchange is the same for all: it sends prepared frames through a packet socket past the queueing discipline, "
+    "takes orders in its own XDP hook into a ring in user memory, and busy-polls that without system calls; patching "
+    "and checksums are not timed. On veth the receiver's NAPI runs inside the sender's send(): the engine has answered "
+    "before send() returns and no CPU is crossed, while the bot is woken on its own CPU. The bot's figure therefore "
+    "contains that wake-up, as it would on a network card. The floor is the tick itself, sent back by an XDP program "
+    "of two instructions: what the rig and the wire cost, contained in both other figures."
 )
 
 
@@ -101,7 +104,10 @@ class Rig:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Engine and bot on the same rig, measured in turns. `orders_compared`: datagrams held equal to the byte."""
+    """Engine and bot on the same rig, measured in turns. `orders_compared`: datagrams held equal to the byte.
+
+    `floor`: the tick's own round trip through an echo in the engine's place; None if it was not measured.
+    """
 
     rig: Rig
     rounds: int
@@ -112,6 +118,7 @@ class Comparison:
     bot: ResponderResult
     ratio_p50: Ratio
     ratio_p99: Ratio
+    floor: ResponderResult | None = None
 
     def lines(self) -> list[str]:
         """The table as plain text."""
@@ -119,7 +126,8 @@ class Comparison:
         rows = [
             f"{result.name:<24}{_us(p.p50_ns):>10}{_us(p.p90_ns):>10}{_us(p.p99_ns):>10}{_us(p.max_ns):>11}"
             f"   {result.missed} missed of {p.count + result.missed}"
-            for result in (self.engine, self.bot)
+            for result in (self.floor, self.engine, self.bot)
+            if result
             for p in (result.median,)
         ]
         return [

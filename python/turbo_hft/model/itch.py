@@ -32,6 +32,7 @@ def handle(model: ModelState, block: bytes, feed_seq: int) -> None:
         slot = model.slot_of_locate(u16(block, 1))
         if slot is None:
             model.count("book_untracked")
+            model.closed_locates.add(u16(block, 1))
         else:
             book.handle(model, slot, kind, block, feed_seq)
 
@@ -42,10 +43,12 @@ def bind(model: ModelState, block: bytes, feed_seq: int) -> None:
     named = model.slot_of_name(block[11:19])
     bound = model.slot_of_locate(locate)
     if named is None and bound is None:
+        model.closed_locates.add(locate)
         return
     if named is not None and named == bound:
         return
-    if named is not None and bound is None and model.symbols[named].locate == 0 and locate != 0:
+    free = bound is None and locate not in model.closed_locates and locate != 0
+    if named is not None and free and model.symbols[named].locate == 0:
         model.symbols[named].locate = locate
         return
     model.count("itch_bad_field")

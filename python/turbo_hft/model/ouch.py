@@ -66,8 +66,11 @@ def handle(model: ModelState, message: bytes, sequence: int) -> None:
         suspect(model, sequence)
         return
 
-    decode = decode_ouch50 if protocol == Protocol.OUCH50 else decode_ouch42
-    reply = decode(known[letter], message)
+    if protocol == Protocol.OUCH50:
+        reply = decode_ouch50(known[letter], message)
+    else:
+        own_prefix = model.template.msg[4:10]  # behind length, UFO type and OUCH type
+        reply = decode_ouch42(known[letter], message, own_prefix)
     model.session.exchange_ns = reply.exchange_ns
     order = find_order(model, reply.user_ref)
     if order is None:
@@ -118,9 +121,9 @@ def decode_ouch50(kind: str, message: bytes) -> Reply:
     return reply
 
 
-def decode_ouch42(kind: str, message: bytes) -> Reply:
+def decode_ouch42(kind: str, message: bytes, prefix: bytes) -> Reply:
     """The fields of an OUCH 4.2 reply of known type and length."""
-    reply = Reply(kind, exchange_ns=u64(message, 1), user_ref=user_ref_of_token(message[9:23]))
+    reply = Reply(kind, exchange_ns=u64(message, 1), user_ref=user_ref_of_token(message[9:23], prefix))
     if kind == ACCEPTED:
         reply.qty = u32(message, 24)
         reply.reason = message[64]
@@ -137,9 +140,11 @@ def decode_ouch42(kind: str, message: bytes) -> Reply:
     return reply
 
 
-def user_ref_of_token(token: bytes) -> int | None:
-    """UserRefNum in the last 8 characters of a token of ours, None if they are not upper-case hexadecimal."""
+def user_ref_of_token(token: bytes, prefix: bytes) -> int | None:
+    """UserRefNum in the last 8 characters of a token of ours, None if it is not our token."""
     digits = token[6:14]
+    if token[:6] != prefix:
+        return None
     if any(byte not in b"0123456789ABCDEF" for byte in digits):
         return None
     return int(digits, 16)

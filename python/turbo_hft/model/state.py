@@ -227,6 +227,7 @@ class ModelState:
         self.params: dict[int, SymbolParams] = {}
         self.symbols: dict[int, SymbolState] = {}
         self.orders: dict[int, BookOrder] = {}
+        self.closed_locates: set[int] = set()
         self.feed = FeedState()
         self.session = SessionState()
         self.working: dict[int, WorkingOrder] = {}
