@@ -40,14 +40,14 @@
 #define HFT_MAX_ORDERS_PER_SECOND 1024
 
 /*
- * Hash tables of the book: buckets of HFT_BUCKET_SLOTS, sized at load (powers of two). A key lives in its home
+ * Hash tables of the book: buckets of HFT_BUCKET_SLOTS, powers of two. Small, so that they stay near the CPU. A key lives in its home
  * bucket or in one of the next HFT_PROBE - 1. At the bound: the symbol's book is marked suspect and stops trading.
  */
 #define HFT_BUCKET_SLOTS 6
 #define HFT_PROBE 8
-#define HFT_ORDER_BUCKETS 65536
-#define HFT_LEVEL_BUCKETS 32768
-#define HFT_LADDER_BUCKETS 32768
+#define HFT_ORDER_BUCKETS 16384
+#define HFT_LEVEL_BUCKETS 4096
+#define HFT_LADDER_BUCKETS 8192
 
 /* A price has 31 bits, the ladder takes 6 a step. */
 #define HFT_LADDER_BITS 6
