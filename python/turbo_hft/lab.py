@@ -19,7 +19,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -130,6 +130,9 @@ class Lab:
         try:
             self.up()
         except BaseException:
+            # An interrupt may strike anywhere; what is not this lab's makes `down` refuse, as it made `up`.
+            with suppress(LabError, CapabilityError):
+                self.down()
             self._release_lock()
             raise
         return self

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -195,6 +196,13 @@ def main(arguments: list[str] | None = None) -> int:
     except TurboHftError as error:
         print(f"latency: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("latency: interrupted", file=sys.stderr)
+        return 130
+    finally:
+        # Once more, undisturbed: an interrupt may have struck while the lab was being made or taken down.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        lab.down()
     print(json.dumps(asdict(result), indent=2) if options.json else "\n".join(result.lines()))
     return 0
 
