@@ -115,13 +115,13 @@ class Probe:
         after the block, or with a wrong account.
         """
         errors: list[BaseException] = []
-        entered = threading.Event()
+        entered, given_up = threading.Event(), threading.Event()
 
         def body() -> None:
             logged_in = False
             deadline = None
             try:
-                while not (logged_in and entered.is_set()):
+                while not (logged_in and entered.is_set()) and not given_up.is_set():
                     if entered.is_set() and deadline is None:
                         deadline = time.monotonic() + timeout_s
                     if deadline is not None and time.monotonic() > deadline:
@@ -140,6 +140,9 @@ class Probe:
         thread.start()
         try:
             yield
+        except BaseException:
+            given_up.set()  # the responder never started, or an interrupt struck: nobody will log in
+            raise
         finally:
             entered.set()
             thread.join()
