@@ -169,9 +169,8 @@ class Twin:
     @staticmethod
     def _same(what: str, actual: dict[str, Any], expected: dict[str, Any]) -> None:
         for name, value in actual.items():
-            if not isinstance(value, int):
-                value = bytes(ffi.buffer(value))  # noqa: PLW2901
-            assert value == expected[name], f"{what}.{name}: hook {value!r}, model {expected[name]!r}"
+            plain = value if isinstance(value, int) else bytes(ffi.buffer(value))
+            assert plain == expected[name], f"{what}.{name}: hook {plain!r}, model {expected[name]!r}"
 
     def _entries(self, table: str) -> dict[int, tuple[int, int]]:
         share, _ = self.hook.state[table]

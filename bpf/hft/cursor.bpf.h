@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The datagram under work. Its payload is copied once out of the packet: one helper call of some ten nanoseconds buys
+ * The datagram under work. Its payload is copied once out of the packet: one helper call buys
  * that no message parser meets a packet pointer, so each is checked by the verifier once, on every kernel, and the
  * packet may be resized while its messages are still being read. Only the CPU inside the engine touches this.
  */

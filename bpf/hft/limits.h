@@ -40,8 +40,8 @@
 #define HFT_MAX_ORDERS_PER_SECOND 1024
 
 /*
- * Hash tables of the book: buckets of HFT_BUCKET_SLOTS, powers of two. Small, so that they stay near the CPU. A key lives in its home
- * bucket or in one of the next HFT_PROBE - 1. At the bound: the symbol's book is marked suspect and stops trading.
+ * Hash tables of the book: buckets of HFT_BUCKET_SLOTS, powers of two. Small, so that they stay near the CPU. A key lives
+ * in its home bucket or in one of the next HFT_PROBE - 1. At the bound: the symbol's book is marked suspect and stops trading.
  */
 #define HFT_BUCKET_SLOTS 6
 #define HFT_PROBE 8

@@ -4,7 +4,7 @@
  *
  * A key lives in its home bucket or, when that is full, in one of the next HFT_PROBE - 1; `spilled` of the home bucket
  * says how many do, so that a miss ends after one bucket nearly always. No tombstones, no chains, nothing to rebuild.
- * Worst case: HFT_PROBE buckets, 48 keys. A BPF hash map costs 230 ns an insertion; this some 10.
+ * Worst case: HFT_PROBE buckets, 48 keys. A BPF hash map pays a helper call and its locks for each step instead.
  *
  * A position is bucket * 8 + slot; HFT_ABSENT when there is none. value 0 marks a free slot, so it cannot be stored.
  */

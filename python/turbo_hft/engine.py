@@ -12,7 +12,7 @@ from typing import Any
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import FeedAddress, OrderSession
-from turbo_hft.errors import AttachError, CapabilityError, ConfigError, NotRunning
+from turbo_hft.errors import AttachError, CapabilityError, ConfigError
 from turbo_hft.events import EventStream
 from turbo_hft.program import Clock, Closed, Program, interface_index, os_error, query
 from turbo_hft.snapshots import (
@@ -375,6 +375,3 @@ def _address_be(address: str) -> int:
 
 def _is_multicast(address: str) -> bool:
     return 224 <= socket.inet_pton(socket.AF_INET, address)[0] <= 239
-
-
-__all__ = ["Engine", "Mode", "NotRunning"]

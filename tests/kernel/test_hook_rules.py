@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from turbo_hft.addresses import OrderSession
 from turbo_hft.errors import ConfigError
-from turbo_hft.model.names import XdpAction
+from turbo_hft.model.names import SessionHealth, XdpAction
 from turbo_hft.testing import Hook
 from turbo_hft.testing.scenario import stock_directory
 from turbo_hft.wire import itch50, ouch42, ouch50, ufo
@@ -234,7 +234,8 @@ def test_nothing_trades_before_login_after_a_gap_or_after_the_end(hook: Hook) ->
     assert late.feed(late.offer()) is None
     assert late.twin.engine.feed.health == "ended"
     early = Day(hook)
-    early.twin.engine._session[0].health = early.twin.model.session.health = 0  # type: ignore[assignment]
+    early.twin.engine._session[0].health = SessionHealth.DOWN
+    early.twin.model.session.health = SessionHealth.DOWN
     assert early.feed(early.offer()) is None
     assert early.refused("session_down") == 1
 
@@ -414,4 +415,4 @@ def test_a_closed_engine_says_so() -> None:
 def test_a_slip_in_a_limits_name_is_an_error(hook: Hook) -> None:
     view = hook.engine.symbols.add("AAPL")
     with pytest.raises(AttributeError):
-        view.max_positon = 5  # type: ignore[attr-defined]
+        view.max_positon = 5  # type: ignore[attr-defined] # mypy sees it too: that is the point

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import TracebackType
+from typing import Any
 
 from turbo_hft.errors import ConfigError
 from turbo_hft.wire.price import parse_price_e4
@@ -43,9 +44,9 @@ class FakeState:
 class FakeSymbol:
     """A live symbol; its state is open to be changed."""
 
-    def __init__(self, name: str, **state: object) -> None:
+    def __init__(self, name: str, **state: Any) -> None:
         self.name = name
-        self.state = FakeState(name, **state)  # type: ignore[arg-type]
+        self.state = FakeState(name, **state)
         self.buy_below: Decimal | None = None
         self.sell_above: Decimal | None = None
         self._tick = Decimal("0.01")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from turbo_hft.errors import ConfigError
@@ -17,9 +18,9 @@ SECOND = 1_000_000_000
 DAY = {"A": 0.44241, "D": 0.42966, "U": 0.07390, "E": 0.02198, "X": 0.01268, "F": 0.00469, "C": 0.00043}
 
 
-def session(step_ns: int, **settings: object) -> list[bytes]:
+def session(step_ns: int, **settings: Any) -> list[bytes]:
     """All messages of a three-second session, with the clock looked at every `step_ns`."""
-    core = ExchangeCore(ExchangeConfig(duration_s=3.0, linger_s=0.0, **settings))  # type: ignore[arg-type]
+    core = ExchangeCore(ExchangeConfig(duration_s=3.0, linger_s=0.0, **settings))
     messages: list[bytes] = []
     now = 0
     while core.phase is not Phase.ENDED:

@@ -241,7 +241,12 @@ def test_event_lines(event: FakeEvent, piece: str) -> None:
 def test_live_without_terminal_prints_plain_lines(engine: FakeEngine) -> None:
     stream = io.StringIO()
     seen = []
-    run_live(engine, 0.1, events=lambda: seen.append(1) or [], stream=stream)  # type: ignore[func-returns-value]
+
+    def no_events() -> list[FakeEvent]:
+        seen.append(1)
+        return []
+
+    run_live(engine, 0.1, events=no_events, stream=stream)
     assert stream.getvalue().startswith("09:30:00.000 veth_hft TRADING")
     assert "\x1b" not in stream.getvalue()
     assert seen

@@ -47,7 +47,7 @@ class KeyReader:
     ) -> None:
         if self._saved is not None:
             with contextlib.suppress(termios.error):  # the terminal is gone: nothing to give back
-                termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]
+                termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type] # the stubs differ
             self._saved = None
 
     def read(self) -> str:
