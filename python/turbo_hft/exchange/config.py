@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from turbo_hft.errors import ConfigError
+from turbo_hft.exchange.line import Faults, check_delay, check_share
+
+if TYPE_CHECKING:  # it needs the compiled extension, which an exchange without such a market does not
+    from turbo_hft.exchange.market import MarketConfig
 
 _USER_BYTES = 6
 _PASSWORD_BYTES = 10
@@ -21,7 +26,17 @@ class ExchangeConfig:
     bind: str = "10.77.0.2"  # address of order entry and source of the feed
     interface: str | None = None  # where multicast leaves; None = the interface of `bind`
     netns: str | None = None  # network namespace to enter first
-    feed: tuple[str, int] = ("239.77.0.1", 26477)
+    feed: tuple[str, int] = ("239.77.0.1", 26477)  # line A
+    feed_b: tuple[str, int] | None = None  # line B: the same packets to another group or port; None = no such line
+    faults_a: Faults = field(default_factory=Faults)
+    faults_b: Faults = field(default_factory=Faults)
+    loss_both: float = 0.0  # share of packets that neither line brings
+    rerequest_port: int | None = 26478  # UDP; 0 = any free one, None = no such server
+    rerequest_loss: float = 0.0  # share of requests, and of replies
+    rerequest_delay_ns: tuple[int, int] = (0, 0)
+    rerequest_keep: int | None = 2_000_000  # newest messages of a session that can be had again; None = all
+    glimpse_port: int | None = 26479  # TCP; 0 = any free one, None = no such server
+    glimpse_delay_s: float = 0.0  # between taking a snapshot and sending it
     ouch50_port: int = 26450
     ouch42_port: int = 26442
     session: str = "HFT0000001"  # of MoldUDP64 and of UFO
@@ -33,14 +48,18 @@ class ExchangeConfig:
     burst: int = 1  # messages that share one instant
     duration_s: float | None = None  # None = until told to stop, or to the end of the file
     replay: Path | None = None
-    speed: float | None = 1.0  # of a replay; None = as fast as it goes
+    market: MarketConfig | None = None  # a whole market instead of `symbols`, `seed`, `rate` and `burst`
+    speed: float | None = 1.0  # of a replay or a market; None = as fast as it goes
     messages_per_packet: int = 1  # at most
+    rollover_after: int | None = None  # messages, after which the session ends and another one begins; None = never
     wait_for_login: bool = False
     login_timeout_s: float = 300.0
     start_delay_s: float = 0.0
     linger_s: float = 1.0
     busy: bool = False  # never sleep: for latency measurements
     log: Path | None = None
+    record: Path | None = None  # BinaryFILE of every message published
+    capture: Path | None = None  # pcapng of every frame sent on the lines
 
     def __post_init__(self) -> None:
         """Check everything that can be checked without a socket or a file."""
@@ -50,7 +69,9 @@ class ExchangeConfig:
             _fits("user name", user, _USER_BYTES)
             _fits("password", password, _PASSWORD_BYTES)
         _fits("session name", self.session, _SESSION_BYTES)
-        if not self.symbols and self.replay is None:
+        if self.replay is not None and self.market is not None:
+            raise ConfigError("a replayed file and a made-up market: there is one day, choose")
+        if not self.symbols and not self.follows:
             raise ConfigError("no symbol: name at least one")
         if len(set(self.symbols)) != len(self.symbols):
             raise ConfigError(f"a symbol is named twice in {', '.join(self.symbols)}: name each once")
@@ -60,11 +81,38 @@ class ExchangeConfig:
             ("linger", self.linger_s),
             ("start delay", self.start_delay_s),
             ("login timeout", self.login_timeout_s),
+            ("snapshot delay", self.glimpse_delay_s),
         ):
             if value < 0:
                 raise ConfigError(f"{name} {value} s: give 0 or more")
         if self.duration_s is not None and self.duration_s <= 0:
             raise ConfigError(f"duration {self.duration_s} s: give more than 0")
+        self._check_lines()
+        files = [path.absolute() for path in (self.replay, self.record, self.capture, self.log) if path is not None]
+        if len(set(files)) != len(files):
+            raise ConfigError("replay, record, capture and log: two of them name the same file; give each its own")
+        check_share("re-request loss", self.rerequest_loss)
+        check_delay(self.rerequest_delay_ns)
+        if self.rerequest_keep is not None and self.rerequest_keep < 1:
+            raise ConfigError(f"{self.rerequest_keep} messages to keep for re-requests: give 1 or more")
+        if self.rollover_after is not None:
+            if self.rollover_after < 1:
+                raise ConfigError(f"rollover after {self.rollover_after} messages: give 1 or more")
+            if self.follows:
+                raise ConfigError("a replayed file or market is one session: leave it out, or the rollover")
+
+    @property
+    def follows(self) -> bool:
+        """Are the messages made already, and our orders traded "as if"?"""
+        return self.replay is not None or self.market is not None
+
+    def _check_lines(self) -> None:
+        check_share("loss on both lines", self.loss_both)
+        if self.feed_b is None:
+            if self.loss_both or self.faults_b != Faults():
+                raise ConfigError("faults of a line B that is not there: say where it goes (--feed-b ADDR:PORT)")
+        elif self.feed_b == self.feed:
+            raise ConfigError(f"lines A and B both go to {self.feed[0]}:{self.feed[1]}: give B another group or port")
 
 
 def _fits(what: str, text: str, length: int) -> None:

@@ -1,6 +1,7 @@
 """The whole exchange without its sockets: datagrams and a clock in, packets and datagrams out.
 
 Phases: *waiting* (for a login, if asked to, and the start delay), *running* (the feed steps when it is due),
+*rolling* (one session of the feed says its closing messages and its end; then the next one begins, running),
 *lingering* (the feed is finished; the market stays open for half the linger time, so that orders in flight meet
 it), *closed* (open orders canceled, closing messages and end-of-session packets out, late orders rejected; the other
 half) and *ended*. All `monotonic_ns` are CLOCK_MONOTONIC.
@@ -8,7 +9,9 @@ half) and *ended*. All `monotonic_ns` are CLOCK_MONOTONIC.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from enum import Enum
+from pathlib import Path
 
 from turbo_hft.errors import ExchangeError
 from turbo_hft.exchange.audit import AuditLog
@@ -16,14 +19,16 @@ from turbo_hft.exchange.client import Address
 from turbo_hft.exchange.clock import MARKET_OPEN_NS, DayClock
 from turbo_hft.exchange.config import ExchangeConfig
 from turbo_hft.exchange.desk import Desk
-from turbo_hft.exchange.feed import Feed, FlowFeed, QuietFeed
+from turbo_hft.exchange.feed import Feed, FlowFeed, QuietFeed, RestartableFeed
 from turbo_hft.exchange.flow import RandomFlow
+from turbo_hft.exchange.history import History, following_name
 from turbo_hft.exchange.itch_publisher import ItchPublisher
 from turbo_hft.exchange.ledger import Ledger, LedgerEntry
 from turbo_hft.exchange.matching import MatchingEngine
 from turbo_hft.exchange.order_entry import UfoPort
 from turbo_hft.exchange.ouch42_dialect import Ouch42Dialect
 from turbo_hft.exchange.ouch50_dialect import Ouch50Dialect
+from turbo_hft.exchange.recording import MessageRecord
 from turbo_hft.exchange.replay import ReplayFeed, ReplayVenue
 from turbo_hft.exchange.venue import LiveVenue, Venue
 
@@ -38,6 +43,7 @@ class Phase(Enum):
 
     WAITING = "waiting"
     RUNNING = "running"
+    ROLLING = "rolling"
     LINGERING = "lingering"
     CLOSED = "closed"
     ENDED = "ended"
@@ -55,12 +61,12 @@ class ExchangeCore:
         duration_ns = None if config.duration_s is None else int(config.duration_s * SECOND_NS)
         self.venue: Venue
         self.feed: Feed
-        if config.replay is not None:
+        if config.follows:
             self.clock = DayClock(0)  # stands at the newest replayed message
             replay = ReplayVenue()
             self.venue = replay
             self.feed = ReplayFeed(
-                config.replay, replay, self.publisher, self.clock, speed=config.speed, duration_ns=duration_ns
+                _source(config), replay, self.publisher, self.clock, speed=config.speed, duration_ns=duration_ns
             )
         else:
             self.clock = DayClock(MARKET_OPEN_NS)
@@ -78,7 +84,14 @@ class ExchangeCore:
             dialect.name: UfoPort(dialect, config.accounts, config.session, self._log)
             for dialect in (Ouch50Dialect(self.desk), Ouch42Dialect(self.desk))
         }
+        self.history = History(
+            config.session,
+            keep=config.rerequest_keep,
+            stores=config.rerequest_port is not None,
+            mirrors=config.glimpse_port is not None,
+        )
         self.audit = AuditLog(config.log)
+        self.record = None if config.record is None else MessageRecord(config.record)
         self._arrival_ns = 0
         self._created_ns: int | None = None
         self._ready_ns: int | None = None
@@ -107,7 +120,28 @@ class ExchangeCore:
         packets: list[bytes] = []
         while (packet := self.next_packet(monotonic_ns)) is not None:
             packets.append(packet)
+        self.settle()
         return packets
+
+    def settle(self) -> None:
+        """File what was published since the last call: for re-requests, snapshots and the record.
+
+        Apart from `next_packet`, so that it need not stand between a packet and the orders it causes.
+        """
+        fresh = self.publisher.take_fresh()
+        if fresh:
+            self.history.add(fresh)
+            if self.record is not None:
+                self.record.add(fresh)
+
+    def close(self) -> None:
+        """Write the files to their ends and close them, whatever happened before."""
+        try:
+            self.audit.close()
+        finally:
+            if self.record is not None:
+                self.settle()
+                self.record.close()
 
     def next_packet(self, monotonic_ns: int) -> bytes | None:
         """Move the session on; the next packet of the feed, or None when nothing is due.
@@ -123,6 +157,8 @@ class ExchangeCore:
         if self.phase is Phase.LINGERING and monotonic_ns >= self._deadline_ns and not self.publisher.waiting:
             self._close(monotonic_ns)
         packet = self.publisher.next_packet()
+        if packet is None and self.phase is Phase.ROLLING:
+            packet = self._roll(monotonic_ns)
         if packet is None and self.phase is Phase.CLOSED:
             packet = self._end_packet(monotonic_ns)
         if packet is None and self.phase in (Phase.RUNNING, Phase.LINGERING):
@@ -141,12 +177,15 @@ class ExchangeCore:
         elif self.phase in (Phase.RUNNING, Phase.LINGERING):
             self.ended_by = reason
             self._close(monotonic_ns)
+        elif self.phase is Phase.ROLLING:
+            self.ended_by = reason
+            self._closed(monotonic_ns)
         elif self.phase is Phase.CLOSED:
             self._deadline_ns = monotonic_ns
 
     def idle_ns(self, monotonic_ns: int) -> int:
         """For how long nothing of the feed will be due, if no order comes."""
-        if self.publisher.waiting:
+        if self.publisher.waiting or self.phase is Phase.ROLLING:
             return 0
         if self.phase is Phase.RUNNING:
             due = self.feed.due_ns()
@@ -155,11 +194,11 @@ class ExchangeCore:
 
     def summary(self) -> dict[str, object]:
         """Totals of the session, JSON-ready."""
-        by_type = self.publisher.by_type
+        by_type, config = self.publisher.by_type, self.config
         return {
-            "session": self.config.session,
-            "mode": "flow" if self.config.replay is None else "replay",
-            "seed": self.config.seed if self.config.replay is None else None,
+            "session": config.session,
+            "mode": "market" if config.market is not None else "flow" if config.replay is None else "replay",
+            "seed": config.market.seed if config.market is not None else None if config.follows else config.seed,
             "ended_by": self.ended_by,
             "feed": {
                 "packets": self.publisher.packets,
@@ -168,14 +207,24 @@ class ExchangeCore:
                 "last_sequence": self.publisher.last_sequence,
                 "by_type": dict(sorted(by_type.items())),
             },
+            "sessions": [{"name": each.name, "messages": each.messages} for each in self.history.sessions],
             "order_entry": {name: dict(sorted(port.count.items())) for name, port in self.ports.items()},
             "accounts": self.ledger.as_dict(),
             "books": self._books(),
         }
 
     def _books(self) -> dict[str, dict[str, int]]:
-        symbols = tuple(self.venue.mirror.books) if isinstance(self.venue, ReplayVenue) else self.config.symbols
-        return {symbol: self.venue.best(symbol) for symbol in sorted(symbols)}
+        return {symbol: self.venue.best(symbol) for symbol in sorted(self._shown_symbols())}
+
+    def _shown_symbols(self) -> Iterable[str]:
+        """Of a market, which has thousands, those that somebody named or traded."""
+        if not isinstance(self.venue, ReplayVenue):
+            return self.config.symbols
+        books = self.venue.mirror.books
+        if self.config.market is None:
+            return books
+        traded = {symbol for positions in self.ledger.positions.values() for symbol in positions}
+        return traded.union(self.config.market.names).intersection(books)
 
     def _begin(self, monotonic_ns: int) -> bool:
         if self._created_ns is None:
@@ -192,7 +241,7 @@ class ExchangeCore:
         if monotonic_ns - self._ready_ns < self.config.start_delay_s * SECOND_NS:
             return False
         self._started_ns = self._last_packet_ns = monotonic_ns
-        if self.config.replay is None:
+        if not self.config.follows:
             self.clock.begin(monotonic_ns)
         self.feed.open()
         self.desk.is_open = True
@@ -202,6 +251,9 @@ class ExchangeCore:
     def _run(self, monotonic_ns: int) -> None:
         elapsed = monotonic_ns - self._started_ns
         while not self.publisher.full:
+            if self._must_roll:
+                self._close_session()
+                return
             due = self.feed.due_ns()
             if due is None:
                 if not self.publisher.waiting:
@@ -215,12 +267,49 @@ class ExchangeCore:
         if self.desk.has_expired(self.clock.read(monotonic_ns)):
             self.desk.expire(self.clock.wall(monotonic_ns))
 
-    def _close(self, monotonic_ns: int) -> None:
+    @property
+    def _must_roll(self) -> bool:
+        limit = self.config.rollover_after
+        # Judged by what was made, not by what has left: so a seed gives the same sessions whatever the packets are.
+        return (
+            limit is not None
+            and len(self.history.sessions) == 1
+            and self.publisher.last_sequence + self.publisher.waiting >= limit
+        )
+
+    def _close_session(self) -> None:
         now_ns = self.clock.latest  # not the wall's: the closing messages too are the same for a seed
         self.desk.close(now_ns)
         self.feed.close(now_ns)
+        self.phase = Phase.ROLLING
+
+    def _roll(self, monotonic_ns: int) -> bytes | None:
+        """The old session's end, said at once as often as at the close of the day; then the new one's first packet."""
+        if self._end_packets < END_PACKETS:
+            self._end_packets += 1
+            return self.publisher.end_of_session()
+        self.settle()
+        self._end_packets = 0
+        name = following_name(self.publisher.session)
+        self.publisher.begin_session(name)
+        self.history.begin(name)
+        self._log("session", session=name)
+        assert isinstance(self.feed, RestartableFeed)  # the configuration allows a rollover of no other
+        self.feed.restart()
+        self.desk.is_open = True
+        self.phase = Phase.RUNNING
+        self._run(monotonic_ns)
+        return self.publisher.next_packet()
+
+    def _close(self, monotonic_ns: int) -> None:
+        now_ns = self.clock.latest
+        self.desk.close(now_ns)
+        self.feed.close(now_ns)
+        self._closed(monotonic_ns)
+
+    def _closed(self, monotonic_ns: int) -> None:
         for port in self.ports.values():
-            port.announce("E", now_ns)
+            port.announce("E", self.clock.latest)
         self.phase = Phase.CLOSED
         self._deadline_ns = monotonic_ns + self._half_linger_ns
 
@@ -271,3 +360,13 @@ class ExchangeCore:
             match_number=entry.match_number,
             code=entry.code,
         )
+
+
+def _source(config: ExchangeConfig) -> Path | Iterator[bytes]:
+    """What is published as it is: a file, or a market's messages."""
+    if config.market is None:
+        assert config.replay is not None
+        return config.replay
+    from turbo_hft.exchange.market import MarketFlow
+
+    return MarketFlow(config.market).messages()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from turbo_hft.exchange.clock import DayClock
 from turbo_hft.exchange.flow import RandomFlow
@@ -27,6 +27,14 @@ class Feed(Protocol):
 
     def close(self, now_ns: int) -> None:
         """Publish what follows the last step."""
+
+
+@runtime_checkable
+class RestartableFeed(Feed, Protocol):
+    """A feed that can go on in a new session."""
+
+    def restart(self) -> None:
+        """Forget all orders and publish what precedes the first step of the new session."""
 
 
 class QuietFeed:
@@ -54,6 +62,11 @@ class QuietFeed:
         for symbol in self._engine.books:
             self._publisher.trading_action(symbol, "T", now_ns)
         self._publisher.system_event("Q", now_ns)
+
+    def restart(self) -> None:
+        """A new session: the same day's frame once more, around empty books."""
+        self._engine.clear()
+        self.open()
 
     def step(self) -> tuple[Fill, ...]:
         """The duration is over."""
@@ -90,6 +103,12 @@ class FlowFeed(QuietFeed):
         super().open()
         for action in self._flow.seed_book():
             self._publisher.publish(self._flow.apply(action), self._clock.latest)
+
+    def restart(self) -> None:
+        """New books, and new orders that stand when the market opens; the pace goes on."""
+        self._engine.clear()
+        self._flow.restart()
+        self.open()
 
     def step(self) -> tuple[Fill, ...]:
         """One action of the market."""

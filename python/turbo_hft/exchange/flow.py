@@ -137,6 +137,12 @@ class RandomFlow:
             for _ in range(_SEED_ORDERS):
                 yield self._add(0, market)
 
+    def restart(self) -> None:
+        """The engine was cleared: go on from the same fair prices and at the same pace, with none of the old orders."""
+        for symbol, market in self._markets.items():
+            market.book = self._engine.books[symbol]
+            market.refs.clear()
+
     def next_action(self) -> Action:
         """Decide on the books as they are now."""
         at_ns = self.due_ns

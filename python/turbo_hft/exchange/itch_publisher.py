@@ -1,7 +1,8 @@
 """Turns book events into ITCH 5.0 messages and those into MoldUDP64 packets.
 
 Messages queue here in publication order; `next_packet` takes at most `messages_per_packet` of them (fewer when the
-payload bound is reached). The caller decides when a packet that is not full goes out.
+payload bound is reached). The caller decides when a packet that is not full goes out, and fetches with `take_fresh`
+what has gone out when it has the time to file it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ _TRACKING_EXECUTION = 2
 
 
 class ItchPublisher:
-    """One MoldUDP64 session. `last_sequence` is the newest message that was handed out in a packet."""
+    """MoldUDP64 sessions, one after the other; counts are of all of them.
+
+    `last_sequence` is the newest message of the current session that was handed out in a packet.
+    """
 
     def __init__(self, session: str, messages_per_packet: int = 1) -> None:
         if messages_per_packet < 1:
@@ -42,7 +46,28 @@ class ItchPublisher:
         self.heartbeats = 0
         self.last_sequence = 0
         self._queue: deque[bytes] = deque()
+        self._fresh: list[bytes] = []
         self._locates: dict[str, int] = {}
+        self._locate_shift = 0
+
+    def begin_session(self, session: str) -> None:
+        """A new session: sequences begin at 1, and symbols get other locates, most of them another symbol's.
+
+        Errors: ExchangeError while messages of the current session are waiting.
+        """
+        if self._queue:
+            raise ExchangeError(
+                f"session {self.session} has {len(self._queue)} messages to send: fetch its packets first"
+            )
+        self.session = session
+        self.last_sequence = 0
+        self._locates.clear()
+        self._locate_shift += 1
+
+    def take_fresh(self) -> list[bytes]:
+        """The messages handed out in packets since the last call, in order."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
 
     @property
     def waiting(self) -> int:
@@ -68,7 +93,7 @@ class ItchPublisher:
 
     def directory(self, symbol: str, time_ns: int) -> None:
         """R: list a symbol under the next stock locate."""
-        locate = self._locates[symbol] = len(self._locates) + 1
+        locate = self._locates[symbol] = len(self._locates) + 1 + self._locate_shift
         self.raw(
             itch50.StockDirectory(
                 stock_locate=locate,
@@ -134,6 +159,7 @@ class ItchPublisher:
             self.by_type[chr(message[0])] += 1
         if not messages:
             return None
+        self._fresh += messages
         first = self.last_sequence + 1
         self.last_sequence += len(messages)
         self.packets += 1

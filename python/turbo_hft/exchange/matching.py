@@ -103,6 +103,13 @@ class MatchingEngine:
             raise ExchangeError(f"symbol {symbol!r} is listed twice: name each symbol once")
         self.books[symbol] = LimitBook(symbol)
 
+    def clear(self) -> None:
+        """Empty all books, without events; order references begin at 1 again, match numbers go on."""
+        for symbol in self.books:
+            self.books[symbol] = LimitBook(symbol)
+        self.orders.clear()
+        self._last_ref = 0
+
     def submit(
         self,
         symbol: str,

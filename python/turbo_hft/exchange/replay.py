@@ -1,6 +1,7 @@
-"""A recorded day as the market: a BinaryFILE of ITCH 5.0 messages is published as it is, our orders trade "as if".
+"""A day that is made already, as the market: ITCH 5.0 messages go out as they are, our orders trade "as if".
 
-What is true here and what is not:
+They come from a BinaryFILE (a recorded day), or from whatever else gives messages (`market` makes a whole market's).
+What is true here and what is not, with "the file" for either:
 
 - Every message of the file goes out byte for byte, in order, numbered from 1. Nothing is added and nothing changes
   because of a client, its own executions included. The file is the truth; our fills are hypothetical.
@@ -147,11 +148,14 @@ def _reaches(order: Order, price_e4: int) -> bool:
 
 
 class ReplayFeed:
-    """Publishes a file at its recorded pace times `speed`, or with `speed` None as fast as it goes."""
+    """Publishes messages at the pace of their time stamps times `speed`, or with `speed` None as fast as it goes.
+
+    `source`: a BinaryFILE, or the messages themselves; those may be without end.
+    """
 
     def __init__(
         self,
-        path: Path,
+        source: Path | Iterator[bytes],
         venue: ReplayVenue,
         publisher: ItchPublisher,
         clock: DayClock,
@@ -159,12 +163,15 @@ class ReplayFeed:
         speed: float | None = 1.0,
         duration_ns: int | None = None,
     ) -> None:
-        """`duration_ns` bounds the replay's own time. Errors: ConfigError for a missing file or a bad speed."""
+        """`duration_ns` bounds the replay's own time; with `speed` None that of the time stamps.
+
+        Errors: ConfigError for a missing file or a bad speed.
+        """
         if speed is not None and not speed > 0:
             raise ConfigError(f"speed {speed}: give a factor above 0, or max")
-        if not path.is_file():
-            raise ConfigError(f"{path} is no file: name a BinaryFILE of ITCH 5.0 messages")
-        self._path = path
+        if isinstance(source, Path) and not source.is_file():
+            raise ConfigError(f"{source} is no file: name a BinaryFILE of ITCH 5.0 messages")
+        self._source = source
         self._venue = venue
         self._publisher = publisher
         self._clock = clock
@@ -175,20 +182,20 @@ class ReplayFeed:
         self._first_ns = 0
 
     def open(self) -> None:
-        """Open the file. Nothing is published that is not in it."""
-        self._messages = binaryfile.read(self._path)
+        """Open the source. Nothing is published that is not in it."""
+        self._messages = binaryfile.read(self._source) if isinstance(self._source, Path) else self._source
         self._advance()
         if self._next is not None:
             self._first_ns = self._next[1].timestamp
 
     def due_ns(self) -> int | None:
-        """None at the end of the file."""
+        """None at the end of the source."""
         if self._next is None:
             return None
-        if self._speed is None:
-            return 0
-        due = int((self._next[1].timestamp - self._first_ns) / self._speed)
-        return due if self._duration_ns is None or due < self._duration_ns else None
+        due = int((self._next[1].timestamp - self._first_ns) / (self._speed or 1))
+        if self._duration_ns is not None and due >= self._duration_ns:
+            return None
+        return 0 if self._speed is None else due
 
     def step(self) -> tuple[Fill, ...]:
         """Publish the next message and let the mirror follow it."""
@@ -202,7 +209,7 @@ class ReplayFeed:
         return fills
 
     def close(self, now_ns: int) -> None:
-        """The file's last message was the last word."""
+        """The source's last message was the last word."""
 
     def _advance(self) -> None:
         raw = next(self._messages, None)
@@ -212,4 +219,5 @@ class ReplayFeed:
         try:
             self._next = raw, itch50.decode(raw)
         except MalformedMessage as error:
-            raise ExchangeError(f"{self._path} holds a message that is not ITCH 5.0: {error}") from error
+            name = self._source if isinstance(self._source, Path) else "the market"
+            raise ExchangeError(f"{name} holds a message that is not ITCH 5.0: {error}") from error
