@@ -27,7 +27,24 @@ PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"  # where Debian k
 # The instruction set of Linux 6.1; -mcpu=v4 needs 6.6.
 BPF_FLAGS = ["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror"]
 BPF_ARCH = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv", "s390x": "s390", "ppc64le": "powerpc"}
-NATIVE_SOURCES = ["native/engine.c", "native/ring.c", "native/rtt.c"]
+NATIVE_SOURCES = [
+    "native/engine.c",
+    "native/depth.c",
+    "native/market.c",
+    "native/reference.c",
+    "native/replay.c",
+    "native/ring.c",
+    "native/rtt.c",
+    "native/torture.c",
+]
+NATIVE_HEADERS = [
+    "native/hft.h",
+    "native/market.h",
+    "native/reference.h",
+    "native/replay.h",
+    "native/rtt.h",
+    "native/torture.h",
+]
 
 # What a kernel header would say; cffi reads declarations only.
 KERNEL_TYPES = """
@@ -47,7 +64,11 @@ PREAMBLE = """
 #include "hft/limits.h"
 #include "hft/abi.h"
 #include "hft.h"
+#include "market.h"
+#include "reference.h"
+#include "replay.h"
 #include "rtt.h"
+#include "torture.h"
 #define HFT_XDP_GENERIC XDP_FLAGS_SKB_MODE
 #define HFT_XDP_NATIVE XDP_FLAGS_DRV_MODE
 """
@@ -104,7 +125,7 @@ def ffibuilder() -> FFI:
     build_object()
     ffi = FFI()
     ffi.cdef(KERNEL_TYPES)
-    for header in ("bpf/hft/limits.h", "bpf/hft/abi.h", "native/hft.h", "native/rtt.h"):
+    for header in ("bpf/hft/limits.h", "bpf/hft/abi.h", *NATIVE_HEADERS):
         ffi.cdef(declarations(header))
     ffi.set_source(
         "turbo_hft._native",

@@ -22,6 +22,7 @@ typedef _Bool bool;
 #include "hft/abi.h"
 #include "hft/compat.bpf.h"
 #include "hft/config.bpf.h"
+#include "hft/layout.h"
 #include "hft/maps.bpf.h"
 #include "hft/stats.bpf.h"
 #include "hft/cursor.bpf.h"
@@ -29,13 +30,17 @@ typedef _Bool bool;
 #include "hft/wire.bpf.h"
 #include "hft/table.bpf.h"
 #include "hft/ladder.bpf.h"
+#include "hft/levels.bpf.h"
 #include "hft/book.bpf.h"
+#include "hft/market.bpf.h"
 #include "hft/strategy.bpf.h"
 #include "hft/risk.bpf.h"
 #include "hft/position.bpf.h"
 #include "hft/order.bpf.h"
+#include "hft/kept.bpf.h"
 #include "hft/itch.bpf.h"
 #include "hft/feed.bpf.h"
+#include "hft/command.bpf.h"
 #include "hft/ouch.bpf.h"
 #include "hft/reply.bpf.h"
 
@@ -78,14 +83,14 @@ int xdp_hft(struct xdp_md *ctx)
 	__u32 not_ours;
 	int verdict;
 
-	count(HFT_C_FRAMES);
+	count_outside(HFT_C_FRAMES);
 	not_ours = wire_parse(ctx, &view);
 	if (not_ours) {
-		count_named(not_ours);
+		count_outside(not_ours);
 		return XDP_PASS;
 	}
 	if (!engine_enter()) {
-		count(HFT_C_CONTENDED);
+		count_outside(HFT_C_CONTENDED);
 		return XDP_PASS;
 	}
 	entry_ns = bpf_ktime_get_ns();
@@ -94,9 +99,11 @@ int xdp_hft(struct xdp_md *ctx)
 		count_named(not_ours);
 		verdict = XDP_PASS;
 	} else if (view.role == HFT_ROLE_FEED) {
-		verdict = feed_packet(ctx);
+		verdict = feed_packet(ctx, view.feed, view.line);
 		if (config.time_all && !batch_len)
 			observe(HFT_HIST_FEED, bpf_ktime_get_ns() - entry_ns);
+	} else if (view.role == HFT_ROLE_COMMAND) {
+		verdict = command_packet();
 	} else {
 		verdict = reply_packet();
 		if (config.time_all)

@@ -7,8 +7,8 @@
 /* The program and its maps, loaded from the object inside this module. */
 struct hft_object;
 
-/* Load with `config` (abi_version and masks are filled in). On failure NULL, *error = -errno, and `log` holds what libbpf and
- * the verifier said. */
+/* Load with `config` (abi_version is filled in); its masks and `symbols` size the maps. On failure NULL, *error = -errno, and
+ * `log` holds what libbpf and the verifier said. */
 struct hft_object *hft_load(const struct hft_config *config, char *log, size_t log_size, int *error);
 void hft_unload(struct hft_object *object);
 int hft_program_fd(const struct hft_object *object);
@@ -42,12 +42,57 @@ int hft_possible_cpus(void);
  * *error on failure. */
 void *hft_map_share(int map_fd, size_t length, int writable, int *error);
 
-/* A copy of a symbol's state that the hook did not change while it was made; -EAGAIN if it never held still. */
-int hft_state_read(const struct hft_symbol_state *shared, struct hft_symbol_state *copy);
+/* Copies of a symbol's book and state, together, that the hook did not change while they were made; -EAGAIN if it never held
+ * still. */
+int hft_state_read(const struct hft_book *book, const struct hft_symbol_state *state, struct hft_book *book_copy,
+		   struct hft_symbol_state *state_copy);
+
+/* The tables behind the books, in shared memory. */
+struct hft_tables {
+	const struct hft_level_block *levels;
+	const struct hft_bucket *ladder;
+	unsigned int level_mask;
+	unsigned int ladder_mask;
+};
+
+struct hft_level {
+	unsigned long long shares;
+	unsigned int price_e4;
+	unsigned int orders;
+};
+
+/* The best levels of both sides of a symbol at one moment, best first: up to `room` a side, bids from levels[0], offers from
+ * levels[room]; counts[2]. The hook is not stopped. None for a book that is being cleared. -EAGAIN if it never held still. */
+int hft_depth(const struct hft_tables *tables, const struct hft_book *book, unsigned int slot, struct hft_level *levels,
+	      unsigned int room, unsigned int *counts);
+
+/* Which kept messages: those of a feed's session up to `end` whose locate has a non-zero byte in locates[HFT_LOCATES]. */
+struct hft_kept_scan {
+	const unsigned char *locates;
+	unsigned long long generation;
+	unsigned long long end; /* the first sequence that is not wanted any more */
+	unsigned int mask; /* config.kept_mask */
+	unsigned int feed;
+};
+
+/* Copies of kept messages of symbols from *sequence on, in order, each with its plain sequence as tag; returns how many, at most
+ * `room`. *sequence moves to where the next call goes on: `end` when nothing is left. *overwritten grows by each sequence whose
+ * place a later message has taken: it may have been one of those wanted. */
+unsigned int hft_kept_scan(const struct hft_kept *kept, const struct hft_kept_scan *scan, unsigned long long *sequence,
+			   struct hft_kept *found, unsigned int room, unsigned long long *overwritten);
 
 /* Run one frame through the program without a device. *out_length: room in `out`, then the frame's length. */
 int hft_test_run(int program_fd, const void *frame, unsigned int length, void *out, unsigned int *out_length,
 		 unsigned int repeat, unsigned int *verdict, unsigned int *duration_ns);
+
+/* Run a datagram through the program without a device: complete headers up to UDP, IPv4 without options, whose lengths and
+ * checksums are set here. The XDP verdict; -EMSGSIZE for a payload that no frame of HFT_MAX_FRAME bytes holds. */
+int hft_inject(int program_fd, const void *headers, unsigned int headers_len, const void *payload, unsigned int length);
+
+/* The same for `count` payloads, each behind its length (u32, host order), `size` bytes in all. Ends at the first error;
+ * *done = how many ran. */
+int hft_run_packets(int program_fd, const void *headers, unsigned int headers_len, const void *packets,
+		    unsigned int count, size_t size, unsigned int *done);
 
 /* The two-instruction programs that pass every frame, or send it back as it is; their descriptors. */
 int hft_load_pass(void);

@@ -5,14 +5,19 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterable
+from typing import Any
 
 from turbo_hft.model import (
+    Book,
     Clock,
     EventKind,
     FeedHealth,
+    FeedState,
     Kill,
+    Line,
     ModelConfig,
     ModelEngine,
+    Op,
     Outcome,
     Protocol,
     Role,
@@ -21,6 +26,13 @@ from turbo_hft.model import (
 )
 
 FEED_ADDR, FEED_PORT = "239.77.0.1", 26477
+LINES = {
+    Line.A: (FEED_ADDR, FEED_PORT),
+    Line.B: ("239.78.0.1", 26477),
+    Line.REREQUEST: ("10.77.0.1", 26478),
+}
+COMMANDS = ("127.0.0.1", 26499)
+NONCE = 0x1122334455667788
 OWN_ADDR, OWN_PORT = "10.77.0.1", 26400
 PEER_ADDR, PEER_PORT = "10.77.0.2", 26450
 SESSION = b"000010059B"
@@ -91,6 +103,20 @@ def mold(sequence: int, *messages: bytes, session: bytes = SESSION, count: int |
     return session + struct.pack(">QH", sequence, len(messages) if count is None else count) + blocks(messages)
 
 
+def command(
+    op: int,
+    *messages: bytes,
+    feed: int = 0,
+    slot: int = 0,
+    sequence: int = 0,
+    first: int = 0,
+    count: int = 0,
+    nonce: int = NONCE,
+) -> bytes:
+    """Payload of a command."""
+    return struct.pack("<QIIIIQII", nonce, op, feed, slot, len(messages), sequence, first, count) + blocks(messages)
+
+
 def ufo(sequence: int, *messages: bytes) -> bytes:
     """UFO sequenced data."""
     return struct.pack(">cIH", b"S", sequence, len(messages)) + blocks(messages)
@@ -132,9 +158,9 @@ def executed(ref: int, qty: int, *, locate: int = LOCATE, ns: int = NS) -> bytes
     return head("E", locate, ns) + struct.pack(">QIQ", ref, qty, 99)
 
 
-def executed_at(ref: int, qty: int, price_e4: int = 1, *, locate: int = LOCATE) -> bytes:
+def executed_at(ref: int, qty: int, price_e4: int = 1, *, locate: int = LOCATE, printable: str = "Y") -> bytes:
     """C."""
-    return head("C", locate) + struct.pack(">QIQcI", ref, qty, 99, b"Y", price_e4)
+    return head("C", locate) + struct.pack(">QIQcI", ref, qty, 99, printable.encode(), price_e4)
 
 
 def cancel(ref: int, qty: int, *, locate: int = LOCATE) -> bytes:
@@ -147,9 +173,54 @@ def delete(ref: int, *, locate: int = LOCATE, ns: int = NS) -> bytes:
     return head("D", locate, ns) + struct.pack(">Q", ref)
 
 
-def replace(old: int, new: int, qty: int, price_e4: int, *, locate: int = LOCATE) -> bytes:
+def replace(old: int, new: int, qty: int, price_e4: int, *, locate: int = LOCATE, ns: int = NS) -> bytes:
     """U."""
-    return head("U", locate) + struct.pack(">QQII", old, new, qty, price_e4)
+    return head("U", locate, ns) + struct.pack(">QQII", old, new, qty, price_e4)
+
+
+def system(code: str, ns: int = NS) -> bytes:
+    """S."""
+    return head("S", 0, ns) + code.encode()
+
+
+def breaker(level: str) -> bytes:
+    """W."""
+    return head("W", 0) + level.encode()
+
+
+def action(state: str = "T", *, name: str = "AAPL", locate: int = LOCATE, ns: int = NS, reason: str = "") -> bytes:
+    """H."""
+    return head("H", locate, ns) + name.encode().ljust(8) + state.encode() + b" " + reason.encode().ljust(4)
+
+
+def halt(code: str, *, market: str = "Q", name: str = "AAPL", locate: int = LOCATE) -> bytes:
+    """h."""
+    return head("h", locate) + name.encode().ljust(8) + market.encode() + code.encode()
+
+
+def sho(code: str, *, name: str = "AAPL") -> bytes:
+    """Y."""
+    return head("Y") + name.encode().ljust(8) + code.encode()
+
+
+def quoting(release_s: int, qualifier: str, price_e4: int, *, name: str = "AAPL") -> bytes:
+    """K."""
+    return head("K") + name.encode().ljust(8) + struct.pack(">IcI", release_s, qualifier.encode(), price_e4)
+
+
+def collar(reference_e4: int, upper_e4: int, lower_e4: int, extension: int, *, name: str = "AAPL") -> bytes:
+    """J."""
+    return head("J") + name.encode().ljust(8) + struct.pack(">IIII", reference_e4, upper_e4, lower_e4, extension)
+
+
+def trade(qty: int, price_e4: int, *, name: str = "AAPL") -> bytes:
+    """P."""
+    return head("P") + struct.pack(">QcI8sIQ", 0, b"B", qty, name.encode().ljust(8), price_e4, 99)
+
+
+def cross(qty: int, price_e4: int, *, kind: str = "O", name: str = "AAPL", ns: int = NS) -> bytes:
+    """Q."""
+    return head("Q", ns=ns) + struct.pack(">Q8sIQc", qty, name.encode().ljust(8), price_e4, 99, kind.encode())
 
 
 # --- OUCH 5.0, replies ----------------------------------------------------------------------------------------------
@@ -235,12 +306,20 @@ def template(protocol: Protocol = Protocol.OUCH50, tags: bytes = b"") -> Templat
 
 
 class Rig:
-    """A model engine with one symbol ready to buy, and the running sequence numbers of its two peers."""
+    """A model engine with one symbol ready to buy in continuous trading, and the running numbers of its two peers.
 
-    def __init__(self, protocol: Protocol = Protocol.OUCH50, *, ready: bool = True, verify: bool = False) -> None:
-        self.engine = ModelEngine(ModelConfig(verify_checksums=verify, clock=Clock.FEED))
-        self.engine.add_flow(FEED_ADDR, FEED_PORT, Role.FEED)
+    Not ``ready``: configured, but nothing arrived yet and nothing is tracked. ``config``: fields of `ModelConfig`.
+    """
+
+    def __init__(
+        self, protocol: Protocol = Protocol.OUCH50, *, ready: bool = True, verify: bool = False, **config: Any
+    ) -> None:
+        self.engine = ModelEngine(ModelConfig(verify_checksums=verify, **({"clock": Clock.FEED} | config)))
+        for line, at in LINES.items():
+            self.engine.add_flow(*at, Role.FEED, line=line)
         self.engine.add_flow(OWN_ADDR, OWN_PORT, Role.ORDER_ENTRY, PEER_ADDR, PEER_PORT)
+        self.engine.add_flow(*COMMANDS, Role.COMMAND)
+        self.engine.command_nonce = NONCE
         self.next_feed = 1
         self.next_reply = 1
         if ready:
@@ -248,13 +327,24 @@ class Rig:
             self.engine.control.kill = Kill.ACTIVE
             self.engine.control.epoch = 5
             self.engine.control.max_orders_per_second = 100
+            self.feed(system("Q"))
             self.add_symbol(0, "AAPL", LOCATE)
             self.login()
-            assert self.engine.feed.health == FeedHealth.LIVE
+            assert self.receiver.health == FeedHealth.LIVE
             assert self.engine.session.health == SessionHealth.UP
 
+    @property
+    def receiver(self) -> FeedState:
+        """Feed 0."""
+        return self.engine.feeds[0]
+
+    @property
+    def book(self) -> Book:
+        """The book of slot 0."""
+        return self.engine.books[0]
+
     def add_symbol(self, index: int, name: str, locate: int) -> None:
-        """A slot without targets and with wide limits, bound by a directory message."""
+        """A slot without targets and with wide limits, bound by a directory message and trading."""
         self.engine.add_symbol(
             index,
             name,
@@ -265,13 +355,24 @@ class Rig:
             max_notional_e4=10**15,
             max_position=5_000,
         )
-        self.feed(directory(name, locate))
+        self.engine.books[index].armed = 1
+        self.feed(directory(name, locate), action(name=name, locate=locate))
 
-    def feed(self, *messages: bytes, now_ns: int = 0) -> Outcome:
-        """The next MoldUDP64 packet of the stream."""
-        outcome = self.engine.packet(frame(mold(self.next_feed, *messages)), now_ns)
+    def feed(self, *messages: bytes, line: Line = Line.A, now_ns: int = 0) -> Outcome:
+        """The next MoldUDP64 packet of the stream, a heartbeat without messages."""
+        outcome = self.at(self.next_feed, *messages, line=line, now_ns=now_ns)
         self.next_feed += len(messages)
         return outcome
+
+    def at(
+        self, sequence: int, *messages: bytes, line: Line = Line.A, now_ns: int = 0, count: int | None = None
+    ) -> Outcome:
+        """A MoldUDP64 packet with this sequence number."""
+        return self.engine.packet(frame(mold(sequence, *messages, count=count), LINES[line]), now_ns)
+
+    def command(self, op: Op, *messages: bytes, now_ns: int = 0, **fields: int) -> Outcome:
+        """A command of user space."""
+        return self.engine.packet(frame(command(op, *messages, **fields), COMMANDS), now_ns)
 
     def reply(self, *messages: bytes) -> Outcome:
         """The next sequenced UFO packet of the session."""

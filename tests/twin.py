@@ -1,24 +1,34 @@
 """The loaded program and its model side by side: the same frames into both, then every difference there is.
 
-Compared after each frame: verdict, output frame, events, counters. `compare_state` holds every map against the model's
-state: books (orders by reference, levels, best prices), positions, sequence numbers, working orders.
+Compared after each frame: verdict, output frame, events. `compare_state` holds every map against the model's state:
+counters, feeds, session, positions, working orders, locates, kept messages, and the books: their headers, and what
+their tables hold between them, level by level and order by order.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, fields
 from typing import Any
 
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
-from turbo_hft.addresses import FeedAddress, OrderSession
+from turbo_hft.addresses import FeedAddress, OrderSession, Rerequest
 from turbo_hft.model.engine import ModelEngine, Outcome
-from turbo_hft.model.names import Clock, Role
-from turbo_hft.model.state import ModelConfig
+from turbo_hft.model.names import Clock, Doubt, EventKind, Line, Role, Side
+from turbo_hft.model.state import Book, ModelConfig
 from turbo_hft.testing import Hook, Verdict
 
-FEED = FeedAddress("239.77.0.1", 26477, "10.77.0.2")
+FEED = FeedAddress(
+    "239.77.0.1",
+    26477,
+    "10.77.0.2",
+    group_b="239.78.0.1",
+    source_b="10.77.0.3",
+    rerequest=Rerequest(server=("10.77.0.2", 26480), local=("10.77.0.1", 26478)),
+)
+SECOND_FEED = FeedAddress("239.79.0.1", 26477, "10.77.0.2")
 SESSION = OrderSession(
     local=("10.77.0.1", 26400),
     remote=("10.77.0.2", 26450),
@@ -38,30 +48,60 @@ PARAMETERS = [
     "max_notional_e4",
     "max_position",
 ]
-_BUCKET = 128
+LINES = {"a": Line.A, "b": Line.B, "rerequest": Line.REREQUEST}
+# Not in the model, each for the reason its docstring gives.
+UNMODELLED = {"contended", "events_lost", "feed_second_cpu"}
+
 _PAGE = 4096
 _ZERO_PAGE = bytes(_PAGE)
-# Not in the model, each for the reason its docstring gives.
-UNMODELLED = {"book_full", "contended", "events_lost"}
+_WAYS = lib.HFT_BUCKET_SLOTS
+_KEY_BITS = (1 << 60) - 1
+_SHARES = (1 << 40) - 1
+_CENT = 100
+_PLACES = lib.HFT_BLOCK_LEVELS << 29
+_CHILD_BITS = lib.HFT_LADDER_BITS
+
+Levels = dict[tuple[int, int, int], tuple[int, int]]
+"""(slot, side, price in 1/10000 dollar) -> (shares, orders)."""
 
 
 class Twin:
-    """One hook, one model, one configuration."""
+    """One hook, one model, one configuration: two lines and a re-request server of feed 0, one line of feed 1."""
 
     def __init__(self, hook: Hook, session: OrderSession = SESSION) -> None:
         hook.reset()
         self.hook = hook
         self.engine = hook.engine
-        self.model = ModelEngine(ModelConfig(verify_checksums=True, clock=Clock.FEED))
-        self.engine.configure(session, FEED)
-        self.model.add_flow(FEED.group, FEED.port, Role.FEED, FEED.source or "")
-        self.model.add_flow(*session.local, Role.ORDER_ENTRY, *session.remote)
+        loaded = hook.engine.program.config
+        self.config = ModelConfig(
+            verify_checksums=loaded.verify_checksums,
+            clock=Clock[loaded.clock.upper()],
+            symbols=loaded.symbols,
+            kept_mask=loaded.kept_mask,
+            hold_ns=loaded.hold_ns,
+            crossed_ns=loaded.crossed_ns,
+        )
+        self.model = ModelEngine(self.config)
+        self._configure(session)
         self._control = self.engine._control[0]
         self._copy_template()
         self.set_control(max_orders_per_second=100)
         self._sync_epoch()
         self._baseline = self._counts()
+        self._reached: Counter[str] = Counter()
         self.frames = 0
+
+    def _configure(self, session: OrderSession) -> None:
+        self.engine.configure(session, (FEED, SECOND_FEED))
+        for index, feed in enumerate((FEED, SECOND_FEED)):
+            for line in feed.lines():
+                peer, port = line.peer
+                self.model.add_flow(line.address, line.port, Role.FEED, peer or "", port, index, LINES[line.line])
+        self.model.add_flow(*session.local, Role.ORDER_ENTRY, *session.remote)
+        # Where commands go is made up by the engine, so that nobody else knows it.
+        self.commands = next(at for at, flow in self.engine._flow_table() if flow.role == lib.HFT_ROLE_COMMAND)
+        self.model.add_flow(*self.commands, Role.COMMAND)
+        self.model.command_nonce = self.engine.command_nonce
 
     def _copy_template(self) -> None:
         source, target = self.engine._template[0], self.model.template
@@ -71,18 +111,27 @@ class Twin:
     def _sync_epoch(self) -> None:
         self.model.control.epoch = self.engine.epoch
 
-    def add_symbol(self, name: str, **params: int) -> int:
+    @property
+    def buckets(self) -> tuple[int, int, int, int]:
+        """Entries of the tables of the books, in the order of their numbers: what has to be swept."""
+        loaded = self.engine.program.config
+        return loaded.order_mask + 1, loaded.level_mask + 1, loaded.ladder_mask + 1, loaded.spill_mask + 1
+
+    def add_symbol(self, name: str, feed: int = 0, **params: int) -> int:
         """Track a symbol on both sides with raw parameters (fields of hft_symbol_params); returns its slot."""
-        view = self.engine.symbols.add(name)
-        self.model.add_symbol(view.index, name)
+        view = self.engine.symbols.add(name, feed=feed)
+        self.model.add_symbol(view.index, name, feed)
         self.set_params(view.index, kill=lib.HFT_ACTIVE, **(dict.fromkeys(PARAMETERS, 0) | params))
         return view.index
 
     def set_params(self, slot: int, **params: int) -> None:
-        """Store raw parameter words on both sides."""
+        """Store raw parameter words on both sides; a slot is armed if it has a target."""
+        stored = self.engine.symbols._params[slot]
         for name, value in params.items():
-            setattr(self.engine.symbols._params[slot], name, value)
+            setattr(stored, name, value)
             setattr(self.model.params[slot], name, value)
+        armed = 1 if stored.buy_below_e4 or stored.sell_above_e4 else 0
+        self.engine.symbols._books[slot].armed = self.model.books[slot].armed = armed
         self._sync_epoch()
 
     def set_control(self, **words: int) -> None:
@@ -95,14 +144,16 @@ class Twin:
         """Run a frame through both; AssertionError names the first difference. Returns the model's outcome."""
         self.frames += 1
         expected = self.model.packet(frame, 0)
+        quarantines = [event.reason for event in expected.events if event.kind == EventKind.BOOK_QUARANTINED]
+        self._reached.update(f"doubt {Doubt(reason).name.lower()}" for reason in quarantines)
         result = self.hook.run(frame)
         assert int(result.verdict) == int(expected.verdict), f"verdict {result.verdict!r}, model {expected.verdict!r}"
         if result.verdict != Verdict.DROP:  # what a dropped frame looks like is nobody's business
             assert result.frame == expected.frame, f"frame\n{result.frame.hex()}\nmodel\n{expected.frame.hex()}"
-        assert self._events() == [self._plain(event) for event in expected.events]
+        _equal("events", self._events(), [self._without_clock(event) for event in expected.events])
         return expected
 
-    def _plain(self, event: Any) -> dict[str, Any]:
+    def _without_clock(self, event: Any) -> dict[str, Any]:
         values = {name: int(value) for name, value in asdict(event).items()}
         del values["local_ns"]
         return values
@@ -122,10 +173,11 @@ class Twin:
         return counts
 
     def differences(self) -> Counter[str]:
-        """What happened since the twin was made: counters, messages, refusals and fills."""
+        """What happened since the twin was made: counters, messages, refusals, fills, doubts and levels."""
         actual = self._counts()
         actual.subtract(self._baseline)
         actual["fills"] = sum(state.fills for state in self.model.symbols.values())
+        actual.update(self._reached)
         return actual
 
     def image(self) -> bytes:
@@ -133,25 +185,34 @@ class Twin:
         state = ((name, share) for name, share in self.hook.state.items() if not name.startswith("book_"))
         return b"".join(bytes(ffi.buffer(items, size)) for _, (items, size) in state)
 
+    # Comparisons
+
     def compare_state(self) -> None:
         """Every map against the model."""
         self._compare_counts()
-        feed, session = abi.fields(self.engine._feed[0]), abi.fields(self.engine._session[0])
-        self._same("feed", feed, asdict(self.model.feed))
-        self._same("session", session, asdict(self.model.session))
-        for slot, state in self.model.symbols.items():
-            actual = abi.fields(self.engine.symbols._states[slot])
-            assert actual.pop("version") % 2 == 0, "a state was left open"
-            self._same(f"symbol {slot}", actual, asdict(state))
-        working = {
-            w["user_ref"]: w for w in map(abi.fields, self.engine._working[0 : lib.HFT_MAX_WORKING]) if w["user_ref"]
-        }
-        modelled = {order.user_ref: asdict(order) for order in self.model.working.values()}
-        assert working.keys() == modelled.keys()
-        for ref, order in modelled.items():
-            del order["sent_ns"], working[ref]["sent_ns"]
-            self._same(f"working {ref}", working[ref], order)
-        self._compare_book()
+        for index, feed in enumerate(self.model.feeds):
+            self._same(f"feed {index}", self.engine._feeds[index], feed, but={"cpu"})
+        self._same("session", self.engine._session[0], self.model.session)
+        for slot, book in self.model.books.items():
+            self._compare_symbol(slot, book)
+        self._compare_working()
+        self._compare_locates()
+        self._compare_kept()
+        self._compare_orders()
+        self._compare_levels()
+
+    def _compare_symbol(self, slot: int, book: Book) -> None:
+        symbols = self.engine.symbols
+        stored = symbols._books[slot]
+        assert stored.version % 2 == 0, f"book {slot} was left open"
+        assert bytes(ffi.buffer(stored.name)) == self.model.params[slot].name
+        self._same(f"book {slot}", stored, book, but={"version", "name", "side"})
+        for side in Side:
+            best, shares = book.best_e4[side], stored.side[side].cell[0] & _SHARES
+            assert stored.side[side].key[0] == (_key(side, best) if best else 0), f"book {slot}: the best is not first"
+            assert shares == book.best_qty[side], f"book {slot}, side {side}: {shares} at the best price"
+        self._same(f"symbol {slot}", symbols._states[slot], self.model.symbols[slot])
+        self._same(f"auction {slot}", symbols._auctions[slot], self.model.auctions[slot])
 
     def _compare_counts(self) -> None:
         actual = self._counts()
@@ -167,46 +228,157 @@ class Twin:
         assert not differences, f"counters (hook, model): {differences}"
 
     @staticmethod
-    def _same(what: str, actual: dict[str, Any], expected: dict[str, Any]) -> None:
-        for name, value in actual.items():
-            plain = value if isinstance(value, int) else bytes(ffi.buffer(value))
-            assert plain == expected[name], f"{what}.{name}: hook {plain!r}, model {expected[name]!r}"
+    def _same(what: str, struct: Any, modelled: Any, but: Collection[str] = ()) -> None:
+        """Every field of a C struct that is not padding, against the dataclass."""
+        expected = {field.name: getattr(modelled, field.name) for field in fields(modelled)}
+        for name, value in abi.fields(struct).items():
+            if name not in but:
+                plain = _plain(value)
+                assert plain == expected[name], f"{what}.{name}: hook {plain!r}, model {expected[name]!r}"
 
-    def _entries(self, table: str) -> dict[int, tuple[int, int]]:
-        share, _ = self.hook.state[table]
-        buckets = getattr(lib, f"HFT_{table.removeprefix('book_').rstrip('s').upper()}_BUCKETS")
-        raw = bytes(ffi.buffer(share, buckets * _BUCKET))
+    def _compare_working(self) -> None:
+        used = (order for order in self.engine._working[0 : lib.HFT_MAX_WORKING] if order.user_ref)
+        working = {order.user_ref: order for order in used}
+        modelled = {order.user_ref: order for order in self.model.working.values()}
+        _equal("working orders", working.keys(), modelled.keys())
+        for ref, order in modelled.items():
+            self._same(f"working {ref}", working[ref], order, but={"sent_ns"})
+
+    def _compare_locates(self) -> None:
+        stored = {
+            (index // lib.HFT_LOCATES, index % lib.HFT_LOCATES): slot for index, slot in self._used("locates") if slot
+        }
+        expected = dict.fromkeys(self.model.closed_locates, lib.HFT_LOCATE_CLOSED)
+        expected |= {key: slot + 1 for key, slot in self.model.bound.items()}
+        _equal("locates", stored, expected)
+
+    def _compare_kept(self) -> None:
+        places = self.config.kept_mask + 1
+        stored = {
+            (index // places, index % places): (kept.tag, kept.length, bytes(ffi.buffer(kept.msg))[: kept.length])
+            for index, kept in self._used("kept")
+            if kept.tag
+        }
+        expected = {
+            key: (kept.tag, kept.length, kept.msg[: kept.length]) for key, kept in self.model.kept.items() if kept.tag
+        }
+        _equal("kept messages", stored, expected)
+
+    def _used(self, name: str) -> Iterator[tuple[int, Any]]:
+        """(index, element) of a map's elements that are not on a page of zeros: the big ones are nearly empty."""
+        items, size = self.hook.state[name]
+        each = ffi.sizeof(ffi.typeof(items).item)
+        raw = ffi.buffer(items, size)
+        for page in range(0, size, _PAGE):
+            if raw[page : page + _PAGE] != _ZERO_PAGE:
+                for index in range(page // each, min(page + _PAGE, size) // each):
+                    yield index, items[index]
+
+    def _entries(self, table: str) -> dict[int, int]:
+        """Key -> value of a table of buckets."""
         entries = {}
-        # A table is nearly empty: pages are compared with zero before anything is looked at.
-        for page in range(0, len(raw), _PAGE):
-            if raw[page : page + _PAGE] == _ZERO_PAGE:
-                continue
-            for index in range(page // _BUCKET, (page + _PAGE) // _BUCKET):
-                bucket = share[index]
-                for slot in range(lib.HFT_BUCKET_SLOTS):
-                    if bucket.value[slot]:
-                        assert bucket.key[slot] not in entries, "a key stands twice"
-                        entries[bucket.key[slot]] = (bucket.value[slot], bucket.aux[slot])
+        for _, bucket in self._used(table):
+            for way in range(_WAYS):
+                if bucket.value[way]:
+                    key = bucket.key[way] & _KEY_BITS  # above them, the first key counts those that live elsewhere
+                    assert key not in entries, f"{table}: key {key:#x} stands twice"
+                    entries[key] = bucket.value[way]
         return entries
 
-    @property
-    def _busy(self) -> bool:
-        return any(state.book_messages for state in self.model.symbols.values())
+    def _compare_orders(self) -> None:
+        expected = {
+            order.symbol << 46 | feed << 44 | ref: order.price_e4 << 33 | order.side << 32 | order.qty
+            for (feed, ref), order in self.model.orders.items()
+        }
+        home, spilled = self._entries("book_orders"), self._entries("order_spill")
+        assert not home.keys() & spilled.keys(), "an order lies in two tables"
+        _equal("orders", home | spilled, expected)
 
-    def _compare_book(self) -> None:
-        if not self._busy:
-            return
-        orders = {
-            ref: ((order.price_e4 << 32) | order.qty, order.symbol << 1 | order.side)
-            for ref, order in self.model.orders.items()
+    def _compare_levels(self) -> None:
+        """The levels of a side lie in two places, and the better ones in the first."""
+        near, far = self._near_levels(), self._far_levels()
+        self._reached["far levels"] += len(far)
+        assert not near.keys() & far.keys(), "a level lies in two places"
+        for slot, side, price in (*near, *far):
+            bound, key = self.engine.symbols._books[slot].side[side].bound, _key(side, price)
+            where = f"level {price} of slot {slot}, side {side}: key {key}, bound {bound}"
+            assert (key > bound) is ((slot, side, price) in near), where
+        expected = {
+            (slot, int(side), price): (level.shares, level.orders)
+            for slot, book in self.model.books.items()
+            for side in Side
+            for price, level in book.levels[side].items()
         }
-        assert self._entries("book_orders") == orders
-        shares: Counter[tuple[int, int, int]] = Counter()
-        counts: Counter[tuple[int, int, int]] = Counter()
-        for order in self.model.orders.values():
-            shares[order.symbol, int(order.side), order.price_e4] += order.qty
-            counts[order.symbol, int(order.side), order.price_e4] += 1
-        levels = {
-            (1 << 63) | (s << 40) | (side << 32) | p: (q, counts[s, side, p]) for (s, side, p), q in shares.items()
-        }
-        assert self._entries("book_levels") == levels
+        # While a book is swept out, how far that went is not modelled.
+        _equal("levels", _without(near | far, self.model.swept), _without(expected, self.model.swept))
+
+    def _near_levels(self) -> Levels:
+        levels = {}
+        for slot in self.model.books:
+            for side in Side:
+                top = self.engine.symbols._books[slot].side[side]
+                for key, cell in zip(top.key, top.cell, strict=True):
+                    assert bool(key) == bool(cell), f"slot {slot}, side {side}: key {key} and cell {cell:#x}"
+                    if key:
+                        place = (slot, int(side), _price(side, key))
+                        assert place not in levels, f"level {place} stands twice"
+                        levels[place] = (cell & _SHARES, cell >> 40)
+        return levels
+
+    def _far_levels(self) -> Levels:
+        levels, nodes = {}, Counter[int]()
+        for _, block in self._used("book_levels"):
+            if not block.tag >> 55 & 1:
+                continue
+            slot, side, scale = block.tag >> 41 & lib.HFT_MAX_SYMBOLS - 1, block.tag >> 40 & 1, block.tag >> 39 & 1
+            number = block.tag & (1 << 29) - 1
+            assert any(block.cell), f"block {number} of slot {slot}, side {side} is used and empty"
+            for i, cell in enumerate(block.cell):
+                if cell:
+                    price = _place_price(side, scale, number * lib.HFT_BLOCK_LEVELS + i)
+                    assert (slot, side, price) not in levels, f"level {price} of slot {slot}, side {side} stands twice"
+                    levels[slot, side, price] = (cell & _SHARES, cell >> 40)
+            for depth in range(lib.HFT_LADDER_DEPTH):
+                node = slot << 46 | side << 45 | scale << 44 | depth + 1 << 40 | number >> _CHILD_BITS * (depth + 1)
+                nodes[node] |= 1 << (number >> _CHILD_BITS * depth & (1 << _CHILD_BITS) - 1)
+        _equal("the ladder to the blocks there are", self._entries("book_ladder"), dict(nodes))
+        return levels
+
+
+def _equal(what: str, actual: Any, expected: Any) -> None:
+    """As assert, but it says where the two differ."""
+    if actual == expected:
+        return
+    if isinstance(actual, dict):
+        keys = sorted(key for key in actual.keys() | expected.keys() if actual.get(key) != expected.get(key))
+        first = {key: (actual.get(key), expected.get(key)) for key in keys[:10]}
+        raise AssertionError(f"{what}: {len(keys)} differ, (hook, model): {first}")
+    raise AssertionError(f"{what}:\nhook  {actual}\nmodel {expected}")
+
+
+def _plain(value: Any) -> Any:
+    """A field of a C struct as Python has it: arrays of bytes are bytes, others lists."""
+    if isinstance(value, int):
+        return value
+    return bytes(ffi.buffer(value)) if ffi.sizeof(ffi.typeof(value).item) == 1 else list(value)
+
+
+def _key(side: int, price: int) -> int:
+    """By which the better level is the greater (abi.h, hft_side_top)."""
+    return price if side == Side.BUY else (1 << 31) - price
+
+
+def _price(side: int, key: int) -> int:
+    return key if side == Side.BUY else (1 << 31) - key
+
+
+def _place_price(side: int, scale: int, place: int) -> int:
+    """The price of a place of hft_level_block, 1/10000 dollar."""
+    steps = place if side == Side.SELL else _PLACES - 1 - place
+    price = steps if scale else steps * _CENT
+    assert (price % _CENT != 0) == bool(scale), f"price {price} lies among those of the other scale"
+    return price
+
+
+def _without(levels: Levels, slots: set[int]) -> Levels:
+    return {place: level for place, level in levels.items() if place[0] not in slots}

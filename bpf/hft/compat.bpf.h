@@ -7,6 +7,9 @@
 #define hft_global __attribute__((noinline))
 #define hft_inline static __always_inline
 
+/* LLVM takes a static struct apart into variables that its BTF still describes as the struct, and the kernel refuses that BTF. */
+#define hft_whole __attribute__((used))
+
 /* Kept as a loop: code that stays in the instruction cache, and one state instead of one a round for the verifier. */
 #define hft_rolled _Pragma("clang loop unroll(disable)")
 

@@ -8,9 +8,15 @@ const volatile struct hft_config config SEC(".rodata.config") = {
 	.verify_checksums = 1,
 	.clock = HFT_CLOCK_MONOTONIC,
 	.time_all = 0,
-	.order_mask = HFT_ORDER_BUCKETS - 1,
-	.level_mask = HFT_LEVEL_BUCKETS - 1,
-	.ladder_mask = HFT_LADDER_BUCKETS - 1,
+	.symbols = HFT_DEFAULT_SYMBOLS,
+	.order_mask = HFT_DEFAULT_ORDER_BUCKETS - 1,
+	.spill_mask = HFT_DEFAULT_SPILL_BUCKETS - 1,
+	.level_mask = HFT_DEFAULT_LEVEL_BLOCKS - 1,
+	.ladder_mask = HFT_DEFAULT_LADDER_BUCKETS - 1,
+	.kept_mask = HFT_DEFAULT_KEPT - 1,
+	.feeds = HFT_DEFAULT_FEEDS,
+	.hold_ns = 2000000,
+	.crossed_ns = 1000000000,
 };
 
 #endif

@@ -10,11 +10,18 @@
 #define HFT_RX_BYTES 4096 /* power of two above HFT_MAX_FRAME */
 #define HFT_RX_SLACK 512 /* the longest read at any offset: a checksum chunk */
 
-_Static_assert(HFT_RX_BYTES > HFT_MAX_FRAME, "every frame fits the buffer");
+#define HFT_RX_SCRATCH (HFT_RX_BYTES - 64) /* a kept message is put here to be handled */
+
+_Static_assert(HFT_RX_SCRATCH > HFT_MAX_FRAME, "every frame fits the buffer");
 
 static __u8 rx[HFT_RX_BYTES + HFT_RX_SLACK];
 static __u32 rx_len; /* payload bytes in rx */
 static __u64 entry_ns; /* monotonic clock at packet entry */
+
+hft_inline __u64 at_most(__u64 value, __u64 bound)
+{
+	return value < bound ? value : bound;
+}
 
 /* Big-endian loads at a constant distance k from a variable offset. */
 hft_inline const __u8 *rx_at(__u32 offset)

@@ -32,12 +32,13 @@ hft_inline struct hft_event *event_begin(__u32 kind, __u32 symbol)
 	event->epoch = live->epoch;
 	event->kind = kind;
 	event->symbol = symbol;
-	if (symbol < HFT_MAX_SYMBOLS) {
+	if (symbol < config.symbols) {
 		struct hft_symbol_state *state = hft_at(symbol_state, symbol);
+		struct hft_book *book = book_at(symbol);
 
 		if (state) {
-			event->bid_e4 = state->bid_e4;
-			event->ask_e4 = state->ask_e4;
+			event->bid_e4 = book->best_e4[HFT_BUY];
+			event->ask_e4 = book->best_e4[HFT_SELL];
 			event->position = state->position;
 			event->realized_e4 = state->realized_e4;
 		}

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* FEED: MoldUDP64. Each message is handled once, in order; a gap stops trading. Rule 2. */
+/*
+ * FEED: MoldUDP64. Every message is handled once and in order, whichever line brings it first; nothing is applied across a
+ * gap. What comes too early is kept and handled when its turn has come. Rule 2.
+ */
 #ifndef HFT_FEED_BPF_H
 #define HFT_FEED_BPF_H
 
@@ -7,87 +10,208 @@
 #define MOLD_END_OF_SESSION 0xffff
 #define MOLD_MAX_SEQUENCE (1ULL << 62)
 
-struct feed_walk {
-	__u32 offset;
-	__u32 pad0;
-	__u64 sequence;
+/* The packet being read. In memory and not on the stack: the verifier forgets what memory holds, and is done in one round. */
+static struct {
+	__u64 sequence; /* of the message at `offset` */
 	__u64 expected;
-};
+	__u64 fresh; /* messages that were kept */
+	__u64 again; /* that had been kept before */
+	__u32 offset;
+	__u32 left; /* blocks */
+} walk hft_whole;
 
-static long feed_block(__u32 index, void *arg)
+/* A message ahead of the expected one. */
+hft_global int feed_ahead(__u32 offset, __u32 length, __u64 sequence)
 {
-	struct feed_walk *walk = arg;
-	__u32 offset = walk->offset, length = load_be16(rx_at(offset));
+	struct hft_feed_state *feed = feed_at(packet_feed);
+	__u64 exchange_ns;
 
-	(void)index;
-	walk->offset = offset + 2 + length;
-	if (walk->sequence >= walk->expected)
-		itch_message(offset + 2, length, walk->sequence);
-	walk->sequence++;
+	if (sequence - walk.expected > config.kept_mask) {
+		count(HFT_C_FEED_NOT_KEPT);
+		return 0;
+	}
+	if (kept_has(feed, sequence)) {
+		walk.again++;
+		return 0;
+	}
+	kept_store(offset, length, sequence);
+	walk.fresh++;
+	exchange_ns = load_be48(rx_at(offset) + ITCH_TIMESTAMP);
+	if (length >= ITCH_TIMESTAMP_END && exchange_ns > feed->seen_ns)
+		feed->seen_ns = exchange_ns;
 	return 0;
 }
 
-/* Messages expected..sequence-1 never came: the books miss them, so nothing trades on this feed any more. */
-hft_inline void feed_gap(struct hft_feed_state *feed, __u64 expected, __u64 sequence)
-{
-	struct hft_event *event;
+/*
+ * Do the blocks of a packet fill it exactly? The first look at it, before anything is applied. Offsets only grow, so where the last one
+ * ends tells of all: a block that went over the end takes the rest with it.
+ */
+static struct {
+	__u32 offset;
+	__u32 left; /* blocks */
+} scan hft_whole;
 
-	count(HFT_C_FEED_GAPS);
-	count_many(HFT_C_FEED_MISSED, sequence - expected);
-	feed->gaps++;
-	feed->missed += sequence - expected;
-	if (feed->health != HFT_FEED_ENDED)
-		feed->health = HFT_FEED_STALE;
-	event = event_begin(HFT_EVENT_FEED_STALE, HFT_NO_SYMBOL);
+static long scan_blocks(__u32 index, void *unused)
+{
+	__u32 offset = scan.offset, blocks = at_most(scan.left, HFT_CHUNK);
+
+	(void)index;
+	(void)unused;
+	hft_rolled for (__u32 i = 0; i < blocks; i++) offset += 2 + load_be16(rx_at(offset));
+	scan.offset = offset;
+	scan.left -= blocks;
+	return 0;
+}
+
+hft_inline bool feed_blocks_fill(__u32 blocks)
+{
+	scan.offset = MOLD_HEADER;
+	scan.left = blocks;
+	bpf_loop((blocks + HFT_CHUNK - 1) / HFT_CHUNK, scan_blocks, NULL, 0);
+	return scan.offset == rx_len;
+}
+
+/* The messages of a packet from the expected one on; those before it are stepped over. */
+static long handle_blocks(__u32 index, void *unused)
+{
+	__u64 sequence = walk.sequence, expected = walk.expected;
+	__u32 at = walk.offset, blocks = at_most(walk.left, HFT_CHUNK);
+
+	(void)index;
+	(void)unused;
+	hft_rolled for (__u32 i = 0; i < blocks; i++)
+	{
+		__u32 offset = at + 2, length = load_be16(rx_at(at));
+
+		at = offset + length;
+		if (sequence >= expected)
+			itch_message(offset, length, sequence);
+		sequence++;
+	}
+	walk.sequence = sequence;
+	walk.offset = at;
+	walk.left -= blocks;
+	return 0;
+}
+
+/* The messages of a packet that is ahead. */
+static long keep_blocks(__u32 index, void *unused)
+{
+	__u32 at = walk.offset, length = load_be16(rx_at(at));
+
+	(void)index;
+	(void)unused;
+	walk.offset = at + 2 + length;
+	feed_ahead(at + 2, length, walk.sequence);
+	walk.sequence++;
+	return 0;
+}
+
+static long drain_step(__u32 index, void *unused)
+{
+	__u64 expected = walk.expected;
+
+	(void)index;
+	(void)unused;
+	if (!kept_has(feed_at(packet_feed), expected))
+		return 1;
+	itch_message(HFT_RX_SCRATCH, kept_load(expected), expected);
+	walk.expected = expected + 1;
+	return 0;
+}
+
+hft_inline void feed_event(const struct hft_feed_state *feed, __u32 kind, __u64 sequence, __u64 many)
+{
+	struct hft_event *event = event_begin(kind, HFT_NO_SYMBOL);
+
 	if (!event)
 		return;
 	event->exchange_ns = feed->exchange_ns;
-	event->feed_seq = expected;
-	event->qty = (__u32)at_most(sequence - expected, 0xffffffff);
+	event->feed_seq = sequence;
+	event->qty = (__u32)at_most(many, 0xffffffff);
 	event_end(event);
 }
 
-hft_inline void feed_end(struct hft_feed_state *feed, __u64 expected)
+/*
+ * After the messages of a packet, or on a poke: handle what was kept and has its turn now, then say how the feed stands.
+ * `before` is the expected sequence when the packet came in, `expected` after its own messages. Rules 2.7 and 2.8.
+ */
+hft_global int feed_settle(__u64 before, __u64 expected)
 {
-	struct hft_event *event;
+	struct hft_feed_state *feed = feed_at(packet_feed);
+	__u64 now;
 
-	count(HFT_C_FEED_END_OF_SESSION);
-	if (feed->health == HFT_FEED_ENDED)
-		return;
-	feed->health = HFT_FEED_ENDED;
-	event = event_begin(HFT_EVENT_FEED_ENDED, HFT_NO_SYMBOL);
-	if (!event)
-		return;
-	event->exchange_ns = feed->exchange_ns;
-	event->feed_seq = expected;
-	event_end(event);
+	if (feed->highest_seq > expected) {
+		walk.expected = expected;
+		bpf_loop(HFT_DRAIN, drain_step, NULL, 0);
+		count_many(HFT_C_FEED_MESSAGES, walk.expected - expected);
+		expected = walk.expected;
+	}
+	feed->expected_seq = expected;
+	if (feed->exchange_ns > feed->seen_ns)
+		feed->seen_ns = feed->exchange_ns;
+	if (expected == feed->highest_seq) {
+		feed->hold_since_ns = 0;
+		if (feed->health == HFT_FEED_GAP)
+			feed_event(feed, HFT_EVENT_FEED_LIVE, expected, 0);
+		if (feed->health != HFT_FEED_ENDED)
+			feed->health = HFT_FEED_LIVE;
+		return 0;
+	}
+	now = feed_now(feed);
+	if (!feed->hold_since_ns) {
+		count(HFT_C_FEED_HOLDS);
+		feed->hold_since_ns = now ?: 1;
+		if (feed->health != HFT_FEED_ENDED)
+			feed->health = HFT_FEED_HOLD;
+	} else if (expected != before) {
+		feed->hold_since_ns = now ?: 1;
+	}
+	if (feed->health == HFT_FEED_HOLD && now >= feed->hold_since_ns &&
+	    now - feed->hold_since_ns >= config.hold_ns) {
+		feed->health = HFT_FEED_GAP;
+		feed->gaps++;
+		count(HFT_C_FEED_GAPS);
+		feed_event(feed, HFT_EVENT_FEED_GAP, expected, feed->highest_seq - expected);
+	}
+	return 0;
 }
 
 /* The first good packet locks the feed to its session. */
 hft_inline bool feed_session_ok(struct hft_feed_state *feed)
 {
-	if (!feed->expected_seq)
+	if (!feed->expected_seq && !*(__u64 *)feed->session && !*(__u16 *)(feed->session + 8))
 		__builtin_memcpy(feed->session, rx, 10);
 	return !__builtin_memcmp(feed->session, rx, 10);
 }
 
-hft_inline int feed_packet(struct xdp_md *ctx)
+/* Two CPUs in one feed are safe (one is inside at a time) but slow, and they reorder. */
+hft_inline void feed_cpu(struct hft_feed_state *feed)
 {
-	struct hft_feed_state *feed = hft_the(feed_state);
-	struct feed_walk walk = { .offset = MOLD_HEADER };
-	__u64 sequence, expected, next;
+	__u32 cpu = bpf_get_smp_processor_id() + 1;
+
+	if (feed->cpu == cpu)
+		return;
+	if (feed->cpu)
+		count(HFT_C_FEED_SECOND_CPU);
+	feed->cpu = cpu;
+}
+
+hft_inline int feed_packet(struct xdp_md *ctx, __u32 feed_index, __u32 line)
+{
+	struct hft_feed_state *feed = feed_at(feed_index);
+	__u64 sequence, expected, next, fresh = 0, old = 0;
 	__u32 messages;
 
-	if (!feed)
-		return XDP_PASS;
+	packet_feed = feed_index;
 	count(HFT_C_FEED_PACKETS);
 	batch_len = 0;
 	sequence = load_be64(rx + 10);
 	messages = load_be16(rx + 18);
-	if (messages == MOLD_END_OF_SESSION || rx_len < MOLD_HEADER) {
+	if (messages == MOLD_END_OF_SESSION || !messages || rx_len < MOLD_HEADER) {
 		if (rx_len != MOLD_HEADER)
 			goto malformed;
-	} else if (messages > HFT_MAX_BLOCKS || !blocks_fill(MOLD_HEADER, messages)) {
+	} else if (messages > HFT_MAX_BLOCKS || !feed_blocks_fill(messages)) {
 		goto malformed;
 	}
 	if (!sequence || sequence > MOLD_MAX_SEQUENCE)
@@ -96,33 +220,52 @@ hft_inline int feed_packet(struct xdp_md *ctx)
 		count(HFT_C_FEED_WRONG_SESSION);
 		return XDP_PASS;
 	}
+	if (line != HFT_LINE_REREQUEST)
+		feed_cpu(feed);
 
 	expected = feed->expected_seq ?: 1;
-	if (sequence > expected) {
-		feed_gap(feed, expected, sequence);
-		expected = sequence;
-	} else if (feed->health == HFT_FEED_IDLE) {
-		feed->health = HFT_FEED_LIVE;
-	}
-	feed->expected_seq = expected;
-	if (messages == MOLD_END_OF_SESSION) {
-		feed_end(feed, expected);
-		return XDP_DROP;
-	}
-	if (!messages) {
-		count(HFT_C_FEED_HEARTBEATS);
-		return XDP_DROP;
-	}
+	next = messages == MOLD_END_OF_SESSION ? sequence : sequence + messages;
+	line = hft_masked(line, 4);
+	if (line >= HFT_LINES)
+		return XDP_PASS;
+	if (next > feed->highest_seq)
+		feed->highest_seq = next;
+	if (next > feed->line_next[line])
+		feed->line_next[line] = next;
 
-	next = sequence + messages;
-	count_many(HFT_C_FEED_DUPLICATES, at_most(expected - sequence, messages));
-	if (next <= expected)
-		return XDP_DROP;
-	count_many(HFT_C_FEED_MESSAGES, next - expected);
 	walk.sequence = sequence;
 	walk.expected = expected;
-	bpf_loop(messages, feed_block, &walk, 0);
-	feed->expected_seq = next;
+	walk.offset = MOLD_HEADER;
+	walk.left = next - sequence;
+	if (sequence > expected) {
+		walk.fresh = 0;
+		walk.again = 0;
+		bpf_loop(next - sequence, keep_blocks, NULL, 0);
+		fresh = walk.fresh;
+		old = walk.again;
+		count_many(HFT_C_FEED_KEPT, fresh);
+	} else {
+		old = at_most(expected - sequence, next - sequence);
+		if (next > expected) {
+			fresh = next - expected;
+			bpf_loop((messages + HFT_CHUNK - 1) / HFT_CHUNK, handle_blocks, NULL, 0);
+			count_many(HFT_C_FEED_MESSAGES, fresh);
+		}
+	}
+	count_many(HFT_C_FEED_DUPLICATES, old);
+	feed->first[line] += fresh;
+	feed->late[line] += old;
+	feed_settle(expected, sequence > expected ? expected : expected + fresh);
+
+	if (!messages)
+		count(HFT_C_FEED_HEARTBEATS);
+	if (messages == MOLD_END_OF_SESSION) {
+		count(HFT_C_FEED_END_OF_SESSION);
+		if (feed->expected_seq == feed->highest_seq && feed->health != HFT_FEED_ENDED) {
+			feed->health = HFT_FEED_ENDED;
+			feed_event(feed, HFT_EVENT_FEED_ENDED, feed->expected_seq, 0);
+		}
+	}
 	return order_flush(ctx);
 
 malformed:

@@ -1,188 +1,201 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* MESSAGE: ITCH 5.0. All 23 types by exact length; book messages go on to the book, then the strategy. Rules 3 to 5. */
+/*
+ * MESSAGE: ITCH 5.0. All 23 types by exact length. What a message is about decides where it goes: the feed's own state, a
+ * symbol's market state, its book and then the strategy; or, for a symbol in quarantine, to the kept ones. Rule 3.
+ */
 #ifndef HFT_ITCH_BPF_H
 #define HFT_ITCH_BPF_H
 
-/* length | counter << 8; 0 = no such type */
+/* Type -> length | counter << 8 | what it is about; 0 = no such type. */
+#define ABOUT_UNKNOWN 0
+#define ABOUT_BOOK (1 << 16)
+#define ABOUT_MARKET (2 << 16) /* of a symbol */
+#define ABOUT_FEED (3 << 16)
+#define ABOUT_DIRECTORY (4 << 16)
+#define ABOUT_NOTHING (5 << 16)
+#define ABOUT_MASK (7 << 16)
+#define ITCH_TYPE(letter, length, about) [#letter[0]] = (length) | HFT_ITCH_##letter << 8 | ABOUT_##about
 
-static const __u16 itch_types[128] = {
-	['S'] = 12 | HFT_ITCH_S << 8, ['R'] = 39 | HFT_ITCH_R << 8, ['H'] = 25 | HFT_ITCH_H << 8,
-	['Y'] = 20 | HFT_ITCH_Y << 8, ['L'] = 26 | HFT_ITCH_L << 8, ['V'] = 35 | HFT_ITCH_V << 8,
-	['W'] = 12 | HFT_ITCH_W << 8, ['K'] = 28 | HFT_ITCH_K << 8, ['J'] = 35 | HFT_ITCH_J << 8,
-	['h'] = 21 | HFT_ITCH_h << 8, ['A'] = 36 | HFT_ITCH_A << 8, ['F'] = 40 | HFT_ITCH_F << 8,
-	['E'] = 31 | HFT_ITCH_E << 8, ['C'] = 36 | HFT_ITCH_C << 8, ['X'] = 23 | HFT_ITCH_X << 8,
-	['D'] = 19 | HFT_ITCH_D << 8, ['U'] = 35 | HFT_ITCH_U << 8, ['P'] = 44 | HFT_ITCH_P << 8,
-	['Q'] = 40 | HFT_ITCH_Q << 8, ['B'] = 19 | HFT_ITCH_B << 8, ['I'] = 50 | HFT_ITCH_I << 8,
-	['N'] = 20 | HFT_ITCH_N << 8, ['O'] = 48 | HFT_ITCH_O << 8,
+static const __u32 itch_types[256] = {
+	ITCH_TYPE(S, 12, FEED),	   ITCH_TYPE(R, 39, DIRECTORY), ITCH_TYPE(H, 25, MARKET),  ITCH_TYPE(Y, 20, MARKET),
+	ITCH_TYPE(L, 26, NOTHING), ITCH_TYPE(V, 35, FEED),	ITCH_TYPE(W, 12, FEED),	   ITCH_TYPE(K, 28, MARKET),
+	ITCH_TYPE(J, 35, MARKET),  ITCH_TYPE(h, 21, MARKET),	ITCH_TYPE(A, 36, BOOK),	   ITCH_TYPE(F, 40, BOOK),
+	ITCH_TYPE(E, 31, BOOK),	   ITCH_TYPE(C, 36, BOOK),	ITCH_TYPE(X, 23, BOOK),	   ITCH_TYPE(D, 19, BOOK),
+	ITCH_TYPE(U, 35, BOOK),	   ITCH_TYPE(P, 44, MARKET),	ITCH_TYPE(Q, 40, MARKET),  ITCH_TYPE(B, 19, NOTHING),
+	ITCH_TYPE(I, 50, NOTHING), ITCH_TYPE(N, 20, NOTHING),	ITCH_TYPE(O, 48, NOTHING),
 };
 
 #define ITCH_LOCATE 1
 #define ITCH_TIMESTAMP 5
-#define ITCH_BODY 11
-#define ITCH_ADD_SIDE 19
-#define ITCH_ADD_SHARES 20
-#define ITCH_ADD_STOCK 24
-#define ITCH_ADD_PRICE 32
-#define ITCH_REDUCE_SHARES 19
-#define ITCH_REPLACE_NEW_REF 19
-#define ITCH_REPLACE_SHARES 27
-#define ITCH_REPLACE_PRICE 31
+#define ITCH_TIMESTAMP_END 11
 
-hft_inline bool is_book_type(__u8 type)
+/* While the messages of a command are read: the slot + 1 they are for. 0 = none. */
+static __u32 install_slot;
+
+hft_inline __u16 *locate_entry(__u16 locate)
 {
-	return type == 'A' || type == 'F' || type == 'E' || type == 'C' || type == 'X' || type == 'D' || type == 'U';
+	return hft_element(locates, packet_feed * HFT_LOCATES + locate, config.feeds * HFT_LOCATES);
 }
 
 /* What a locate is bound to: slot + 1, or 0. */
-hft_inline __u32 slot_of(const __u64 *binding)
+hft_inline __u32 bound_slot(const __u16 *entry)
 {
-	return binding && *binding <= HFT_MAX_SYMBOLS ? *binding : 0;
+	__u32 slot = *entry;
+
+	return slot == HFT_LOCATE_CLOSED ? 0 : slot;
 }
 
-/* The book of this symbol may be wrong: it stops trading, alone. */
-hft_inline void book_suspect(__u32 slot, __u64 feed_seq)
+/* The book of this symbol may be wrong: it stops trading, alone. Rule 3. */
+hft_global int book_quarantine(__u32 slot, __u32 doubt, __u64 feed_seq)
 {
-	struct hft_symbol_state *state = hft_at(symbol_state, slot);
-	struct hft_feed_state *feed = hft_the(feed_state);
+	struct hft_book *book = book_at(slot);
+	struct hft_feed_state *feed = feed_at(packet_feed);
 	struct hft_event *event;
 
-	if (!state || !feed || state->health == HFT_BOOK_SUSPECT)
-		return;
-	state->health = HFT_BOOK_SUSPECT;
-	event = event_begin(HFT_EVENT_BOOK_SUSPECT, slot);
+	if (book->health == HFT_BOOK_OK) {
+		book->since_seq = feed_seq + 1;
+		book->kept_seq = 0;
+	} else {
+		/* Whatever is installed next must know of this message. */
+		if (book->since_seq < feed_seq + 1)
+			book->since_seq = feed_seq + 1;
+		if (book->health == HFT_BOOK_QUARANTINED)
+			return 0;
+		if (doubt != HFT_DOUBT_FULL)
+			doubt = HFT_DOUBT_SNAPSHOT;
+	}
+	book->doubt = doubt;
+	book->health = HFT_BOOK_QUARANTINED;
+	count(HFT_C_BOOK_QUARANTINES);
+	event = event_begin(HFT_EVENT_BOOK_QUARANTINED, slot);
 	if (!event)
-		return;
+		return 0;
+	event->reason = book->doubt;
 	event->feed_seq = feed_seq;
 	event->exchange_ns = feed->exchange_ns;
 	event_end(event);
+	return 0;
+}
+
+hft_inline __u32 doubt_of(__u32 counter)
+{
+	switch (counter) {
+	case HFT_C_BOOK_UNKNOWN_REF:
+		return HFT_DOUBT_UNKNOWN_REF;
+	case HFT_C_BOOK_DUPLICATE_REF:
+		return HFT_DOUBT_DUPLICATE_REF;
+	case HFT_C_BOOK_OVER_REDUCE:
+		return HFT_DOUBT_OVER_REDUCE;
+	case HFT_C_BOOK_FULL:
+		return HFT_DOUBT_FULL;
+	case HFT_C_BOOK_CROSSED:
+		return HFT_DOUBT_CROSSED;
+	case HFT_C_ITCH_BAD_LENGTH:
+		return HFT_DOUBT_LENGTH;
+	default:
+		return HFT_DOUBT_FIELD;
+	}
+}
+
+/* Evidence of a wrong book: counted, and the symbol is quarantined. */
+hft_global int book_doubt(__u32 slot, __u32 counter, __u64 feed_seq)
+{
+	count_named(counter);
+	return book_quarantine(slot, doubt_of(counter), feed_seq);
 }
 
 /* R: today's locate of a symbol. */
-hft_inline void stock_directory(const __u8 *msg, __u16 locate, __u64 feed_seq)
+hft_global int stock_directory(__u32 offset, __u64 feed_seq)
 {
-	__u64 name = load_raw64(msg + ITCH_BODY);
-	__u32 *named = bpf_map_lookup_elem(&symbol_names, &name);
-	__u64 *binding = hft_at(locate_slot, locate);
-	struct hft_symbol_state *state = NULL;
-	__u32 bound = slot_of(binding), slot = 0;
+	const __u8 *msg = rx_at(offset);
+	struct hft_name_key name = { .feed = packet_feed };
+	__u16 locate = load_be16(msg + ITCH_LOCATE);
+	__u16 *entry = locate_entry(locate);
+	struct hft_book *book = NULL;
+	__u32 bound = bound_slot(entry), slot = 0, *named;
 
-	if (!binding)
-		return;
-	if (named && *named < HFT_MAX_SYMBOLS) {
+	*(__u64 *)name.name = load_raw64(msg + ITCH_BODY);
+	named = bpf_map_lookup_elem(&symbol_names, &name);
+	if (named && *named < config.symbols) {
 		slot = *named + 1;
-		state = hft_at(symbol_state, *named);
+		book = book_at(*named);
 	}
 	if (slot == bound) {
-		if (!slot)
-			*binding = HFT_LOCATE_CLOSED;
-		return;
+		if (!slot && !*entry)
+			*entry = HFT_LOCATE_CLOSED;
+		return 0;
 	}
-	if (slot && !*binding && locate && state && !state->locate) {
-		*binding = slot;
-		state->locate = locate;
-		return;
+	if (slot && !bound && locate && book && !book->locate) {
+		bool late = *entry != 0;
+
+		*entry = slot;
+		book->locate = locate;
+		if (late)
+			book_quarantine(slot - 1, HFT_DOUBT_LATE, feed_seq);
+		return 0;
 	}
 	count(HFT_C_ITCH_BAD_FIELD);
 	if (bound)
-		book_suspect(bound - 1, feed_seq);
+		book_quarantine(bound - 1, HFT_DOUBT_FIELD, feed_seq);
 	if (slot)
-		book_suspect(slot - 1, feed_seq);
+		book_quarantine(slot - 1, HFT_DOUBT_FIELD, feed_seq);
+	return 0;
 }
 
-/* Apply one book message to its slot: 0, or the counter that names what was wrong. */
-hft_inline __u32 book_message(const __u8 *msg, __u8 type, __u32 slot, const struct hft_symbol_params *params)
+/* The message of a symbol in quarantine: kept under its number, to be replayed onto the snapshot. */
+hft_global int book_keep(__u32 slot, __u32 offset, __u32 length, __u64 feed_seq)
 {
-	__u64 ref = load_be64(msg + ITCH_BODY);
-	__u32 shares, price_e4;
-	__u8 side;
+	struct hft_book *book = book_at(slot);
 
-	switch (type) {
-	case 'A':
-	case 'F':
-		side = msg[ITCH_ADD_SIDE];
-		shares = load_be32(msg + ITCH_ADD_SHARES);
-		price_e4 = load_be32(msg + ITCH_ADD_PRICE);
-		if ((side != 'B' && side != 'S') || !shares || !price_e4 || price_e4 > HFT_ITCH_MAX_PRICE_E4 ||
-		    load_raw64(msg + ITCH_ADD_STOCK) != load_raw64(params->name))
-			return HFT_C_ITCH_BAD_FIELD;
-		return book_add(slot, side == 'B' ? HFT_BUY : HFT_SELL, ref, price_e4, shares);
-	case 'E':
-	case 'C':
-	case 'X':
-		return book_reduce(slot, ref, load_be32(msg + ITCH_REDUCE_SHARES));
-	case 'D':
-		return book_delete(slot, ref);
-	default:
-		return book_replace(slot, ref, load_be64(msg + ITCH_REPLACE_NEW_REF),
-				    load_be32(msg + ITCH_REPLACE_PRICE), load_be32(msg + ITCH_REPLACE_SHARES));
+	count(HFT_C_BOOK_KEPT);
+	book->kept_seq = feed_seq;
+	kept_store(offset, length, feed_seq);
+	return 0;
+}
+
+/*
+ * The book is crossed, or was: has it been for too long in continuous trading? Rule 4. Seldom called: a book that is not
+ * crossed and was not before needs no look at the phase.
+ */
+hft_inline int book_crossed(__u32 slot, __u64 feed_seq, __u64 exchange_ns)
+{
+	struct hft_feed_state *feed = feed_at(packet_feed);
+	struct hft_book *book = book_at(slot);
+
+	if (book->health != HFT_BOOK_OK)
+		return 0;
+	if (!book_is_crossed(book) || !config.crossed_ns || feed->phase != HFT_PHASE_MARKET ||
+	    book->trading_state != 'T' || book->cross_pending) {
+		book->crossed_ns = 0;
+		book->crossed = 0;
+		return 0;
 	}
+	if (!book->crossed_ns)
+		book->crossed_ns = exchange_ns ?: 1;
+	book->crossed = 1;
+	if (exchange_ns >= book->crossed_ns && exchange_ns - book->crossed_ns >= config.crossed_ns)
+		book_doubt(slot, HFT_C_BOOK_CROSSED, feed_seq);
+	return 0;
 }
 
-/* One ITCH message: `length` bytes at `offset` of rx, number `feed_seq` of the session. */
-hft_global int itch_message(__u32 offset, __u32 length, __u64 feed_seq)
+/* Position and strategy, for the few symbols that have either. */
+hft_global int symbol_ask(__u32 slot, __u64 feed_seq, __u64 exchange_ns)
 {
-	const __u8 *msg = rx_at(offset);
-	__u8 type = length ? msg[0] : 0;
-	__u16 known = type < 128 ? itch_types[type & 127] : 0;
-	struct hft_feed_state *feed = hft_the(feed_state);
-	struct hft_symbol_params *params;
-	struct hft_symbol_state *state;
+	struct hft_symbol_params *params = hft_at(symbol_params, slot);
+	struct hft_symbol_state *state = hft_at(symbol_state, slot);
+	struct hft_book *book = book_at(slot);
 	struct intent intent;
-	__u32 bound, slot, failed;
-	__u64 exchange_ns, *binding;
-	__u16 locate;
 
-	if (!feed)
-		return 0;
-	if (!known) {
-		count(HFT_C_ITCH_UNKNOWN_TYPE);
-		return 0;
-	}
-	locate = load_be16(msg + ITCH_LOCATE);
-	if (length != (known & 0xff)) {
-		count(HFT_C_ITCH_BAD_LENGTH);
-		bound = length >= 3 && is_book_type(type) ? slot_of(hft_at(locate_slot, locate)) : 0;
-		if (bound)
-			book_suspect(bound - 1, feed_seq);
-		return 0;
-	}
-	count_itch(known >> 8);
-	exchange_ns = load_be48(msg + ITCH_TIMESTAMP);
-	feed->exchange_ns = exchange_ns;
-	if (type == 'R')
-		stock_directory(msg, locate, feed_seq);
-	if (!is_book_type(type))
-		return 0;
-
-	binding = hft_at(locate_slot, locate);
-	bound = slot_of(binding);
-	if (!bound) {
-		count(HFT_C_BOOK_UNTRACKED);
-		if (binding && !*binding)
-			*binding = HFT_LOCATE_CLOSED;
-		return 0;
-	}
-	slot = bound - 1;
-	params = hft_at(symbol_params, slot);
-	state = hft_at(symbol_state, slot);
 	if (!params || !state)
 		return 0;
-
-	state_open(state);
-	failed = book_message(msg, type, slot, params);
-	if (!failed) {
-		state->exchange_ns = exchange_ns;
-		state->book_messages++;
-		position_mark(state);
+	if (book->holds) {
+		book_open(book);
+		position_mark(book, state);
+		book_close(book);
 	}
-	state_close(state);
-	if (failed) {
-		count_named(failed);
-		book_suspect(slot, feed_seq);
+	if (!book->armed)
 		return 0;
-	}
-
-	switch (strategy_threshold(slot, params, state, &intent)) {
+	switch (strategy_threshold(slot, params, book, state, &intent)) {
 	case STRATEGY_WAIT_IN_FLIGHT:
 		count(HFT_C_WAIT_IN_FLIGHT);
 		break;
@@ -194,6 +207,204 @@ hft_global int itch_message(__u32 offset, __u32 length, __u64 feed_seq)
 		break;
 	}
 	return 0;
+}
+
+/* What follows an applied book message of a symbol that is crossed, or armed, or held. */
+hft_global int book_watch(__u32 slot, __u64 feed_seq, __u64 exchange_ns)
+{
+	struct hft_book *book = book_at(slot);
+
+	if (book_is_crossed(book) || book->crossed)
+		book_crossed(slot, feed_seq, exchange_ns);
+	return book->health == HFT_BOOK_OK ? symbol_ask(slot, feed_seq, exchange_ns) : 0;
+}
+
+/* health, armed, holds and crossed at once. */
+hft_inline __u32 book_attention(const struct hft_book *book)
+{
+	return *(const volatile __u32 *)&book->health;
+}
+
+/* What surrounds the change of a book by a message: its version, its time, and what follows from it. */
+hft_inline int book_done(struct hft_book *book, __u32 slot, __u32 failed, __u64 feed_seq, __u64 exchange_ns)
+{
+	if (!failed) {
+		book->exchange_ns = exchange_ns;
+		book->book_messages++;
+	}
+	book_close(book);
+	if (failed)
+		return book_doubt(slot, failed, feed_seq);
+	if (book_attention(book) || book_is_crossed(book))
+		return book_watch(slot, feed_seq, exchange_ns);
+	return 0;
+}
+
+/* Kept, because the symbol is in quarantine and this is no part of its snapshot? */
+hft_inline bool book_kept(const struct hft_book *book, __u32 slot, __u32 offset, __u64 feed_seq)
+{
+	if (book->health == HFT_BOOK_OK || install_slot == slot + 1)
+		return false;
+	book_keep(slot, offset, itch_types[*rx_at(offset)] & 0xff, feed_seq);
+	return true;
+}
+
+/*
+ * A F, D, and E C X U of a symbol that is asked for: a function each, so that the two that make up the day carry nothing of
+ * the others.
+ */
+#define BOOK_FUNCTION(name, apply)                                                                     \
+	hft_global int name(__u32 slot, __u32 offset, __u64 feed_seq, __u64 exchange_ns)               \
+	{                                                                                              \
+		struct hft_book *book = book_at(slot);                                                 \
+                                                                                                       \
+		if (book_kept(book, slot, offset, feed_seq))                                           \
+			return 0;                                                                      \
+		book_open(book);                                                                       \
+		return book_done(book, slot, apply(book, slot, rx_at(offset)), feed_seq, exchange_ns); \
+	}
+
+BOOK_FUNCTION(add_message, book_add)
+BOOK_FUNCTION(delete_message, book_delete)
+BOOK_FUNCTION(reduce_message, book_reduce)
+BOOK_FUNCTION(replace_message, book_replace)
+
+hft_inline void book_message(__u32 slot, __u32 offset, __u64 feed_seq, __u64 exchange_ns)
+{
+	__u8 type = *rx_at(offset);
+
+	if (type == 'A' || type == 'F')
+		add_message(slot, offset, feed_seq, exchange_ns);
+	else if (type == 'D')
+		delete_message(slot, offset, feed_seq, exchange_ns);
+	else if (type == 'U')
+		replace_message(slot, offset, feed_seq, exchange_ns);
+	else
+		reduce_message(slot, offset, feed_seq, exchange_ns);
+}
+
+/* H Y K J h P Q of a symbol that is asked for. */
+hft_global int market_message(__u32 slot, __u32 offset, __u64 feed_seq)
+{
+	const __u8 *msg = rx_at(offset);
+	struct hft_book *book = book_at(slot);
+	__u32 failed;
+
+	if (book_kept(book, slot, offset, feed_seq))
+		return 0;
+	book_open(book);
+	failed = market_apply(slot, offset, msg[0]);
+	book_close(book);
+	return failed ? book_doubt(slot, failed, feed_seq) : 0;
+}
+
+/* Everything that is not about a book. */
+hft_global int other_message(__u32 offset, __u64 feed_seq)
+{
+	const __u8 *msg = rx_at(offset);
+	__u32 bound;
+
+	switch (itch_types[msg[0]] & ABOUT_MASK) {
+	case ABOUT_MARKET:
+		bound = bound_slot(locate_entry(load_be16(msg + ITCH_LOCATE)));
+		return bound ? market_message(bound - 1, offset, feed_seq) : 0;
+	case ABOUT_FEED:
+		if (market_wide(feed_at(packet_feed), msg, msg[0]))
+			count(HFT_C_ITCH_BAD_FIELD);
+		return 0;
+	case ABOUT_DIRECTORY:
+		return stock_directory(offset, feed_seq);
+	default:
+		return 0;
+	}
+}
+
+/* Of no known type, or of the wrong length for its type. */
+hft_global int odd_message(__u32 offset, __u32 length, __u64 feed_seq)
+{
+	const __u8 *msg = rx_at(offset);
+	__u32 about = length ? itch_types[msg[0]] & ABOUT_MASK : ABOUT_UNKNOWN, bound;
+
+	count(about == ABOUT_UNKNOWN ? HFT_C_ITCH_UNKNOWN_TYPE : HFT_C_ITCH_BAD_LENGTH);
+	if (about != ABOUT_BOOK || length < 3)
+		return 0;
+	bound = bound_slot(locate_entry(load_be16(msg + ITCH_LOCATE)));
+	return bound ? book_quarantine(bound - 1, HFT_DOUBT_LENGTH, feed_seq) : 0;
+}
+
+/*
+ * One ITCH message: `length` bytes at `offset` of rx, number `feed_seq` of the session. Inlined into the loops over messages: what
+ * nobody asked for costs no call.
+ */
+hft_inline void itch_message(__u32 offset, __u32 length, __u64 feed_seq)
+{
+	struct hft_feed_state *feed = feed_at(packet_feed);
+	const __u8 *msg = rx_at(offset);
+	__u32 known = itch_types[msg[0]], slot;
+	__u64 exchange_ns;
+	__u16 *entry;
+
+	if (!length || (known & 0xff) != length) {
+		odd_message(offset, length, feed_seq);
+		return;
+	}
+	count_itch(known >> 8 & 0xff);
+	exchange_ns = load_be48(msg + ITCH_TIMESTAMP);
+	feed->exchange_ns = exchange_ns;
+	if ((known & ABOUT_MASK) != ABOUT_BOOK) {
+		other_message(offset, feed_seq);
+		return;
+	}
+	entry = locate_entry(load_be16(msg + ITCH_LOCATE));
+	slot = *entry;
+	if (slot - 1 >= HFT_MAX_SYMBOLS) {
+		count(HFT_C_BOOK_UNTRACKED);
+		if (!slot)
+			*entry = HFT_LOCATE_CLOSED;
+		return;
+	}
+	book_message(slot - 1, offset, feed_seq, exchange_ns);
+}
+
+/* The same for a message of a command, which is for slot install_slot - 1 and no other. Rule 10. */
+hft_global int install_message(__u32 offset, __u32 length, __u64 feed_seq)
+{
+	const __u8 *msg = rx_at(offset);
+	__u32 known = length ? itch_types[msg[0]] : ABOUT_UNKNOWN, about = known & ABOUT_MASK, slot = install_slot - 1;
+
+	if (about == ABOUT_UNKNOWN) {
+		count(HFT_C_ITCH_UNKNOWN_TYPE);
+		return book_quarantine(slot, HFT_DOUBT_SNAPSHOT, feed_seq);
+	}
+	if ((known & 0xff) != length)
+		return book_doubt(slot, HFT_C_ITCH_BAD_LENGTH, feed_seq);
+	count_itch(known >> 8 & 0xff);
+	if (about != ABOUT_BOOK && about != ABOUT_MARKET)
+		return 0;
+	if (bound_slot(locate_entry(load_be16(msg + ITCH_LOCATE))) != install_slot)
+		return book_doubt(slot, HFT_C_ITCH_BAD_FIELD, feed_seq);
+	if (about == ABOUT_MARKET)
+		return market_message(slot, offset, feed_seq);
+	book_message(slot, offset, feed_seq, load_be48(msg + ITCH_TIMESTAMP));
+	return 0;
+}
+
+/* And for a message of a command that is for no symbol: R S V W. */
+hft_global int install_common(__u32 offset, __u32 length, __u64 feed_seq)
+{
+	const __u8 *msg = rx_at(offset);
+	__u32 known = length ? itch_types[msg[0]] : ABOUT_UNKNOWN, about = known & ABOUT_MASK;
+
+	if (about == ABOUT_UNKNOWN) {
+		count(HFT_C_ITCH_UNKNOWN_TYPE);
+		return 0;
+	}
+	if ((known & 0xff) != length) {
+		count(HFT_C_ITCH_BAD_LENGTH);
+		return 0;
+	}
+	count_itch(known >> 8 & 0xff);
+	return about == ABOUT_FEED || about == ABOUT_DIRECTORY ? other_message(offset, feed_seq) : 0;
 }
 
 #endif

@@ -1,25 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which prices of a symbol and side are occupied: a sparse 64-way tree of bitmaps over all 31 bits of an ITCH price, so
- * stub quotes and sub-dollar prices are levels like any other. Adding a price next to another touches one node or two;
- * finding the best after the touch is gone takes HFT_LADDER_DEPTH look-ups, whatever the gap.
- *
- * Bids are kept under (2^31 - 1 - price): the smaller key is the better price on both sides.
+ * Which blocks of book_levels a symbol, side and scale has: a sparse 64-way tree of bitmaps over the block numbers. Adding a
+ * block next to another touches one node or two; finding the first takes HFT_LADDER_DEPTH look-ups, whatever the gap.
+ * The hook walks it only when the levels near the touch have run out, or a block appears or vanishes.
  */
 #ifndef HFT_LADDER_BPF_H
 #define HFT_LADDER_BPF_H
 
-#define HFT_PRICE_MAX 0x7fffffffu
+/* side | scale << 1, so that a global function can take it as one word */
+#define LADDER_SIDE(kind) ((kind) & 1)
+#define LADDER_SCALE(kind) ((kind) >> 1 & 1)
 
-hft_inline __u32 ladder_key(__u32 side, __u32 price_e4)
+hft_inline __u64 ladder_node(__u32 slot, __u32 kind, __u32 depth, __u32 prefix)
 {
-	return side == HFT_BUY ? HFT_PRICE_MAX - price_e4 : price_e4;
+	return hft_ladder_key(slot, LADDER_SIDE(kind), LADDER_SCALE(kind), depth, prefix);
 }
 
-/* Node of depth d (0 = leaves) that covers `ordered`. */
-hft_inline __u64 ladder_node(__u32 slot, __u32 side, __u32 depth, __u64 prefix)
+hft_inline __u32 ladder_home(__u64 node)
 {
-	return ((__u64)(depth + 1) << 56) | ((__u64)slot << 40) | ((__u64)side << 39) | prefix;
+	return hft_hash(node) & config.ladder_mask;
+}
+
+hft_inline __s64 ladder_find(__u64 node)
+{
+	__u32 home = ladder_home(node);
+
+	return table_find(book_ladder, home, config.ladder_mask, node, HFT_LADDER_KEY_BITS);
 }
 
 static const __u8 lowest_bit[64] = {
@@ -34,85 +40,69 @@ hft_inline __u32 count_trailing_zeros(__u64 word)
 	return lowest_bit[((word & -word) * 0x022fdd63cc95386dULL) >> 58];
 }
 
-/* 0, or -1 when the table is full (the caller then marks the book suspect). */
-hft_global int ladder_add(__u32 slot, __u32 side, __u32 price_e4)
+/* 0, or -1 when the table is full (the caller then quarantines the symbol). */
+hft_global int ladder_add(__u32 slot, __u32 kind, __u32 number)
 {
-	__u64 ordered = ladder_key(side, price_e4);
-
 	hft_rolled for (__u32 depth = 0; depth < HFT_LADDER_DEPTH; depth++)
 	{
-		__u64 bit = 1ULL << (ordered & 63);
-		__u64 node;
+		__u64 bit = 1ULL << (number & 63), node;
 		__s64 position;
 
-		ordered >>= HFT_LADDER_BITS;
-		node = ladder_node(slot, side, depth, ordered);
-		position = table_find(&book_ladder, config.ladder_mask, node);
+		number >>= HFT_LADDER_BITS;
+		node = ladder_node(slot, kind, depth, number);
+		position = ladder_find(node);
 		if (position >= 0) {
-			struct hft_bucket *bucket = table_bucket(&book_ladder, position);
-			__u64 at = (__u64)position & 7;
+			struct hft_bucket *bucket = table_bucket(book_ladder, config.ladder_mask, position);
 
-			hft_opaque(at);
-			if (!bucket || at >= HFT_BUCKET_SLOTS)
-				return -1;
-			bucket->value[at] |= bit;
+			bucket->value[hft_masked(position, HFT_BUCKET_SLOTS)] |= bit;
 			return 0;
 		}
-		if (table_insert(&book_ladder, config.ladder_mask, node, bit, 0))
+		if (table_insert(book_ladder, ladder_home(node), config.ladder_mask, node, bit))
 			return -1;
 	}
 	return 0;
 }
 
-hft_global int ladder_remove(__u32 slot, __u32 side, __u32 price_e4)
+hft_global int ladder_remove(__u32 slot, __u32 kind, __u32 number)
 {
-	__u64 ordered = ladder_key(side, price_e4);
-
 	hft_rolled for (__u32 depth = 0; depth < HFT_LADDER_DEPTH; depth++)
 	{
-		__u64 bit = 1ULL << (ordered & 63);
+		__u64 bit = 1ULL << (number & 63), node, way;
 		struct hft_bucket *bucket;
 		__s64 position;
-		__u64 at;
 
-		ordered >>= HFT_LADDER_BITS;
-		position = table_find(&book_ladder, config.ladder_mask, ladder_node(slot, side, depth, ordered));
+		number >>= HFT_LADDER_BITS;
+		node = ladder_node(slot, kind, depth, number);
+		position = ladder_find(node);
 		if (position < 0)
 			return -1;
-		bucket = table_bucket(&book_ladder, position);
-		at = (__u64)position & 7;
-		hft_opaque(at);
-		if (!bucket || at >= HFT_BUCKET_SLOTS)
-			return -1;
-		bucket->value[at] &= ~bit;
-		if (bucket->value[at])
+		bucket = table_bucket(book_ladder, config.ladder_mask, position);
+		way = hft_masked(position, HFT_BUCKET_SLOTS);
+		bucket->value[way] &= ~bit;
+		if (bucket->value[way])
 			return 0;
-		table_remove(&book_ladder, config.ladder_mask, position);
+		table_remove(book_ladder, ladder_home(node), config.ladder_mask, position);
 	}
 	return 0;
 }
 
-/* The best occupied price; 0 when the side is empty. */
-hft_global __u32 ladder_best(__u32 slot, __u32 side)
+/* Number of the first block, or HFT_ABSENT. */
+hft_global __s64 ladder_first(__u32 slot, __u32 kind)
 {
-	__u64 ordered = 0;
+	__u64 number = 0;
 
 	hft_rolled for (__s32 depth = HFT_LADDER_DEPTH - 1; depth >= 0; depth--)
 	{
-		__s64 position = table_find(&book_ladder, config.ladder_mask, ladder_node(slot, side, depth, ordered));
+		__s64 position = ladder_find(ladder_node(slot, kind, depth, number));
 		struct hft_bucket *bucket;
-		__u64 at;
 
 		if (position < 0)
-			return 0;
-		bucket = table_bucket(&book_ladder, position);
-		at = (__u64)position & 7;
-		hft_opaque(at);
-		if (!bucket || at >= HFT_BUCKET_SLOTS)
-			return 0;
-		ordered = (ordered << HFT_LADDER_BITS) | count_trailing_zeros(bucket->value[at]);
+			return HFT_ABSENT;
+		bucket = table_bucket(book_ladder, config.ladder_mask, position);
+		number = (number << HFT_LADDER_BITS) |
+			 count_trailing_zeros(bucket->value[hft_masked(position, HFT_BUCKET_SLOTS)]);
 	}
-	return ladder_key(side, (__u32)ordered);
+	return number;
 }
 
 #endif

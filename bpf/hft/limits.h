@@ -6,8 +6,16 @@
 #ifndef HFT_LIMITS_H
 #define HFT_LIMITS_H
 
-/* Symbols the engine tracks. Others cost the parse and one cold load. At the bound: Python refuses to add. */
-#define HFT_MAX_SYMBOLS 256
+/*
+ * Symbols an engine can track; how many it does is fixed at load (config.symbols, a power of two). Others cost the parse. At
+ * the bound: Python refuses to add.
+ */
+#define HFT_MAX_SYMBOLS 16384
+#define HFT_DEFAULT_SYMBOLS 256
+
+/* MoldUDP64 feeds of one engine. At the bound: Python refuses to configure. */
+#define HFT_MAX_FEEDS 4
+#define HFT_DEFAULT_FEEDS 1
 
 /* Entries of the flow table (address, port -> role). At the bound: Python refuses to add. */
 #define HFT_MAX_FLOWS 64
@@ -15,7 +23,7 @@
 /* ITCH stock locate codes: all of u16. */
 #define HFT_LOCATES 65536
 
-/* A locate whose symbol cannot be tracked any more today: its book would miss what has passed. */
+/* A locate that had book messages, or a directory entry, before anybody asked for its symbol. */
 #define HFT_LOCATE_CLOSED 65535
 
 /* Longest Ethernet frame that is parsed; veth and most drivers refuse a linear XDP program above this. */
@@ -26,6 +34,9 @@
  * At the bound: the packet is malformed (counted), nothing of it is applied.
  */
 #define HFT_MAX_BLOCKS 1729
+
+/* Messages of a packet that are handled in one go, between two rounds of bpf_loop. Not a bound. */
+#define HFT_CHUNK 8
 
 /* Orders decided from one packet. At the bound: counted as triggers_dropped; the next tick triggers again. */
 #define HFT_MAX_ORDERS_PER_PACKET 8
@@ -40,18 +51,54 @@
 #define HFT_MAX_ORDERS_PER_SECOND 1024
 
 /*
- * Hash tables of the book: buckets of HFT_BUCKET_SLOTS, powers of two. Small, so that they stay near the CPU. A key lives
- * in its home bucket or in one of the next HFT_PROBE - 1. At the bound: the symbol's book is marked suspect and stops trading.
+ * The book's tables, sized at load; these are the sizes of a bare load. Powers of two. A key lives in its home bucket or in one
+ * of the next HFT_PROBE - 1; an order in its home bucket or, so looked for, in the spill. At the bound: the symbol is quarantined
+ * (doubt FULL), counted as book_full.
  */
-#define HFT_BUCKET_SLOTS 6
+#define HFT_BUCKET_SLOTS 4
 #define HFT_PROBE 8
-#define HFT_ORDER_BUCKETS 16384
-#define HFT_LEVEL_BUCKETS 4096
-#define HFT_LADDER_BUCKETS 8192
+#define HFT_DEFAULT_ORDER_BUCKETS 8192
+#define HFT_DEFAULT_SPILL_BUCKETS 8192
+#define HFT_DEFAULT_LEVEL_BLOCKS 4096
+#define HFT_DEFAULT_LADDER_BUCKETS 2048
 
-/* A price has 31 bits, the ladder takes 6 a step. */
+/* Blocks of levels are looked for at this many places. At the bound: as above. */
+#define HFT_LEVEL_PROBE 32
+
+/* Levels of a side that lie in the symbol's own cache lines. Not a bound: what is further from the touch is in book_levels. */
+#define HFT_TOP_LEVELS 10
+
+/* Levels that are brought back into them when they have run empty. */
+#define HFT_REFILL 5
+
+/* Neighbouring prices in one block of book_levels. */
+#define HFT_BLOCK_LEVELS 7
+
+/* A block number has 29 bits, the ladder takes 6 a step. */
 #define HFT_LADDER_BITS 6
-#define HFT_LADDER_DEPTH 6
+#define HFT_LADDER_DEPTH 5
+
+/* NASDAQ's references of a day stay far below 2^44. At the bound: bad field, the symbol is quarantined. */
+#define HFT_MAX_REF ((1ULL << 44) - 1)
+
+/* Shares at one price. At the bound: the symbol is quarantined (doubt FULL), counted as book_full. */
+#define HFT_MAX_LEVEL_QTY ((1ULL << 40) - 1)
+
+/*
+ * Messages kept for each feed while one before them is missing, or while their symbol is in quarantine: by the low bits of the
+ * sequence. Sized at load. At the bound: those too far ahead are counted as feed_not_kept and asked for again; those of a
+ * quarantined symbol overwrite the oldest, and the symbol waits for another snapshot.
+ */
+#define HFT_DEFAULT_KEPT 16384
+
+/* Kept messages applied on one packet, so that a packet's time is bounded. At the bound: the next packet or poke goes on. */
+#define HFT_DRAIN 512
+
+/*
+ * Buckets of a table that one SWEEP command looks at: no more than what another CPU's packet waits for in HFT_ENTER_SPINS. At the
+ * bound: the command is refused.
+ */
+#define HFT_MAX_SWEEP 512
 
 /* OUCH: 1..999,999 shares an order; at most $199,999.99. */
 /* ITCH: at most $200,000.0000. */
@@ -78,9 +125,10 @@
 #ifndef HFT_CFFI
 _Static_assert((HFT_MAX_WORKING & (HFT_MAX_WORKING - 1)) == 0, "working orders are indexed by a mask");
 _Static_assert((HFT_MAX_ORDERS_PER_SECOND & (HFT_MAX_ORDERS_PER_SECOND - 1)) == 0, "the rate ring is masked");
-_Static_assert((HFT_MAX_SYMBOLS & (HFT_MAX_SYMBOLS - 1)) == 0, "symbol indexes are masked");
-_Static_assert((HFT_ORDER_BUCKETS & (HFT_ORDER_BUCKETS - 1)) == 0, "buckets are masked");
-_Static_assert(HFT_LADDER_BITS *HFT_LADDER_DEPTH >= 31, "the ladder spans every ITCH price");
+_Static_assert((HFT_DEFAULT_SYMBOLS & (HFT_DEFAULT_SYMBOLS - 1)) == 0, "slots are masked");
+_Static_assert((HFT_DEFAULT_ORDER_BUCKETS & (HFT_DEFAULT_ORDER_BUCKETS - 1)) == 0, "buckets are masked");
+_Static_assert(HFT_LADDER_BITS *HFT_LADDER_DEPTH >= 29, "the ladder spans every block of prices");
+_Static_assert(HFT_MAX_SYMBOLS <= 1 << 14, "a slot has 14 bits in the keys of the book's tables");
 _Static_assert(HFT_MAX_ORDERS_PER_PACKET *HFT_MAX_ORDER_MSG + HFT_MAX_HEADERS < 1500,
 	       "all orders of one packet fit one datagram");
 #endif

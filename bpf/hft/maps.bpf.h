@@ -7,11 +7,18 @@
 #ifndef HFT_MAPS_BPF_H
 #define HFT_MAPS_BPF_H
 
-_Static_assert(sizeof(struct hft_bucket) == 128, "a bucket is two cache lines");
+_Static_assert(sizeof(struct hft_bucket) == 64, "a bucket is a cache line");
+_Static_assert(sizeof(struct hft_level_block) == 64, "a block is a cache line");
+_Static_assert(sizeof(struct hft_side_top) == 128, "a side is two cache lines");
+_Static_assert(sizeof(struct hft_book) == 384, "a book is six cache lines");
+_Static_assert(sizeof(struct hft_kept) == 64, "a kept message is a cache line");
 _Static_assert(sizeof(struct hft_event) == 128, "an event is two cache lines");
 _Static_assert(sizeof(struct hft_symbol_params) == 128, "two cache lines");
-_Static_assert(sizeof(struct hft_symbol_state) == 192, "three cache lines");
-_Static_assert(sizeof(((struct hft_bucket *)0)->key) == 8 * HFT_BUCKET_SLOTS, "abi.h and limits.h agree on the slots");
+_Static_assert(sizeof(struct hft_symbol_state) == 128, "two cache lines");
+_Static_assert(sizeof(struct hft_feed_state) == 256, "four cache lines");
+_Static_assert(sizeof(((struct hft_bucket *)0)->key) == 8 * HFT_BUCKET_SLOTS, "abi.h and limits.h agree on the ways");
+_Static_assert(sizeof(((struct hft_side_top *)0)->key) == 4 * HFT_TOP_LEVELS, "and on the levels of the top");
+_Static_assert(sizeof(((struct hft_level_block *)0)->cell) == 8 * HFT_BLOCK_LEVELS, "and of a block");
 
 #define HFT_ARRAY(name_, value_, entries_, flags_) \
 	struct {                                   \
@@ -25,17 +32,20 @@ _Static_assert(sizeof(((struct hft_bucket *)0)->key) == 8 * HFT_BUCKET_SLOTS, "a
 /* Global kill switch, epoch and order rate: user space writes, the hook reads. */
 HFT_ARRAY(control, struct hft_control, 1, BPF_F_MMAPABLE);
 
-/* Targets and limits of each symbol: user space writes, the hook reads. */
-HFT_ARRAY(symbol_params, struct hft_symbol_params, HFT_MAX_SYMBOLS, BPF_F_MMAPABLE);
+/* Targets and limits of each symbol: user space writes, the hook reads. Sized at load (config.symbols). */
+HFT_ARRAY(symbol_params, struct hft_symbol_params, HFT_DEFAULT_SYMBOLS, BPF_F_MMAPABLE);
 
 /* The order frame, complete, made by user space. */
 HFT_ARRAY(order_template, struct hft_template, 1, BPF_F_MMAPABLE);
 
-/* Top of book, position and P&L of each symbol. */
-HFT_ARRAY(symbol_state, struct hft_symbol_state, HFT_MAX_SYMBOLS, BPF_F_MMAPABLE);
+/* What makes a command authentic: user space writes a random number, 0 = no commands. */
+HFT_ARRAY(command_nonce, __u64, 1, BPF_F_MMAPABLE);
 
-/* MoldUDP64 sequence state. */
-HFT_ARRAY(feed_state, struct hft_feed_state, 1, BPF_F_MMAPABLE);
+/* Our position, orders and P&L in each symbol. */
+HFT_ARRAY(symbol_state, struct hft_symbol_state, HFT_DEFAULT_SYMBOLS, BPF_F_MMAPABLE);
+
+/* LULD collar and IPO release of each symbol. */
+HFT_ARRAY(auctions, struct hft_auction, HFT_DEFAULT_SYMBOLS, BPF_F_MMAPABLE);
 
 /* Order-entry session: UFO sequence, UserRefNum. */
 HFT_ARRAY(session_state, struct hft_session_state, 1, BPF_F_MMAPABLE);
@@ -46,13 +56,8 @@ HFT_ARRAY(working, struct hft_working, HFT_MAX_WORKING, BPF_F_MMAPABLE);
 /* When the last orders left, ns: the exact one-second window of the rate limit. */
 HFT_ARRAY(order_times, __u64, HFT_MAX_ORDERS_PER_SECOND, BPF_F_MMAPABLE);
 
-/* Stock locate -> symbol slot + 1; 0 = nothing seen yet; HFT_LOCATE_CLOSED = seen, and nobody had asked for it. */
-HFT_ARRAY(locate_slot, __u64, HFT_LOCATES, BPF_F_MMAPABLE);
-
-/* The book: orders by reference, price levels, and the bitmap ladder that finds the next best level. */
-HFT_ARRAY(book_orders, struct hft_bucket, HFT_ORDER_BUCKETS, BPF_F_MMAPABLE);
-HFT_ARRAY(book_levels, struct hft_bucket, HFT_LEVEL_BUCKETS, BPF_F_MMAPABLE);
-HFT_ARRAY(book_ladder, struct hft_bucket, HFT_LADDER_BUCKETS, BPF_F_MMAPABLE);
+/* Messages that wait for an earlier one, or for their symbol's snapshot: a ring for each feed. Sized at load. */
+HFT_ARRAY(kept, struct hft_kept, HFT_DEFAULT_FEEDS *HFT_DEFAULT_KEPT, BPF_F_MMAPABLE);
 
 /* (address, port) -> role. */
 struct {
@@ -62,11 +67,11 @@ struct {
 	__type(value, struct hft_flow);
 } flows SEC(".maps");
 
-/* Eight bytes of stock name -> symbol slot. */
+/* A feed's stock name -> slot. Sized at load (config.symbols). */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, HFT_MAX_SYMBOLS);
-	__type(key, __u64);
+	__uint(max_entries, HFT_DEFAULT_SYMBOLS);
+	__type(key, struct hft_name_key);
 	__type(value, __u32);
 } symbol_names SEC(".maps");
 
@@ -76,7 +81,43 @@ struct {
 	__uint(max_entries, HFT_RING_BYTES);
 } events SEC(".maps");
 
-/* Counters, summed by user space. */
+/*
+ * The tables of the fast path. Global arrays and not maps that are looked up: the address of an element is an addition away. Each is a
+ * map of its own all the same, of one element, which the loader makes as large as config says; an index is masked by the very same
+ * words, which the verifier knows. The sizes here are those of a bare load.
+ */
+#define HFT_TABLE(section) SEC(".data." section) __attribute__((aligned(64)))
+
+/* MoldUDP64 sequence state and market phase of each feed. */
+struct hft_feed_state feeds[HFT_MAX_FEEDS] HFT_TABLE("feeds");
+
+/* Book and market of each symbol. */
+struct hft_book books[HFT_DEFAULT_SYMBOLS] HFT_TABLE("books");
+
+/* Feed << 16 | stock locate -> slot + 1; 0 = nothing seen yet, HFT_LOCATE_CLOSED = seen, and nobody had asked for it. */
+__u16 locates[HFT_DEFAULT_FEEDS * HFT_LOCATES] HFT_TABLE("locates");
+
+/*
+ * The book: orders by reference, those for which their place there is taken, levels away from the touch, and the ladder that finds
+ * the next of them.
+ */
+struct hft_bucket book_orders[HFT_DEFAULT_ORDER_BUCKETS] HFT_TABLE("orders");
+struct hft_bucket order_spill[HFT_DEFAULT_SPILL_BUCKETS] HFT_TABLE("spill");
+struct hft_level_block book_levels[HFT_DEFAULT_LEVEL_BLOCKS] HFT_TABLE("levels");
+struct hft_bucket book_ladder[HFT_DEFAULT_LADDER_BUCKETS] HFT_TABLE("ladder");
+
+/* Counters of what happens inside the engine, where one CPU is at a time. */
+struct hft_stats tallies HFT_TABLE("tallies");
+
+/* Element of a table of `size` elements, a power of two. */
+#define hft_element(table, index, size)            \
+	({                                         \
+		__u64 element_ = (index);          \
+		hft_opaque(element_);              \
+		&(table)[element_ & ((size) - 1)]; \
+	})
+
+/* Counters of what happens outside it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -95,6 +136,7 @@ struct {
 /* Types that no map names, so that the object's BTF tells the whole contract. */
 struct hft_contract {
 	struct hft_event event;
+	struct hft_command command;
 	enum hft_role role;
 	enum hft_kill kill;
 	enum hft_side side;
@@ -102,6 +144,11 @@ struct hft_contract {
 	enum hft_clock clock;
 	enum hft_feed_health feed_health;
 	enum hft_book_health book_health;
+	enum hft_doubt doubt;
+	enum hft_phase phase;
+	enum hft_line line;
+	enum hft_command_op command_op;
+	enum hft_table table;
 	enum hft_session_health session_health;
 	enum hft_order_state order_state;
 	enum hft_reason reason;
@@ -126,5 +173,15 @@ const struct hft_contract *hft_contract __attribute__((unused));
 		__u32 index_ = (i);                   \
 		bpf_map_lookup_elem(&(map), &index_); \
 	})
+
+hft_inline struct hft_feed_state *feed_at(__u32 feed)
+{
+	return hft_element(feeds, feed, HFT_MAX_FEEDS);
+}
+
+hft_inline struct hft_book *book_at(__u32 slot)
+{
+	return hft_element(books, slot, config.symbols);
+}
 
 #endif

@@ -103,8 +103,8 @@ hft_inline void order_write(const struct hft_template *template, __u32 index, co
 }
 
 /* An order that passed the gate is recorded before anything else can happen: from here on it counts as sent. */
-hft_inline void order_commit(struct trigger *order, struct hft_symbol_state *state, struct hft_session_state *session,
-			     __u64 now)
+hft_inline void order_commit(struct trigger *order, struct hft_book *book, struct hft_symbol_state *state,
+			     struct hft_session_state *session, __u64 now)
 {
 	__u32 ref = next_user_ref(session);
 	struct hft_working *slot = hft_at(working, ref & (HFT_MAX_WORKING - 1));
@@ -127,12 +127,12 @@ hft_inline void order_commit(struct trigger *order, struct hft_symbol_state *sta
 		slot->sent_ns = entry_ns;
 		slot->filled_e4 = 0;
 	}
-	state_open(state);
+	book_open(book);
 	state->working_ref = ref;
 	state->working_qty = order->qty;
 	state->working_side = order->side;
 	state->orders_sent++;
-	state_close(state);
+	book_close(book);
 	count(HFT_C_ORDERS);
 }
 
@@ -193,6 +193,7 @@ hft_global int order_decide(__u32 index, __u32 orders, __u64 now, __u32 room)
 	struct hft_session_state *session = hft_the(session_state);
 	struct hft_symbol_params *params = hft_at(symbol_params, order->slot);
 	struct hft_symbol_state *state = hft_at(symbol_state, order->slot);
+	struct hft_book *book = book_at(order->slot);
 	const volatile struct hft_control *live = hft_the(control);
 	struct intent intent;
 
@@ -201,7 +202,7 @@ hft_global int order_decide(__u32 index, __u32 orders, __u64 now, __u32 room)
 	if (!template || !session || !params || !state || !live)
 		return 0;
 	order->epoch = live->epoch;
-	if (strategy_threshold(order->slot, params, state, &intent) != STRATEGY_INTENT) {
+	if (strategy_threshold(order->slot, params, book, state, &intent) != STRATEGY_INTENT) {
 		count(HFT_C_TRIGGERS_STALE);
 		return 0;
 	}
@@ -210,12 +211,12 @@ hft_global int order_decide(__u32 index, __u32 orders, __u64 now, __u32 room)
 	order->side = intent.side;
 	order->price_e4 = intent.price_e4;
 	order->qty = intent.qty;
-	order->reason = risk_gate(&intent, params, state, now, room);
+	order->reason = risk_gate(&intent, params, book, state, now, room);
 	if (order->reason) {
 		count_refusal(order->reason);
 		return 0;
 	}
-	order_commit(order, state, session, now);
+	order_commit(order, book, state, session, now);
 	order_write(template, orders, order, params);
 	return 1;
 }
@@ -269,15 +270,15 @@ hft_inline __u32 frame_bytes(struct xdp_md *ctx)
 hft_inline int order_flush(struct xdp_md *ctx)
 {
 	struct hft_template *template = hft_the(order_template);
-	struct hft_feed_state *feed = hft_the(feed_state);
+	struct hft_feed_state *feed = feed_at(packet_feed);
 	__u32 frame_len = frame_bytes(ctx), orders = 0, decisions = 0, first_ref = 0, wanted;
 	int verdict = XDP_DROP;
 	bool room = true;
 	__u64 now, hook_ns;
 
-	if (!batch_len || !template || !feed)
+	if (!batch_len || !template)
 		return XDP_DROP;
-	now = config.clock == HFT_CLOCK_FEED ? feed->exchange_ns : entry_ns;
+	now = feed_now(feed);
 	/* Grow before anything is committed: a driver that has no room must find no order already sent. */
 	wanted = template->headers_len + batch_len * template->msg_len;
 	if (template_ready(template) && wanted > frame_len) {

@@ -3,17 +3,18 @@
 #ifndef HFT_POSITION_BPF_H
 #define HFT_POSITION_BPF_H
 
-/* Value the position at the side it would hit. Called with the state open. */
-hft_inline void position_mark(struct hft_symbol_state *state)
+/* Value the position at the side it would hit. Called with the book open. */
+hft_inline void position_mark(struct hft_book *book, struct hft_symbol_state *state)
 {
 	__u32 side_e4;
 
+	book->holds = state->position != 0;
 	if (!state->position) {
 		state->mark_e4 = 0;
 		state->unrealized_e4 = 0;
 		return;
 	}
-	side_e4 = state->position > 0 ? state->bid_e4 : state->ask_e4;
+	side_e4 = book->best_e4[state->position > 0 ? HFT_BUY : HFT_SELL];
 	if (side_e4)
 		state->mark_e4 = side_e4;
 	state->unrealized_e4 = state->mark_e4 ? state->position * (__s64)state->mark_e4 - state->cost_e4 : 0;
@@ -27,7 +28,8 @@ hft_inline __u64 cost_of_closed(__u64 cost_e4, __u64 shares, __u64 closed)
 	return closed * (cost_e4 / shares) + closed * (cost_e4 % shares) / shares;
 }
 
-hft_inline void position_fill(struct hft_symbol_state *state, __u32 side, __u32 qty, __u32 price_e4)
+hft_inline void position_fill(struct hft_book *book, struct hft_symbol_state *state, __u32 side, __u32 qty,
+			      __u32 price_e4)
 {
 	__u64 notional = (__u64)price_e4 * qty, held = absolute(state->position), rest = qty;
 	bool is_long = state->position > 0, buys = side == HFT_BUY;
@@ -55,7 +57,7 @@ hft_inline void position_fill(struct hft_symbol_state *state, __u32 side, __u32 
 		state->sold_qty += qty;
 		state->sold_e4 += notional;
 	}
-	position_mark(state);
+	position_mark(book, state);
 }
 
 #endif

@@ -57,7 +57,8 @@ hft_inline bool reply_allowed(const struct reply *reply, const struct hft_workin
 }
 
 /* Apply an allowed reply; returns the kind of its event. */
-hft_inline __u32 reply_apply(struct reply *reply, struct hft_working *order, struct hft_symbol_state *state)
+hft_inline __u32 reply_apply(struct reply *reply, struct hft_working *order, struct hft_book *book,
+			     struct hft_symbol_state *state)
 {
 	__u32 kind = HFT_EVENT_ACCEPTED;
 
@@ -77,7 +78,7 @@ hft_inline __u32 reply_apply(struct reply *reply, struct hft_working *order, str
 		order->filled_e4 += reply->price_e4 * reply->qty;
 		if (!order->open_qty)
 			order->state = HFT_ORDER_FILLED;
-		position_fill(state, order->side, reply->qty, (__u32)reply->price_e4);
+		position_fill(book, state, order->side, reply->qty, (__u32)reply->price_e4);
 		break;
 	case REPLY_CANCELED:
 		kind = HFT_EVENT_CANCELED;
@@ -111,6 +112,7 @@ hft_global int reply_message(__u32 offset, __u32 length, __u32 sequence)
 	struct hft_template *template = hft_the(order_template);
 	const __u8 *msg = rx_at(offset);
 	struct hft_symbol_state *state;
+	struct hft_book *book;
 	struct hft_working *order;
 	struct hft_event *event;
 	struct reply reply = {};
@@ -144,14 +146,15 @@ hft_global int reply_message(__u32 offset, __u32 length, __u32 sequence)
 		return 0;
 	}
 	state = hft_at(symbol_state, order->symbol);
+	book = book_at(order->symbol);
 	if (!state || !reply_allowed(&reply, order)) {
 		count(HFT_C_REPLY_BAD_STATE);
 		session_suspect(session, sequence);
 		return 0;
 	}
-	state_open(state);
-	kind = reply_apply(&reply, order, state);
-	state_close(state);
+	book_open(book);
+	kind = reply_apply(&reply, order, book, state);
+	book_close(book);
 
 	event = event_begin(kind, order->symbol);
 	if (!event)

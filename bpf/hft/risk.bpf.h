@@ -43,29 +43,41 @@ hft_inline bool rate_exceeded(const struct hft_control *live, const struct hft_s
 	return !time || now < *time + HFT_ONE_SECOND_NS; /* so that a clock that went back refuses */
 }
 
+/* The gate's clock for what a feed decides. */
+hft_inline __u64 feed_now(const struct hft_feed_state *feed)
+{
+	return config.clock == HFT_CLOCK_FEED ? feed->seen_ns : entry_ns;
+}
+
 hft_inline __u32 next_user_ref(const struct hft_session_state *session)
 {
 	return session->next_user_ref ?: 1;
 }
 
 hft_inline __u32 risk_gate(const struct intent *intent, const struct hft_symbol_params *params,
-			   const struct hft_symbol_state *state, __u64 now, bool room)
+			   const struct hft_book *book, const struct hft_symbol_state *state, __u64 now, bool room)
 {
 	const volatile struct hft_control *live = hft_the(control);
 	struct hft_template *template = hft_the(order_template);
 	struct hft_session_state *session = hft_the(session_state);
-	struct hft_feed_state *feed = hft_the(feed_state);
+	struct hft_feed_state *feed = feed_at(book->feed);
 	struct hft_working *slot;
 	__s64 after;
 
-	if (!live || !template || !session || !feed || !template_ready(template))
+	if (!live || !template || !session || !template_ready(template))
 		return HFT_REASON_NOT_CONFIGURED;
 	if (session->health != HFT_SESSION_UP)
 		return HFT_REASON_SESSION_DOWN;
 	if (feed->health != HFT_FEED_LIVE)
 		return HFT_REASON_FEED_NOT_LIVE;
-	if (state->health != HFT_BOOK_OK)
-		return HFT_REASON_BOOK_SUSPECT;
+	if (book->health != HFT_BOOK_OK)
+		return HFT_REASON_BOOK_QUARANTINED;
+	if (feed->phase != HFT_PHASE_MARKET || feed->breaker)
+		return HFT_REASON_MARKET_CLOSED;
+	if (book->trading_state != 'T' || book->operational_halt)
+		return HFT_REASON_NOT_TRADING;
+	if (book_is_crossed(book))
+		return HFT_REASON_BOOK_CROSSED;
 	if (state->working_ref)
 		return HFT_REASON_IN_FLIGHT;
 	if (!intent->qty || intent->qty > HFT_OUCH_MAX_QTY)

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Counters and latency histograms, per CPU: no atomics, no sharing. */
+/* Counters and latency histograms. No atomics: they are per CPU, or only one CPU is there. */
 #ifndef HFT_STATS_BPF_H
 #define HFT_STATS_BPF_H
 
+/* Inside the engine: one CPU at a time. */
 hft_inline void count_many(__u32 counter, __u64 many)
 {
-	struct hft_stats *stat = hft_the(stats);
-
-	if (stat && counter < HFT_COUNTERS)
-		stat->counter[counter] += many;
+	tallies.counter[counter] += many;
 }
 
 hft_inline void count(__u32 counter)
@@ -19,24 +17,40 @@ hft_inline void count(__u32 counter)
 /* A counter known only at run time: LLVM may know its range from where it came, the verifier does not. */
 hft_inline void count_named(__u32 counter)
 {
-	hft_opaque(counter);
-	count_many(counter, 1);
+	__u64 index = counter;
+
+	hft_opaque(index);
+	if (index < HFT_COUNTERS)
+		tallies.counter[index]++;
+}
+
+/* Outside: frames that are not for us, or that could not enter. */
+hft_inline void count_outside(__u32 counter)
+{
+	struct hft_stats *stat = hft_the(stats);
+	__u64 index = counter;
+
+	hft_opaque(index);
+	if (stat && index < HFT_COUNTERS)
+		stat->counter[index]++;
 }
 
 hft_inline void count_itch(__u32 type)
 {
-	struct hft_stats *stat = hft_the(stats);
+	__u64 index = type;
 
-	if (stat && type < HFT_ITCH_TYPES)
-		stat->itch[type]++;
+	hft_opaque(index);
+	if (index < HFT_ITCH_TYPES)
+		tallies.itch[index]++;
 }
 
 hft_inline void count_refusal(__u32 reason)
 {
-	struct hft_stats *stat = hft_the(stats);
+	__u64 index = reason;
 
-	if (stat && reason < HFT_REASONS)
-		stat->refused[reason]++;
+	hft_opaque(index);
+	if (index < HFT_REASONS)
+		tallies.refused[index]++;
 }
 
 /* floor(log2(ns)), 0 for 0; the last bucket takes all above. */

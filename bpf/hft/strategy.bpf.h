@@ -20,11 +20,6 @@ enum verdict_of_strategy {
 	STRATEGY_INTENT,
 };
 
-hft_inline __u64 at_most(__u64 value, __u64 bound)
-{
-	return value < bound ? value : bound;
-}
-
 /* base at the target, step more for each whole tick beyond it, never above the cap. */
 hft_inline __u64 threshold_qty(const struct hft_symbol_params *params, __u64 beyond_e4)
 {
@@ -35,24 +30,25 @@ hft_inline __u64 threshold_qty(const struct hft_symbol_params *params, __u64 bey
 	return at_most(base + step * at_most(beyond_e4 / tick, 0xffffffff), params->cap_qty);
 }
 
-hft_inline __u32 strategy_threshold(__u32 slot, const struct hft_symbol_params *params,
+hft_inline __u32 strategy_threshold(__u32 slot, const struct hft_symbol_params *params, const struct hft_book *book,
 				    const struct hft_symbol_state *state, struct intent *intent)
 {
 	__u64 sell_above = params->sell_above_e4, buy_below = params->buy_below_e4;
+	__u32 bid_e4 = book->best_e4[HFT_BUY], ask_e4 = book->best_e4[HFT_SELL];
 	__s64 position = state->position;
 	__u64 qty;
 
 	intent->slot = slot;
-	if (sell_above && state->bid_e4 && state->bid_e4 >= sell_above && position > 0) {
+	if (sell_above && bid_e4 && bid_e4 >= sell_above && position > 0) {
 		intent->side = HFT_SELL;
-		intent->price_e4 = state->bid_e4;
-		qty = at_most(threshold_qty(params, state->bid_e4 - sell_above), position);
-	} else if (buy_below && state->ask_e4 && state->ask_e4 <= buy_below) {
+		intent->price_e4 = bid_e4;
+		qty = at_most(threshold_qty(params, bid_e4 - sell_above), position);
+	} else if (buy_below && ask_e4 && ask_e4 <= buy_below) {
 		__s64 room = (__s64)at_most(params->max_position, HFT_MAX_POSITION) - position;
 
 		intent->side = HFT_BUY;
-		intent->price_e4 = state->ask_e4;
-		qty = room > 0 ? at_most(threshold_qty(params, buy_below - state->ask_e4), room) : 0;
+		intent->price_e4 = ask_e4;
+		qty = room > 0 ? at_most(threshold_qty(params, buy_below - ask_e4), room) : 0;
 	} else {
 		return STRATEGY_NOTHING;
 	}

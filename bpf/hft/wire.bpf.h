@@ -12,10 +12,11 @@
 
 struct wire_view {
 	__u32 role; /* enum hft_role */
+	__u16 feed; /* of a FEED flow */
+	__u16 line; /* enum hft_line */
 	__u32 payload; /* offset of the UDP payload in the frame */
 	__u32 length; /* its bytes */
-	__u16 udp_check; /* the checksum field; 0 = the sender gave none */
-	__u64 udp_sum; /* pseudo header and UDP header, unfolded */
+	__u64 udp_sum; /* pseudo header and UDP header, unfolded; 0 = the sender gave no checksum */
 };
 
 hft_inline __u32 fold(__u64 sum)
@@ -116,18 +117,23 @@ hft_inline __u32 wire_parse(struct xdp_md *ctx, struct wire_view *view)
 	key.addr_be = ip->daddr;
 	key.port_be = udp->dest;
 	flow = bpf_map_lookup_elem(&flows, &key);
-	if (!flow || (flow->role != HFT_ROLE_FEED && flow->role != HFT_ROLE_ORDER_ENTRY))
+	if (!flow ||
+	    (flow->role != HFT_ROLE_FEED && flow->role != HFT_ROLE_ORDER_ENTRY && flow->role != HFT_ROLE_COMMAND))
+		return HFT_C_NOT_OURS;
+	if (flow->role == HFT_ROLE_FEED && (flow->feed >= config.feeds || flow->line >= HFT_LINES))
 		return HFT_C_NOT_OURS;
 	if ((flow->peer_addr_be && flow->peer_addr_be != ip->saddr) ||
 	    (flow->peer_port_be && flow->peer_port_be != udp->source))
 		return HFT_C_WRONG_PEER;
 
 	view->role = flow->role;
+	view->feed = flow->feed;
+	view->line = flow->line;
 	view->payload = offset + ihl + UDP_HEADER;
 	view->length -= UDP_HEADER;
-	view->udp_check = udp->check;
-	view->udp_sum = (__u64)ip->saddr + ip->daddr + bpf_htons(IPV4_PROTOCOL_UDP) + 2 * (__u64)udp->len +
-			udp->source + udp->dest + udp->check;
+	view->udp_sum = !udp->check ? 0
+				    : (__u64)ip->saddr + ip->daddr + bpf_htons(IPV4_PROTOCOL_UDP) +
+					      2 * (__u64)udp->len + udp->source + udp->dest + udp->check;
 	if (!config.verify_checksums)
 		return 0;
 
@@ -155,7 +161,7 @@ hft_inline __u32 wire_load(struct xdp_md *ctx, const struct wire_view *view)
 	if (view->length && bpf_xdp_load_bytes(ctx, view->payload, rx, hft_length(view->length, HFT_RX_BYTES)))
 		return HFT_C_TRUNCATED;
 	__builtin_memset((void *)rx_at(view->length), 0, 4);
-	if (config.verify_checksums && view->udp_check && fold(view->udp_sum + rx_sum()) != 0xffff)
+	if (config.verify_checksums && view->udp_sum && fold(view->udp_sum + rx_sum()) != 0xffff)
 		return HFT_C_BAD_CHECKSUM;
 	return 0;
 }

@@ -1,21 +1,63 @@
-"""Who talks to whom: the feed and the order-entry session an engine is configured with."""
+"""Who talks to whom: the feeds and the order-entry session an engine is configured with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from turbo_hft.errors import ConfigError
 
 Protocol = Literal["ouch50", "ouch42"]
 TimeInForce = Literal["ioc", "day"]
 
 
+class Rerequest(NamedTuple):
+    """A MoldUDP64 re-request server, and where its replies are taken: (IPv4 address, UDP port) each."""
+
+    server: tuple[str, int]
+    local: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLine:
+    """One way by which a feed arrives: the destination of its frames, and the sender that is believed (None or port 0 =
+    any)."""
+
+    line: Literal["a", "b", "rerequest"]
+    address: str
+    port: int
+    peer: tuple[str | None, int]
+
+
 @dataclass(frozen=True, slots=True)
 class FeedAddress:
-    """Where the MoldUDP64 feed arrives: group (or unicast address) and UDP port; `source` accepts only that sender."""
+    """Where a MoldUDP64 feed arrives: group (or unicast address) and UDP port; `source` accepts only that sender.
+
+    `group_b`, `port_b`, `source_b`: line B, the same packets by another way; a group or a port that is left away is
+    line A's, and with neither there is no line B. `rerequest`: where missing messages are asked for.
+    """
 
     group: str
     port: int
     source: str | None = None
+    group_b: str | None = None
+    port_b: int | None = None
+    source_b: str | None = None
+    rerequest: Rerequest | None = None
+
+    def lines(self) -> tuple[FeedLine, ...]:
+        """Every way by which frames of this feed arrive. Raises ConfigError for a sender of a line B that is not
+        there."""
+        lines = [FeedLine("a", self.group, self.port, (self.source, 0))]
+        if self.group_b is not None or self.port_b is not None:
+            at = (self.group_b or self.group, self.port_b or self.port)
+            lines.append(FeedLine("b", *at, (self.source_b, 0)))
+        elif self.source_b is not None:
+            raise ConfigError(f"source_b {self.source_b} without a line B: give group_b or port_b, or leave it away.")
+        if self.rerequest is not None:
+            server, local = self.rerequest
+            lines.append(FeedLine("rerequest", *local, server))
+        return tuple(lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,31 +5,42 @@ from __future__ import annotations
 import enum
 import errno
 import os
+import secrets
 import socket
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple, Unpack
 
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
-from turbo_hft.addresses import FeedAddress, OrderSession
-from turbo_hft.errors import AttachError, CapabilityError, ConfigError
+from turbo_hft.addresses import FeedAddress, FeedLine, OrderSession
+from turbo_hft.errors import AttachError, CapabilityError, ConfigError, TurboHftError
 from turbo_hft.events import EventStream
-from turbo_hft.program import Clock, Closed, Program, interface_index, os_error, query
+from turbo_hft.program import Closed, LoadSettings, Program, interface_index, os_error, query
 from turbo_hft.snapshots import (
     FeedSnapshot,
     Histogram,
+    KeptMessages,
     SessionSnapshot,
     WorkingOrder,
-    feed_health,
+    feed_snapshot,
     order_state,
     session_health,
     side_name,
+    text,
 )
+from turbo_hft.steering import Memberships, SteeredFlow, Steering, describe, is_multicast
 from turbo_hft.symbols import Symbols
 from turbo_hft.template import order_template
+from turbo_hft.wire.frame import udp_frame
 
 _LATENCY = {"order": "ORDER", "refused": "REFUSED", "feed": "FEED", "reply": "REPLY"}
 _BUSY_STATES = ("sent", "live")
+_LINES = {"a": lib.HFT_LINE_A, "b": lib.HFT_LINE_B, "rerequest": lib.HFT_LINE_REREQUEST}
+_KEPT_BATCH = 1024
+_DONE = 1  # XDP_DROP: the hook's answer to a command that was done
+_TRIES = 1000  # of a command, while another CPU stays inside the hook
+_TAG_BITS = 48  # struct hft_kept: the sequence below, the generation above
 
 
 class Mode(enum.Enum):
@@ -40,6 +51,20 @@ class Mode(enum.Enum):
     GENERIC = "generic"
 
 
+class Pulse(NamedTuple):
+    """What tells, for the price of a few loads, whether a feed or a book needs care: see `Engine.pulse`.
+
+    `health` is an ``enum hft_feed_health``; the others are counters of all feeds together.
+    """
+
+    health: int
+    expected_seq: int
+    packets: int
+    wrong_session: int
+    bad_lengths: int
+    quarantines: int
+
+
 _FLAGS = {Mode.NATIVE: lib.HFT_XDP_NATIVE, Mode.GENERIC: lib.HFT_XDP_GENERIC}
 
 
@@ -47,8 +72,7 @@ class Engine:
     """One loaded program. Starts halted: `resume` lets orders leave.
 
     `open` for an interface, `load` for runs without one (tests, replay), `adopt` for a program that runs already. A
-    context
-    manager: leaving it detaches and unloads what this process owns; an adopted engine goes on.
+    context manager: leaving it detaches and unloads what this process owns; an adopted engine goes on.
     """
 
     def __init__(self, program: Program, *, interface: str | None, mode: Mode) -> None:
@@ -56,44 +80,39 @@ class Engine:
         self.interface = interface
         self.mode = mode
         self._link = -1
-        self._membership: socket.socket | None = None
-        self._feed_address: FeedAddress | None = None
+        self._memberships: Memberships | None = None
+        self._groups: tuple[str, ...] = ()
         self._events: EventStream | None = None
         self._control = program.share("control", writable=True)
         self._template = program.share("order_template", writable=True)
-        self._feed = program.share("feed_state")
+        self._feeds = program.share("feed_state")
         self._session = program.share("session_state", writable=True)
         self._working = program.share("working")
-        self.symbols = Symbols(program, self._changed)
+        self._nonce = program.share("command_nonce", writable=True)
+        self._command_headers = b""
+        self._kept = program.share("kept")
+        self._tallies = program.share("tallies")
+        self.symbols = Symbols(program, self._feeds, self._changed)
 
     # Life
 
     @classmethod
-    def load(cls, *, verify_checksums: bool = True, clock: Clock = "monotonic", time_all: bool = False) -> Engine:
+    def load(cls, **settings: Unpack[LoadSettings]) -> Engine:
         """Load a program that is attached to nothing; run frames through it with turbo_hft.testing.
 
-        `clock`: what the order-rate window reads, the monotonic clock or the feed's own time stamps. `time_all`:
-        fill the feed
-        and reply histograms too (a second clock read a packet). Raises CapabilityError, LoadError.
+        `LoadSettings` says what can be set and what it costs. Raises ConfigError, CapabilityError, LoadError.
         """
-        program = Program.load(verify_checksums=verify_checksums, clock=clock, time_all=time_all)
-        engine = cls(program, interface=None, mode=Mode.NATIVE)
+        engine = cls(Program.load(**settings), interface=None, mode=Mode.NATIVE)
         engine.max_orders_per_second = 100
+        engine._open_commands()
         return engine
 
     @classmethod
-    def open(
-        cls,
-        interface: str,
-        *,
-        mode: Mode = Mode.NATIVE,
-        verify_checksums: bool = True,
-        clock: Clock = "monotonic",
-        time_all: bool = False,
-    ) -> Engine:
-        """Load a program for `interface`; `attach` puts it there. Raises NotRunning without such an interface."""
+    def open(cls, interface: str, *, mode: Mode = Mode.NATIVE, **settings: Unpack[LoadSettings]) -> Engine:
+        """Load a program for `interface`, as `load` does; `attach` puts it there. Raises NotRunning without such an
+        interface."""
         interface_index(interface)
-        engine = cls.load(verify_checksums=verify_checksums, clock=clock, time_all=time_all)
+        engine = cls.load(**settings)
         engine.interface, engine.mode = interface, mode
         return engine
 
@@ -142,9 +161,9 @@ class Engine:
 
     def detach(self) -> None:
         """Take the program off its interface; maps keep their state. Does nothing when not attached by this process."""
-        if self._membership is not None:
-            self._membership.close()
-            self._membership = None
+        if self._memberships is not None:
+            self._memberships.close()
+            self._memberships = None
         if self._link >= 0:
             os.close(self._link)
             self._link = -1
@@ -161,7 +180,8 @@ class Engine:
             self._events.close()
             self._events = None
         closed: Any = Closed()
-        self._control = self._template = self._feed = self._session = self._working = closed
+        self._control = self._template = self._feeds = self._session = self._working = closed
+        self._nonce = self._kept = self._tallies = closed
         self.symbols.close()
         self.program.close()
 
@@ -175,30 +195,32 @@ class Engine:
 
     # Configuration
 
-    def configure(self, session: OrderSession, feed: FeedAddress) -> None:
-        """Set flow table and order template. Only while halted and without working orders. Raises ConfigError."""
+    def configure(self, session: OrderSession, feed: FeedAddress | Sequence[FeedAddress]) -> None:
+        """Set flow table and order template. Several feeds are numbered by their place. Only while halted and without
+        working orders. Raises ConfigError."""
+        feeds = (feed,) if isinstance(feed, FeedAddress) else tuple(feed)
         if not self.halted:
             raise ConfigError("halt the engine before its session or feed is changed.")
         if self.working():
             raise ConfigError("orders are working: wait until they end before session or feed are changed.")
-        if self._session[0].health != lib.HFT_SESSION_DOWN or self._feed[0].expected_seq:
+        begun = any(self._feeds[i].highest_seq or self._feeds[i].expected_seq for i in range(self.program.config.feeds))
+        if self._session[0].health != lib.HFT_SESSION_DOWN or begun:
             raise ConfigError(
                 "order entry or the feed have begun, and books and sequences belong to them: start a new engine."
             )
-        if feed.group == session.local[0] and feed.port == session.local[1]:
-            raise ConfigError(
-                f"feed and order entry share {feed.group}:{feed.port}: give each its own address or port."
-            )
+        lines = _checked_lines(session, feeds, self.program.config.feeds)
         template = order_template(session)
         self._template[0].protocol = lib.HFT_PROTOCOL_NONE
         self._clear_flows()
-        self._add_flow((feed.group, feed.port), lib.HFT_ROLE_FEED, (feed.source, 0))
+        self._open_commands()
+        for index, line in lines:
+            self._add_flow((line.address, line.port), lib.HFT_ROLE_FEED, line.peer, feed=index, line=_LINES[line.line])
         self._add_flow(session.local, lib.HFT_ROLE_ORDER_ENTRY, session.remote)
         protocol = template.protocol
         template.protocol = lib.HFT_PROTOCOL_NONE
         self._template[0] = template[0]
         self._template[0].protocol = protocol  # last: the gate reads it first
-        self._feed_address = feed
+        self._groups = tuple(line.address for _, line in lines if is_multicast(line.address))
         self._join()
         self._changed()
 
@@ -207,10 +229,12 @@ class Engine:
         """Is there an order template?"""
         return bool(self._template[0].protocol != lib.HFT_PROTOCOL_NONE)
 
-    def _add_flow(self, at: tuple[str, int], role: int, peer: tuple[str | None, int]) -> None:
+    def _add_flow(
+        self, at: tuple[str, int], role: int, peer: tuple[str | None, int], *, feed: int = 0, line: int = 0
+    ) -> None:
         key, flow = ffi.new("struct hft_flow_key *"), ffi.new("struct hft_flow *")
         key.addr_be, key.port_be = _address_be(at[0]), socket.htons(at[1])
-        flow.role = role
+        flow.role, flow.feed, flow.line = role, feed, line
         flow.peer_addr_be = 0 if peer[0] is None else _address_be(peer[0])
         flow.peer_port_be = socket.htons(peer[1])
         error = lib.hft_map_write(self.program.map("flows"), key, flow)
@@ -222,22 +246,137 @@ class Engine:
         while lib.hft_map_next_key(flows, ffi.NULL, key) == 0:
             lib.hft_map_delete(flows, key)
 
+    def _flow_table(self) -> Iterator[tuple[tuple[str, int], Any]]:
+        """Every (destination, ``struct hft_flow``) of the flow table."""
+        flows, before, key = self.program.map("flows"), ffi.NULL, ffi.new("struct hft_flow_key *")
+        while lib.hft_map_next_key(flows, before, key) == 0:
+            flow = ffi.new("struct hft_flow *")
+            if lib.hft_map_read(flows, key, flow) == 0:
+                address = socket.inet_ntoa(int(key.addr_be).to_bytes(4, "little"))
+                yield (address, socket.ntohs(key.port_be)), flow[0]
+            before = ffi.new("struct hft_flow_key *", key[0])
+
     def _join(self) -> None:
-        """Stay a member of the feed's group, so that switches and the NIC go on delivering it; no packet gets this
+        """Stay a member of the feeds' groups, so that switches and the NIC go on delivering them; no packet gets this
         far."""
-        feed = self._feed_address
-        if feed is None or self.interface is None or self._link < 0 or not _is_multicast(feed.group):
+        if self.interface is None or self._link < 0:
             return
-        if self._membership is not None:
-            self._membership.close()
-        self._membership = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        request = socket.inet_aton(feed.group) + bytes(4) + interface_index(self.interface).to_bytes(4, "little")
-        try:
-            self._membership.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot join {feed.group} on {self.interface}: {error.strerror}. Is the interface up?"
-            ) from None
+        if self._memberships is not None:
+            self._memberships.close()
+            self._memberships = None
+        self._memberships = Memberships(self.interface, interface_index(self.interface), self._groups)
+
+    def steering(self, queue: int = 0) -> Steering:
+        """How to have all frames of ours arrive on one receive queue, and whether they have not. Raises ConfigError
+        without an interface or a configuration."""
+        if self.interface is None or not self.configured:
+            raise ConfigError("only a configured engine on an interface has frames to steer.")
+        lines = {value: name for name, value in _LINES.items()}
+        flows = []
+        for (address, port), flow in self._flow_table():
+            if flow.role == lib.HFT_ROLE_FEED:
+                flows.append(SteeredFlow(flow.feed, lines[flow.line], address, port))
+            elif flow.role == lib.HFT_ROLE_ORDER_ENTRY:
+                flows.append(SteeredFlow(None, "order_entry", address, port))
+        flows.sort(key=lambda flow: (flow.feed is None, flow.feed or 0, flow.line))
+        return describe(self.interface, flows, self.counters()["feed_second_cpu"], queue)
+
+    # Commands: what changes a book is done by the program itself, from frames that only we can make
+
+    def _open_commands(self) -> None:
+        """A private destination that no wire carries, and a secret that a frame from outside would have to know."""
+        at = (
+            socket.inet_ntoa((0xF0000000 | secrets.randbelow(1 << 28)).to_bytes(4, "big")),
+            1 + secrets.randbelow(65535),
+        )
+        if not self._nonce[0]:
+            self._nonce[0] = 1 + secrets.randbelow((1 << 64) - 1)
+        self._add_flow(at, lib.HFT_ROLE_COMMAND, (None, 0))
+        self._command_headers = _command_headers(at)
+
+    @property
+    def command_nonce(self) -> int:
+        """The secret that a command must carry (``struct hft_command.nonce``); 0 before an adopted engine is
+        configured."""
+        return int(self._nonce[0])
+
+    def command(self, payload: bytes) -> bool:
+        """Have the program do something between two packets: one ``struct hft_command`` and its blocks (docs/rules.md,
+        rule 10). False if it refused. Raises ConfigError when the engine has no way for commands yet, TurboHftError
+        when it never got in."""
+        if not self._command_headers:
+            at = next((at for at, flow in self._flow_table() if flow.role == lib.HFT_ROLE_COMMAND), None)
+            if at is None:
+                raise ConfigError("this engine takes no commands before it is configured: use engine.configure first.")
+            self._command_headers = _command_headers(at)
+        refused = self._tallies[0].counter
+        for _ in range(_TRIES):
+            before = refused[lib.HFT_C_COMMANDS_REFUSED]
+            if self.program.inject(self._command_headers, payload) == _DONE:
+                return True
+            if refused[lib.HFT_C_COMMANDS_REFUSED] != before:
+                return False
+            # Passed on unread: another CPU was inside for longer than the hook waits.
+        raise TurboHftError("the hook is busy without pause: no command gets in. Is a feed faster than this machine?")
+
+    def resync(self, name: str) -> bool:
+        """Doubt the book of a symbol: nothing trades in it until `Recovery` (or `turbo-hft resync`) has restored it
+        from a snapshot. False if it was in quarantine already. Raises ConfigError for a symbol that is not tracked."""
+        from turbo_hft.recovery.commands import Commands
+
+        symbol = self.symbols[name]
+        return self.command(Commands(self.command_nonce, symbol.feed).quarantine(symbol.index))
+
+    def kept(self, feed: int, locates: Iterable[int], first: int, end: int) -> KeptMessages:
+        """Messages of these stock locates that the hook keeps, with sequences from `first` to below `end`.
+
+        Kept are those of symbols in quarantine, and those that wait for an earlier one. The hook is not stopped. Raises
+        ConfigError for a feed or a locate that cannot be.
+        """
+        if not 0 <= feed < self.program.config.feeds:
+            raise ConfigError(f"feed {feed}: give 0 to {self.program.config.feeds - 1}.")
+        wanted = ffi.new("unsigned char[]", lib.HFT_LOCATES)
+        for locate in locates:
+            if not 0 <= locate < lib.HFT_LOCATES:
+                raise ConfigError(f"locate {locate}: give 0 to {lib.HFT_LOCATES - 1}.")
+            wanted[locate] = 1
+        scan = ffi.new("struct hft_kept_scan *")
+        scan.locates, scan.mask, scan.feed, scan.end = wanted, self.program.config.kept_mask, feed, end
+        scan.generation = self._feeds[feed].generation
+        sequence, overwritten = ffi.new("unsigned long long *", first), ffi.new("unsigned long long *")
+        found = ffi.new("struct hft_kept[]", _KEPT_BATCH)
+        messages: list[tuple[int, bytes]] = []
+        while sequence[0] < end:
+            count = lib.hft_kept_scan(self._kept, scan, sequence, found, _KEPT_BATCH, overwritten)
+            messages += [(kept.tag, bytes(ffi.buffer(kept.msg, kept.length))) for kept in found[0:count]]
+        return KeptMessages(tuple(messages), overwritten[0])
+
+    def missing(self, feed: int) -> tuple[tuple[int, int], ...]:
+        """What a feed waits for: ranges (first, end) of sequences, in order, from the next one to apply to the newest
+        one announced, without those that are kept. Beyond what the ring holds, all are missing."""
+        state, places = self._feeds[feed], self.program.config.kept_mask + 1
+        first, end = int(state.expected_seq) or 1, int(state.highest_seq)
+        if first >= end:
+            return ()
+        ring = memoryview(ffi.buffer(self._kept + feed * places, places * ffi.sizeof("struct hft_kept"))).cast("Q")
+        each, at = ffi.sizeof("struct hft_kept") // 8, first % places
+        many = min(end - first, places)
+        straight = min(many, places - at)
+        tags = (
+            ring[at * each : (at + straight) * each : each].tolist() + ring[: (many - straight) * each : each].tolist()
+        )
+        base = (int(state.generation) + 1) << _TAG_BITS
+        absent = [sequence for sequence, tag in enumerate(tags, first) if tag != base | sequence]
+        ranges: list[tuple[int, int]] = []
+        for sequence in absent:
+            if ranges and ranges[-1][1] == sequence:
+                ranges[-1] = (ranges[-1][0], sequence + 1)
+            else:
+                ranges.append((sequence, sequence + 1))
+        if first + many < end:
+            begin = ranges.pop()[0] if ranges and ranges[-1][1] == first + many else first + many
+            ranges.append((begin, end))
+        return tuple(ranges)
 
     # Live control
 
@@ -279,19 +418,33 @@ class Engine:
     # What the hook says
 
     @property
+    def feeds(self) -> tuple[FeedSnapshot, ...]:
+        """The sequence state of every feed the engine was loaded for, by number; those not configured are idle."""
+        return tuple(feed_snapshot(self._feeds[i]) for i in range(self.program.config.feeds))
+
+    def pulse(self, feed: int) -> Pulse:
+        """Whether there is anything to look after in a feed, for who asks a thousand times a second."""
+        state, counter = self._feeds[feed], self._tallies[0].counter
+        return Pulse(
+            state.health,
+            state.expected_seq,
+            counter[lib.HFT_C_FEED_PACKETS],
+            counter[lib.HFT_C_FEED_WRONG_SESSION],
+            counter[lib.HFT_C_ITCH_BAD_LENGTH],
+            counter[lib.HFT_C_BOOK_QUARANTINES],
+        )
+
+    @property
     def feed(self) -> FeedSnapshot:
-        """The feed's sequence state."""
-        values = abi.fields(self._feed[0])
-        values["session"] = _text(self._feed[0].session)
-        values["health"] = feed_health(values["health"])
-        return FeedSnapshot(**values)
+        """The first feed's sequence state."""
+        return feed_snapshot(self._feeds[0])
 
     @property
     def session(self) -> SessionSnapshot:
         """The order-entry session's state."""
         state = self._session[0]
         return SessionSnapshot(
-            session=_text(state.session),
+            session=text(state.session),
             health=session_health(state.health),
             expected_seq=state.expected_seq,
             highest_seq=state.highest_seq,
@@ -337,8 +490,13 @@ class Engine:
         return self._events
 
     def _stats(self, field: str, names: dict[int, str]) -> dict[str, int]:
-        cpus = self.program.per_cpu("stats")
-        return {name: sum(int(getattr(cpu, field)[index]) for cpu in cpus) for index, name in names.items()}
+        """What the hook counted once for each CPU, before it may enter the engine, and once for all inside."""
+        cpus = self.program.per_cpu("stats")  # owns what its elements point to
+        inside = getattr(self._tallies[0], field)
+        return {
+            name: int(inside[index]) + sum(int(getattr(cpu, field)[index]) for cpu in cpus)
+            for index, name in names.items()
+        }
 
     def counters(self) -> dict[str, int]:
         """Every counter by name (abi.h, enum hft_counter), summed over the CPUs."""
@@ -362,8 +520,24 @@ class Engine:
         return Histogram(tuple(sum(int(cpu.bucket[i]) for cpu in cpus) for i in range(lib.HFT_HIST_BUCKETS)))
 
 
-def _text(raw: Any) -> str:
-    return bytes(ffi.buffer(raw)).rstrip(b"\0 ").decode("ascii", errors="replace")
+def _checked_lines(session: OrderSession, feeds: Sequence[FeedAddress], most: int) -> list[tuple[int, FeedLine]]:
+    """(feed, line) of every way by which frames of a feed arrive; no two of all flows have one destination."""
+    if not 0 < len(feeds) <= most:
+        raise ConfigError(f"{len(feeds)} feeds: the engine was loaded for 1 to {most} (feeds=...).")
+    lines = [(index, line) for index, feed in enumerate(feeds) for line in feed.lines()]
+    taken = {session.local: "order entry"}
+    for index, line in lines:
+        at, what = (line.address, line.port), f"line {line.line} of feed {index}"
+        if at in taken:
+            raise ConfigError(f"{taken[at]} and {what} share {at[0]}:{at[1]}: give each its own address or port.")
+        taken[at] = what
+    return lines
+
+
+def _command_headers(at: tuple[str, int]) -> bytes:
+    """Headers of a frame to `at`, from nowhere."""
+    mac = "02:00:00:00:00:00"
+    return udp_frame(src_mac=mac, dst_mac=mac, src=("240.0.0.0", 1), dst=at, payload=b"")
 
 
 def _address_be(address: str) -> int:
@@ -371,7 +545,3 @@ def _address_be(address: str) -> int:
         return int.from_bytes(socket.inet_pton(socket.AF_INET, address), "little")
     except OSError:
         raise ConfigError(f"address {address!r}: give an IPv4 address such as 10.77.0.1.") from None
-
-
-def _is_multicast(address: str) -> bool:
-    return 224 <= socket.inet_pton(socket.AF_INET, address)[0] <= 239

@@ -45,5 +45,9 @@ class LabError(TurboHftError):
     """The lab (namespace, interfaces) could not be made, used or removed."""
 
 
+class RecoveryError(TurboHftError):
+    """A snapshot that could not be had, or not as a whole; or a feed that somebody else looks after already."""
+
+
 class ExchangeError(TurboHftError):
     """The exchange simulator was asked for something it cannot do."""

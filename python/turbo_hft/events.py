@@ -19,7 +19,7 @@ from turbo_hft import abi
 from turbo_hft._native import ffi, lib
 from turbo_hft.errors import ConfigError
 from turbo_hft.program import Program, os_error
-from turbo_hft.snapshots import Side, side_name
+from turbo_hft.snapshots import Side, doubt_name, side_name
 
 _BATCH = 4096
 _ASYNC_PAUSE_S = 0.001
@@ -33,11 +33,9 @@ class Event:
     """One record of ``struct hft_event``.
 
     `local_ns` is CLOCK_MONOTONIC at packet entry, `exchange_ns` the exchange's time stamp (ns since midnight).
-    `reason` is the
-    gate's reason by name, or the exchange's own code: a character, or for OUCH 5.0 rejects hexadecimal such as
-    ``0x11``.
-    `hook_ns`: from packet entry to the decision, orders and refusals only. Position and realised P&L are those after
-    it.
+    `reason` is the gate's reason by name, why a book went into quarantine, or the exchange's own code: a character, or
+    for OUCH 5.0 rejects hexadecimal such as ``0x11``. `hook_ns`: from packet entry to the decision, orders and refusals
+    only. Position and realised P&L are those after it.
     """
 
     id: int
@@ -66,6 +64,8 @@ def reason_name(kind: str, code: int) -> str:
     """Readable form of an event's reason code."""
     if kind == "refused":
         return abi.reasons()[code]
+    if kind == "book_quarantined":
+        return doubt_name(code)
     if kind in _CODED_KINDS and code:
         return chr(code) if 0x21 <= code <= _MAX_CHARACTER and kind != "rejected" else f"0x{code:02X}"
     return ""

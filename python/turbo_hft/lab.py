@@ -45,7 +45,10 @@ FEED_GROUP = "239.77.0.1"
 FEED_PORT = 26477
 OUCH50_PORT = 26450
 OUCH42_PORT = 26442
+REREQUEST_PORT = 26478
+GLIMPSE_PORT = 26479
 ENGINE_PORT = 26400
+ENGINE_REREQUEST_PORT = 26401
 USERNAME = "HFT001"
 PASSWORD = "SECRET"
 
@@ -71,7 +74,10 @@ class LabAddresses:
     feed_port: int = FEED_PORT
     ouch50_port: int = OUCH50_PORT
     ouch42_port: int = OUCH42_PORT
+    rerequest_port: int = REREQUEST_PORT
+    glimpse_port: int = GLIMPSE_PORT
     engine_port: int = ENGINE_PORT
+    engine_rerequest_port: int = ENGINE_REREQUEST_PORT
 
     @classmethod
     def of(cls, namespace: str, device: str, peer: str, subnet: str) -> LabAddresses:

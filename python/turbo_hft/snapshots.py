@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from turbo_hft import abi
-from turbo_hft._native import lib
+from turbo_hft._native import ffi, lib
 
 Side = Literal["buy", "sell"]
 SIDES: dict[int, Side] = {lib.HFT_BUY: "buy", lib.HFT_SELL: "sell"}
@@ -19,11 +19,25 @@ def side_name(side: int) -> Side:
 
 @dataclass(frozen=True, slots=True)
 class SymbolSnapshot:
-    """One symbol at one moment: fields of ``struct hft_symbol_state`` (abi.h), prices and money in 1/10000 dollar."""
+    """One symbol at one moment: its book, its market, our trading in it. Prices and money in 1/10000 dollar, times in
+    ns.
+
+    Fields of ``struct hft_book`` and ``struct hft_symbol_state`` (abi.h). `halted` is our own kill switch. `health` is
+    the book's: ok, quarantined, clearing or installing; `doubt` says why it is in quarantine. `phase` (of its feed:
+    none, messages, system, market, after, closed, ended), `breaker` (``""``, ``1`` to ``3``), `trading_state` (``""``
+    until heard, H, P, Q or T) and `operational_halt` are the exchange's. `crossed_ns`: the time stamp since which the
+    book is crossed, 0 if it is not.
+    """
 
     name: str
+    feed: int
     halted: bool
+    armed: bool
     health: str
+    doubt: str
+    since_seq: int
+    kept_seq: int
+    locate: int
     bid_e4: int
     ask_e4: int
     bid_qty: int
@@ -31,7 +45,19 @@ class SymbolSnapshot:
     book_orders: int
     book_messages: int
     exchange_ns: int
-    locate: int
+    crossed_ns: int
+    phase: str
+    breaker: str
+    trading_state: str
+    halt_reason: str
+    operational_halt: bool
+    cross_pending: bool
+    cross_type: str
+    reg_sho: str
+    last_e4: int
+    last_qty: int
+    volume: int
+    notional_e4: int
     position: int
     cost_e4: int
     realized_e4: int
@@ -48,17 +74,86 @@ class SymbolSnapshot:
     sold_e4: int
     canceled_qty: int
 
+    @property
+    def vwap_e4(self) -> int | None:
+        """Volume-weighted average price of the day's trades, 1/10000 dollar, rounded half up; None before the first."""
+        return (2 * self.notional_e4 + self.volume) // (2 * self.volume) if self.volume else None
+
+    @property
+    def trading(self) -> str:
+        """What the exchange lets happen in it: ``trading``, or why not.
+
+        ``breaker`` (market-wide), ``closed`` (outside market hours), ``operational_halt``, ``halted``, ``paused``,
+        ``quoting`` (quotation only), ``unheard`` (no trading action yet). In the order in which the risk gate asks.
+        """
+        if self.breaker or self.phase != "market":
+            return "breaker" if self.breaker else "closed"
+        if self.operational_halt:
+            return "operational_halt"
+        return _TRADING[self.trading_state]
+
+
+_TRADING = {"": "unheard", "H": "halted", "P": "paused", "Q": "quoting", "T": "trading"}
+
+
+@dataclass(frozen=True, slots=True)
+class Auction:
+    """What the exchange last said of an auction in a symbol (ITCH J and K); 0 and ``""`` where nothing was said.
+
+    Prices in 1/10000 dollar; `ipo_release_s` is seconds since midnight; `ipo_qualifier` A anticipated, C cancelled.
+    """
+
+    luld_reference_e4: int
+    luld_upper_e4: int
+    luld_lower_e4: int
+    luld_extension: int
+    ipo_release_s: int
+    ipo_price_e4: int
+    ipo_qualifier: str
+
 
 @dataclass(frozen=True, slots=True)
 class FeedSnapshot:
-    """The feed at one moment. `health`: idle, live, stale or ended; only a live feed is traded on."""
+    """A feed at one moment: fields of ``struct hft_feed_state`` (abi.h).
+
+    `health`: idle, live, hold, gap or ended; only a live feed is traded on. `first`, `late`, `line_next` are by line:
+    A, B, re-request. `cpu` is that of the newest packet, None before the first.
+    """
 
     session: str
+    phase: str
+    breaker: str
     health: str
     expected_seq: int
+    highest_seq: int
     exchange_ns: int
+    seen_ns: int
+    hold_since_ns: int
     gaps: int
     missed: int
+    breaker_level_e8: tuple[int, ...]
+    generation: int
+    first: tuple[int, ...]
+    late: tuple[int, ...]
+    line_next: tuple[int, ...]
+    cpu: int | None
+
+    @property
+    def missing(self) -> int:
+        """Messages between the next one to apply and the newest one announced; 0 on a feed in which none is missing."""
+        return max(0, self.highest_seq - max(self.expected_seq, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMessages:
+    """Messages of symbols that a feed's ring holds: (sequence, message) in order.
+
+    `overwritten`: sequences of the range whose places later messages have taken. If it is not 0, messages that were
+    asked for may be lost.
+    """
+
+    messages: tuple[tuple[int, bytes], ...]
+    overwritten: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +219,16 @@ def book_health(value: int) -> str:
     return abi.names("hft_book_health", "HFT_BOOK_")[value]
 
 
+def doubt_name(value: int) -> str:
+    """Why a book is in quarantine; ``none`` for one that is not."""
+    return abi.names("hft_doubt", "HFT_DOUBT_")[value]
+
+
+def phase_name(value: int) -> str:
+    """Name of a market phase."""
+    return abi.names("hft_phase", "HFT_PHASE_")[value]
+
+
 def session_health(value: int) -> str:
     """Name of an order-entry health."""
     return abi.names("hft_session_health", "HFT_SESSION_")[value]
@@ -132,3 +237,56 @@ def session_health(value: int) -> str:
 def order_state(value: int) -> str:
     """Name of an order state."""
     return abi.names("hft_order_state", "HFT_ORDER_")[value]
+
+
+def character(value: int) -> str:
+    """A one-byte code of a protocol; ``""`` for 0."""
+    return chr(value) if value else ""
+
+
+def text(raw: Any) -> str:
+    """A char array without its padding."""
+    return bytes(ffi.buffer(raw)).rstrip(b"\0 ").decode("ascii", errors="replace")
+
+
+def feed_snapshot(state: Any) -> FeedSnapshot:
+    """From a ``struct hft_feed_state`` in shared memory: every word is right, and nearly always all of one moment."""
+    copy = ffi.new("struct hft_feed_state *", state)
+    values = abi.fields(copy[0])
+    for name in ("breaker_level_e8", "first", "late", "line_next"):
+        values[name] = tuple(values[name])
+    values["session"], values["health"] = text(values["session"]), feed_health(values["health"])
+    values["phase"], values["breaker"] = phase_name(values["phase"]), character(values["breaker"])
+    values["cpu"] = values["cpu"] - 1 if values["cpu"] else None
+    return FeedSnapshot(**values)
+
+
+def symbol_snapshot(name: str, halted: bool, book: Any, state: Any, feed: Any) -> SymbolSnapshot:
+    """From copies of ``struct hft_book`` and ``struct hft_symbol_state``, and the feed's state."""
+    values = abi.fields(book) | abi.fields(state)
+    for gone in ("name", "version", "holds", "crossed"):
+        del values[gone]
+    values["bid_e4"], values["ask_e4"] = values.pop("best_e4")
+    # The best level is the first of its side's; a side without a best has zeros there.
+    values["bid_qty"], values["ask_qty"] = (side.cell[0] & lib.HFT_MAX_LEVEL_QTY for side in values.pop("side"))
+    values["notional_e4"] += values.pop("notional_high") << 64
+    values["health"], values["doubt"] = book_health(values["health"]), doubt_name(values["doubt"])
+    values["working_side"] = side_name(values["working_side"])
+    for flag in ("armed", "operational_halt", "cross_pending"):
+        values[flag] = bool(values[flag])
+    for code in ("trading_state", "cross_type", "reg_sho"):
+        values[code] = character(values[code])
+    values["halt_reason"] = text(values["halt_reason"])
+    values["phase"], values["breaker"] = phase_name(feed.phase), character(feed.breaker)
+    return SymbolSnapshot(name=name, halted=halted, **values)
+
+
+def symbol_health(book: Any, feed: Any) -> str:
+    """Can a symbol be traded on, as one word: see `SymbolView.health`."""
+    if book.health == lib.HFT_BOOK_QUARANTINED:
+        return f"quarantined: {doubt_name(book.doubt)}"
+    if book.health != lib.HFT_BOOK_OK:
+        return book_health(book.health)
+    if feed.health != lib.HFT_FEED_LIVE:
+        return feed_health(feed.health)
+    return "live" if book.locate else "unlisted"

@@ -56,7 +56,7 @@ def test_json_holds_everything(protocol: str) -> None:
     assert report["hook"]["count"] == total["orders"]
     assert report["hook"]["p50_ns"] <= report["hook"]["p99_ns"]
     feed = report["exchange"]["feed"]
-    assert feed["messages"] == report["view"]["feed"]["messages"]
+    assert feed["messages"] == report["view"]["messages"]
     # The other port was not used, this one took every order.
     assert report["exchange"]["accounts"]["HFT001"]["AAPL"]["orders"] > 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from e2e_rig import Rig, rig
+from turbo_hft._native import lib
 from turbo_hft.addresses import Protocol
 from turbo_hft.engine import Engine, Mode
+from turbo_hft.errors import ConfigError
 from turbo_hft.events import Event
 from turbo_hft.order_entry import OrderEntry
 from turbo_hft.symbols import SymbolView
@@ -101,7 +104,7 @@ def test_trades_both_ways_and_three_ledgers_agree(tmp_path: Path, protocol: Prot
         counters = engine.counters()
         assert_ledgers_agree(engine, events, summary)
     assert aapl_traded(events) > 10
-    assert counters["book_unknown_ref"] == counters["feed_gaps"] == counters["bad_checksum"] == 0
+    assert counters["book_unknown_ref"] == counters["feed_holds"] == counters["bad_checksum"] == 0
     assert counters["orders"] == sum(event.kind == "order" for event in events)
 
 
@@ -189,6 +192,9 @@ def test_a_program_loaded_by_iproute2_is_found_and_steered(tmp_path: Path) -> No
         subprocess.run(load, check=True, capture_output=True)
         with Engine.adopt(device) as engine:
             assert not engine.owner and engine.mode is Mode.GENERIC and not engine.configured
+            assert engine.command_nonce == 0
+            with pytest.raises(ConfigError, match="before it is configured"):
+                engine.command(b"")
             engine.symbols.add("AAPL", buy_below=EVERY_TICK)
             engine.max_orders_per_second = 100
             engine.configure(lab.session(), lab.feed())
@@ -203,4 +209,8 @@ def test_a_program_loaded_by_iproute2_is_found_and_steered(tmp_path: Path) -> No
             assert_ledgers_agree(engine, events, lab.exchange_summary())
         with Engine.adopt(device) as again:  # nothing was lost with the first controller
             assert again.symbols["AAPL"].snapshot().position == 1000
+            assert again.symbols["AAPL"].health == "ended"
+            poke = struct.pack("=QIIIIQII", again.command_nonce, lib.HFT_OP_POKE, 0, 0, 0, 0, 0, 0)
+            assert again.command(poke) and not again.command(poke[:8] + poke)
+            assert [flow.line for flow in again.steering().flows] == ["a", "order_entry"]
         subprocess.run(["ip", "link", "set", "dev", device, "xdpgeneric", "off"], check=True, capture_output=True)

@@ -35,7 +35,12 @@ with Hook() as hook:
     hook.run(frame(session.remote, session.local, ufo.LoginAccepted("WHEEL", 1).encode()))
     stamp = {"tracking_number": 0, "timestamp": 1}
     offer = itch50.AddOrder(stock_locate=1, order_ref=1, side="S", shares=100, stock="AAPL", price=1632000, **stamp)
-    tick = moldudp64.Packet("WHEEL", 1, (stock_directory("AAPL", 1, stamp), offer.encode()))
+    opening = itch50.SystemEvent(stock_locate=0, event_code="Q", **stamp)
+    trading = itch50.StockTradingAction(
+        stock_locate=1, stock="AAPL", trading_state="T", reserved="", reason="", **stamp
+    )
+    messages = (opening.encode(), stock_directory("AAPL", 1, stamp), trading.encode(), offer.encode())
+    tick = moldudp64.Packet("WHEEL", 1, messages)
     result = hook.run(frame((feed.source, 1), (feed.group, feed.port), tick.encode()))
     assert result.verdict is Verdict.TX, hook.engine.refusals()
     print("traded", hook.engine.working()[0].qty)

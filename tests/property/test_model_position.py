@@ -19,7 +19,7 @@ from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
-from turbo_hft.model import Side, SymbolState
+from turbo_hft.model import Book, Side, SymbolState
 from turbo_hft.model.position import fill
 
 Fill = tuple[Side, int, int]
@@ -63,9 +63,9 @@ class Exact:
 
 def both(fills: list[Fill]) -> list[tuple[SymbolState, Exact]]:
     """The two after each fill; the state is copied."""
-    state, exact, history = SymbolState(bid_e4=900_000, ask_e4=900_100), Exact(), []
+    state, book, exact, history = SymbolState(), Book(best_e4=[900_000, 900_100]), Exact(), []
     for side, qty, price in fills:
-        fill(state, side, qty, price)
+        fill(state, book, side, qty, price)
         exact.fill(side, qty, price)
         history.append((SymbolState(**vars(state)), Exact(**vars(exact))))
     return history
@@ -90,7 +90,7 @@ def test_flat_is_exact(fills: list[Fill]) -> None:
     state, exact = history[-1]
     if state.position:
         side = Side.SELL if state.position > 0 else Side.BUY
-        fill(state, side, abs(state.position), 1_234_567)
+        fill(state, Book(), side, abs(state.position), 1_234_567)
         exact.fill(side, abs(exact.position), 1_234_567)
     assert (state.position, state.cost_e4, state.mark_e4, state.unrealized_e4) == (0, 0, 0, 0)
     assert state.realized_e4 == exact.cash == exact.realized
@@ -119,8 +119,8 @@ def test_cost_has_the_sign_of_the_position(fills: list[Fill]) -> None:
 def test_short_is_the_mirror_of_long(fills: list[Fill]) -> None:
     state, mirror = SymbolState(), SymbolState()
     for side, qty, price in fills:
-        fill(state, side, qty, price)
-        fill(mirror, Side.SELL if side == Side.BUY else Side.BUY, qty, price)
+        fill(state, Book(), side, qty, price)
+        fill(mirror, Book(), Side.SELL if side == Side.BUY else Side.BUY, qty, price)
     assert (mirror.position, mirror.cost_e4, mirror.realized_e4) == (
         -state.position,
         -state.cost_e4,

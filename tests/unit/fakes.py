@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,6 +20,10 @@ class FakeState:
     name: str = "AAPL"
     halted: bool = False
     health: str = "ok"
+    doubt: str = "none"
+    trading: str = "trading"
+    last_e4: int = 0
+    volume: int = 0
     bid_e4: int = 0
     bid_qty: int = 0
     ask_e4: int = 0
@@ -85,6 +90,10 @@ class FakeSymbol:
     def halted(self) -> bool:
         return self.state.halted
 
+    @property
+    def active(self) -> bool:
+        return bool(self.buy_below or self.sell_above or self.state.position or self.state.orders_sent)
+
     def halt(self) -> None:
         self.state.halted = True
 
@@ -110,6 +119,12 @@ class FakeSymbols:
     def __iter__(self) -> Iterator[FakeSymbol]:
         return iter(self._symbols)
 
+    def __len__(self) -> int:
+        return len(self._symbols)
+
+    def health(self) -> dict[str, int]:
+        return dict(Counter("live" if symbol.state.health == "ok" else symbol.state.health for symbol in self))
+
     def __contains__(self, name: object) -> bool:
         return any(symbol.name == name for symbol in self)
 
@@ -122,14 +137,17 @@ class FakeSymbols:
 
 @dataclass
 class FakeFeed:
-    """The feed's state."""
+    """A feed's state."""
 
     session: str = "HFT0000001"
     health: str = "live"
+    phase: str = "market"
     expected_seq: int = 1
+    missing: int = 0
     exchange_ns: int = 34_200_000_000_000
     gaps: int = 0
     missed: int = 0
+    first: tuple[int, ...] = (0, 0, 0)
 
 
 @dataclass
@@ -193,7 +211,7 @@ class FakeEngine:
     halted: bool = False
     epoch: int = 1
     max_orders_per_second: int = 100
-    feed: FakeFeed = field(default_factory=FakeFeed)
+    feeds: list[FakeFeed] = field(default_factory=lambda: [FakeFeed(), FakeFeed(health="idle")])
     session: FakeSession = field(default_factory=FakeSession)
     symbols: FakeSymbols = field(default_factory=lambda: FakeSymbols([FakeSymbol("AAPL"), FakeSymbol("MSFT")]))
     count: dict[str, int] = field(default_factory=lambda: {"frames": 0, "feed_messages": 0, "events": 0})

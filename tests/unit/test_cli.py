@@ -11,13 +11,17 @@ from decimal import Decimal
 
 import pytest
 from turbo_hft import program
+from turbo_hft.addresses import FeedAddress
 from turbo_hft.cli import common, main, session_options, settings
 from turbo_hft.cli.signals import Interrupted, StopFlag
 from turbo_hft.errors import ConfigError, LoadError, NotRunning, TurboHftError
 from turbo_hft.wire.price import parse_price_e4
 from unit.fakes import FakeEngine
 
-COMMANDS = ("demo", "lab", "exchange", "run", "dashboard", "status", "set", "halt", "resume", "version")
+COMMANDS = (
+    *("demo", "lab", "exchange", "run", "dashboard", "status", "set", "halt", "resume"),
+    *("book", "replay", "version"),
+)
 
 
 @pytest.fixture
@@ -62,6 +66,8 @@ def test_help_lists_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) 
         ["run", "--symbol", "AAPL:nonsense=1"],
         ["run", "--feed", "10.0.0.1"],
         ["dashboard", "--remote", "10.0.0.1:70000"],
+        ["run", "--max-symbols", "0"],
+        ["run", "--rerequest", "10.0.0.1"],
         ["set"],
         ["set", "AAPL"],
         ["set", "AAPL", "buy_below"],
@@ -74,6 +80,10 @@ def test_help_lists_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) 
         ["set", "TSLA", "base_qty=1"],
         ["halt", "TSLA"],
         ["exchange", "--symbols", "TOOLONGNAME"],
+        ["exchange", "--live-orders", "5"],
+        ["exchange", "--market", "0"],
+        ["book", "/nowhere", "--symbol", "AAPL"],
+        ["replay", "/nowhere"],
     ],
 )
 def test_wrong_command_lines_exit_2(engine: FakeEngine, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,7 +217,7 @@ def test_dashboard_json_is_a_line_a_snapshot(
     monkeypatch.setattr(program, "query", lambda interface: (17, 0))
     assert main(["dashboard", "--json", "--duration", "0.05"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert json.loads(line)["feed"]["health"] == "live"
+    assert [feed["health"] for feed in json.loads(line)["feeds"]] == ["live"]
 
 
 def test_dashboard_ends_with_its_engine(
@@ -254,6 +264,41 @@ def test_session_given_in_full() -> None:
         session_options.session_from(options(*words.split()[:7]))
     with pytest.raises(ConfigError, match="USER:PASS"):
         session_options.session_from(options("--account", "nobody"))
+
+
+def test_line_b_and_rerequest() -> None:
+    _, feed = session_options.session_from(
+        options("--feed-b", "239.77.1.1:26478", "--feed-b-source", "10.77.0.9", "--rerequest", "10.77.0.2:26500")
+    )
+    assert (feed.group, feed.source) == ("239.77.0.1", "10.77.0.2"), "line A stays the lab's"
+    assert [(line.line, line.address, line.port, line.peer) for line in feed.lines()] == [
+        ("a", "239.77.0.1", 26477, ("10.77.0.2", 0)),
+        ("b", "239.77.1.1", 26478, ("10.77.0.9", 0)),
+        ("rerequest", "10.77.0.1", 26401, ("10.77.0.2", 26500)),
+    ]
+    _, feed = session_options.session_from(
+        options("--rerequest", "10.77.0.2:26500", "--rerequest-local", "10.77.0.1:3000")
+    )
+    assert feed.rerequest is not None and feed.rerequest.local == ("10.77.0.1", 3000)
+    with pytest.raises(ConfigError, match="--rerequest too"):
+        session_options.session_from(options("--rerequest-local", "10.77.0.1:3000"))
+
+
+def test_a_line_b_needs_a_place_of_its_own() -> None:
+    feed = FeedAddress("239.1.1.1", 1000, port_b=1001)
+    assert [(line.address, line.port) for line in feed.lines()] == [("239.1.1.1", 1000), ("239.1.1.1", 1001)]
+    feed = FeedAddress("239.1.1.1", 1000, group_b="239.1.1.2")
+    assert [(line.address, line.port) for line in feed.lines()] == [("239.1.1.1", 1000), ("239.1.1.2", 1000)]
+    with pytest.raises(ConfigError, match="group_b or port_b"):
+        FeedAddress("239.1.1.1", 1000, source_b="10.0.0.1").lines()
+
+
+def test_sizes() -> None:
+    parser = argparse.ArgumentParser()
+    session_options.add_size_options(parser)
+    assert session_options.sizes_from(parser.parse_args([])) == {}
+    given = session_options.sizes_from(parser.parse_args(["--max-symbols", "10000", "--max-orders", "2000000"]))
+    assert given == {"symbols": 10_000, "orders": 2_000_000}
 
 
 def test_symbol_words() -> None:

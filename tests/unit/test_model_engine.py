@@ -17,7 +17,7 @@ def test_slots_and_names_that_cannot_be_used(index: int, name: str) -> None:
     engine.add_symbol(0, "AAPL")
     with pytest.raises(ValueError, match=r"slot|name|symbol"):
         engine.add_symbol(index, name)
-    assert list(engine.params) == list(engine.symbols) == [0]
+    assert list(engine.params) == list(engine.symbols) == list(engine.books) == [0]
 
 
 def test_last_slot_and_longest_name() -> None:

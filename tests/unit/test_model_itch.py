@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
-from model_bytes import LOCATE, NS, Rig, add, delete, directory, head, kinds
-from turbo_hft.model import BookHealth, EventKind
+from model_bytes import LOCATE, NS, Rig, add, breaker, delete, directory, head, kinds, system
+from turbo_hft.model import BookHealth, Doubt, EventKind, Phase
 from turbo_hft.model.names import ITCH_LENGTHS
 
 
@@ -13,7 +15,7 @@ def test_unknown_type(block: bytes) -> None:
     rig = Rig()
     rig.feed(block)
     assert rig.engine.counter["itch_unknown_type"] == 1
-    assert rig.engine.feed.exchange_ns == NS
+    assert rig.receiver.exchange_ns == NS
 
 
 @pytest.mark.parametrize("kind", list(ITCH_LENGTHS))
@@ -22,14 +24,20 @@ def test_every_type_counts_and_sets_the_clock(kind: str) -> None:
     before = rig.engine.itch[kind]
     rig.feed((head(kind, 999, NS + 1)).ljust(ITCH_LENGTHS[kind], b"?"))
     assert rig.engine.itch[kind] == before + 1
-    assert rig.engine.feed.exchange_ns == NS + 1
+    assert rig.receiver.exchange_ns == NS + 1
     assert rig.engine.counter["book_untracked"] == (1 if kind in "AFECXDU" else 0)
 
 
-def test_clock_may_go_back() -> None:
+def test_clock_may_go_back_but_what_was_seen_stays() -> None:
     rig = Rig()
     rig.feed(head("S", 0, NS - 5) + b"M")
-    assert rig.engine.feed.exchange_ns == NS - 5
+    assert (rig.receiver.exchange_ns, rig.receiver.seen_ns) == (NS - 5, NS)
+
+
+def test_the_clock_of_a_packet_is_that_of_its_last_message() -> None:
+    rig = Rig()
+    rig.feed(system("Q", NS + 9), system("Q", NS + 5))
+    assert (rig.receiver.exchange_ns, rig.receiver.seen_ns) == (NS + 5, NS + 5)
 
 
 @pytest.mark.parametrize("kind", list(ITCH_LENGTHS))
@@ -40,28 +48,29 @@ def test_wrong_length(kind: str, delta: int) -> None:
     outcome = rig.feed(head(kind, LOCATE, NS + 1).ljust(ITCH_LENGTHS[kind] + delta, b"?"))
     assert rig.engine.counter["itch_bad_length"] == 1
     assert rig.engine.itch == before
-    assert rig.engine.feed.exchange_ns == NS
-    suspect = kind in "AFECXDU"
-    assert rig.engine.symbols[0].health == (BookHealth.SUSPECT if suspect else BookHealth.OK)
-    assert kinds(outcome) == ([EventKind.BOOK_SUSPECT] if suspect else [])
+    assert rig.receiver.exchange_ns == NS
+    doubted = kind in "AFECXDU"
+    assert rig.book.health == (BookHealth.QUARANTINED if doubted else BookHealth.OK)
+    assert kinds(outcome) == ([EventKind.BOOK_QUARANTINED] if doubted else [])
 
 
-@pytest.mark.parametrize(("length", "suspect"), [(1, False), (2, False), (3, True)])
-def test_short_book_message_needs_a_locate_to_name_a_suspect(length: int, suspect: bool) -> None:
+@pytest.mark.parametrize(("length", "doubted"), [(1, False), (2, False), (3, True)])
+def test_short_book_message_needs_a_locate_to_doubt_a_book(length: int, doubted: bool) -> None:
     rig = Rig()
     rig.feed(head("D")[:length])
     assert rig.engine.counter["itch_bad_length"] == 1
-    assert (rig.engine.symbols[0].health == BookHealth.SUSPECT) is suspect
+    assert (rig.book.health == BookHealth.QUARANTINED) is doubted
 
 
-def test_suspect_event_once_with_its_message() -> None:
+def test_quarantine_is_reported_once_with_its_message() -> None:
     rig = Rig()
     rig.feed(add(1, "B", 10, 1_000_000))
     outcome = rig.feed(delete(1, ns=NS + 3), delete(1, ns=NS + 4), delete(1, ns=NS + 5))
     (event,) = outcome.events
-    assert (event.kind, event.symbol, event.feed_seq, event.exchange_ns) == (EventKind.BOOK_SUSPECT, 0, 4, NS + 4)
+    assert (event.kind, event.symbol, event.feed_seq, event.exchange_ns) == (EventKind.BOOK_QUARANTINED, 0, 6, NS + 4)
     assert (event.side, event.price_e4, event.qty, event.user_ref) == (0, 0, 0, 0)
-    assert rig.engine.counter["book_unknown_ref"] == 2
+    assert (event.reason, rig.book.doubt, rig.book.since_seq) == (Doubt.UNKNOWN_REF, Doubt.UNKNOWN_REF, 7)
+    assert rig.engine.counter["book_unknown_ref"] == rig.engine.counter["book_kept"] == 1
 
 
 def unbound() -> Rig:
@@ -78,7 +87,7 @@ def doubts(rig: Rig, *messages: bytes) -> list[int]:
 def test_directory_binds_once_and_repeats_are_nothing() -> None:
     rig = unbound()
     assert doubts(rig, directory("AAPL", 5), directory("AAPL", 5), directory("ZVZZT", 6), directory("ZVZZT", 0)) == []
-    assert rig.engine.symbols[0].locate == 5
+    assert rig.book.locate == 5
     assert rig.engine.counter["itch_bad_field"] == 0
 
 
@@ -86,23 +95,72 @@ def test_messages_before_the_directory_are_untracked() -> None:
     rig = unbound()
     rig.feed(add(1, "B", 1, 1, locate=5), add(2, "B", 1, 1, locate=0), directory("AAPL", 5))
     assert rig.engine.counter["book_untracked"] == 2
-    assert rig.engine.symbols[0].book_orders == 0
+    assert rig.book.book_orders == 0
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "suspects"),
+    ("first", "second", "doubted"),
     [
         (directory("MSFT", 5), directory("AAPL", 5), [3, 0]),
         (directory("AAPL", 5), directory("AAPL", 6), [0]),
         (directory("AAPL", 5), directory("ZVZZT", 5), [0]),
         (directory("ZVZZT", 5), directory("AAPL", 0), [0]),
+        (directory("AAPL", 5), directory("MSFT", 5), [0, 3]),
         (directory("AAPL", 5), directory("AAPL", 0), [0]),
     ],
 )
-def test_disagreement_makes_suspect(first: bytes, second: bytes, suspects: list[int]) -> None:
+def test_disagreement_is_doubted(first: bytes, second: bytes, doubted: list[int]) -> None:
     rig = unbound()
-    assert doubts(rig, first, second) == suspects
+    assert doubts(rig, first, second) == doubted
     assert rig.engine.counter["itch_bad_field"] == 1
+
+
+@pytest.mark.parametrize("closed", [directory("ZVZZT", 5), add(1, "B", 1, 1, locate=5)])
+def test_a_locate_that_was_closed_is_bound_late(closed: bytes) -> None:
+    rig = unbound()
+    (event,) = rig.feed(closed, closed, directory("AAPL", 5)).events
+    assert (event.symbol, event.reason, event.feed_seq) == (0, Doubt.LATE, 3)
+    assert (rig.book.locate, rig.book.health, rig.book.since_seq) == (5, BookHealth.QUARANTINED, 4)
+    assert rig.engine.counter["itch_bad_field"] == 0
+    rig.feed(add(7, "B", 1, 1, locate=5))
+    assert (rig.engine.counter["book_kept"], rig.book.kept_seq) == (1, 4)
+
+
+@pytest.mark.parametrize("kind", "HYKJhPQ")
+def test_market_messages_do_not_close_a_locate(kind: str) -> None:
+    rig = unbound()
+    assert doubts(rig, head(kind, 5).ljust(ITCH_LENGTHS[kind], b" "), directory("AAPL", 5)) == []
+    assert rig.engine.counter["itch_bad_field"] == 0
+
+
+@pytest.mark.parametrize("kind", list("SRLVWBINO"))
+def test_messages_that_are_of_no_symbol_leave_a_quarantined_one_alone(kind: str) -> None:
+    rig = Rig()
+    rig.feed(delete(9))
+    rig.feed(head(kind, LOCATE).ljust(ITCH_LENGTHS[kind], b"Q"))
+    assert rig.engine.counter["book_kept"] == 0
+
+
+@pytest.mark.parametrize(("code", "phase"), list(zip("OSQMEC", list(Phase)[1:], strict=True)))
+def test_phases(code: str, phase: Phase) -> None:
+    rig = Rig(ready=False)
+    rig.feed(system(code))
+    assert (rig.receiver.phase, rig.engine.counter["itch_bad_field"]) == (phase, 0)
+
+
+def test_codes_nobody_knows_change_nothing() -> None:
+    rig = Rig()
+    rig.feed(system("Z"), system("q"), breaker("0"), breaker("4"), breaker("\0"))
+    assert (rig.receiver.phase, rig.receiver.breaker) == (Phase.MARKET, 0)
+    assert rig.engine.counter["itch_bad_field"] == 5
+    assert rig.book.health == BookHealth.OK
+
+
+def test_circuit_breaker() -> None:
+    rig = Rig()
+    rig.feed(head("V", 0) + struct.pack(">QQQ", 10**12, 2**64 - 1, 5), breaker("1"), breaker("3"))
+    assert rig.receiver.breaker_level_e8 == [10**12, 2**64 - 1, 5]
+    assert rig.receiver.breaker == ord("3")
 
 
 def test_unused_slots_have_no_name() -> None:

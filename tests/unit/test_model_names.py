@@ -8,7 +8,7 @@ from enum import IntEnum
 from pathlib import Path
 
 import pytest
-from turbo_hft.model import names, state
+from turbo_hft.model import command, names, state
 
 HFT = Path(__file__).parents[2] / "bpf" / "hft"
 
@@ -33,7 +33,7 @@ def c_enum(name: str) -> dict[str, int]:
 def c_fields(struct: str) -> set[str]:
     found = re.search(rf"struct {struct} \{{(.*?)\}};", without_comments("abi.h"), re.DOTALL)
     assert found
-    declared = re.findall(r"__[us]\d+ (\w+)(?:\[\w+\])?;", found[1])
+    declared = re.findall(r"(?:__[us]\d+|struct \w+) (\w+)(?:\[\w+\])?;", found[1])
     return {name for name in declared if not name.startswith("pad") and name != "version"}
 
 
@@ -41,11 +41,16 @@ def c_fields(struct: str) -> set[str]:
     ("c_name", "prefix", "ours"),
     [
         ("hft_role", "HFT_ROLE_", names.Role),
+        ("hft_line", "HFT_LINE_", names.Line),
         ("hft_kill", "HFT_", names.Kill),
         ("hft_side", "HFT_", names.Side),
         ("hft_clock", "HFT_CLOCK_", names.Clock),
         ("hft_feed_health", "HFT_FEED_", names.FeedHealth),
         ("hft_book_health", "HFT_BOOK_", names.BookHealth),
+        ("hft_doubt", "HFT_DOUBT_", names.Doubt),
+        ("hft_phase", "HFT_PHASE_", names.Phase),
+        ("hft_command_op", "HFT_OP_", names.Op),
+        ("hft_table", "HFT_TABLE_", names.Table),
         ("hft_session_health", "HFT_SESSION_", names.SessionHealth),
         ("hft_order_state", "HFT_ORDER_", names.OrderState),
         ("hft_reason", "HFT_REASON_", names.Reason),
@@ -75,6 +80,11 @@ def test_counters_and_itch_types_in_order() -> None:
     ("macro", "ours"),
     [
         ("HFT_MAX_SYMBOLS", names.MAX_SYMBOLS),
+        ("HFT_DEFAULT_SYMBOLS", state.ModelConfig().symbols),
+        ("HFT_MAX_FEEDS", names.MAX_FEEDS),
+        ("HFT_DEFAULT_KEPT", state.ModelConfig().kept_mask + 1),
+        ("HFT_DRAIN", names.DRAIN),
+        ("HFT_MAX_SWEEP", names.MAX_SWEEP),
         ("HFT_MAX_BLOCKS", names.MAX_BLOCKS),
         ("HFT_MAX_ORDERS_PER_PACKET", names.MAX_ORDERS_PER_PACKET),
         ("HFT_MAX_REPLIES", names.MAX_REPLIES),
@@ -99,7 +109,9 @@ def test_bounds(macro: str, ours: int) -> None:
         ("hft_control", state.Control, set()),
         ("hft_symbol_params", state.SymbolParams, set()),
         ("hft_symbol_state", state.SymbolState, set()),
-        ("hft_feed_state", state.FeedState, set()),
+        ("hft_auction", state.Auction, set()),
+        ("hft_kept", state.Kept, set()),
+        ("hft_feed_state", state.FeedState, {"cpu"}),
         ("hft_session_state", state.SessionState, set()),
         ("hft_working", state.WorkingOrder, set()),
         ("hft_template", state.Template, set()),
@@ -108,3 +120,35 @@ def test_bounds(macro: str, ours: int) -> None:
 )
 def test_state_has_the_fields_of_the_contract(struct: str, ours: type, left_out: set[str]) -> None:
     assert {field.name for field in fields(ours)} == c_fields(struct) - left_out
+
+
+def test_book_has_the_fields_of_the_contract_and_levels_of_its_own() -> None:
+    """What the hook has in `side`, the best shares among it, is in `levels`; names are in the parameters."""
+    ours = {field.name for field in fields(state.Book)}
+    assert ours - {"levels", "best_qty"} == c_fields("hft_book") - {"side", "name"}
+
+
+def test_config_has_fields_of_the_contract() -> None:
+    assert {field.name for field in fields(state.ModelConfig)} - {"room"} < c_fields("hft_config")
+
+
+def test_command_has_the_layout_of_the_contract() -> None:
+    found = re.search(r"struct hft_command \{(.*?)\};", without_comments("abi.h"), re.DOTALL)
+    assert found
+    letters = {"__u64": "Q", "__u32": "I"}
+    assert "<" + "".join(letters[kind] for kind in re.findall(r"(__u\d+) \w+;", found[1])) == command.HEADER.format
+
+
+@pytest.mark.parametrize(
+    ("macro", "ours"), [("HFT_MAX_REF", names.MAX_REF), ("HFT_MAX_LEVEL_QTY", names.MAX_LEVEL_QTY)]
+)
+def test_bounds_that_are_powers_of_two_less_one(macro: str, ours: int) -> None:
+    found = re.search(rf"#define {macro} \(\(1ULL << (\d+)\) - 1\)", without_comments("limits.h"))
+    assert found
+    assert (1 << int(found[1])) - 1 == ours
+
+
+def test_lines_and_what_is_kept_of_a_message() -> None:
+    assert c_enum("hft_line")["HFT_LINES"] == names.LINES
+    assert f"msg[{names.KEPT_BYTES}]" in without_comments("abi.h")
+    assert max(names.ITCH_LENGTHS.values()) <= names.KEPT_BYTES

@@ -86,7 +86,7 @@ def test_records() -> None:
     (event,) = outcome.events
     assert (event.kind, event.symbol, event.side, event.user_ref) == (EventKind.ORDER, 0, Side.BUY, 1)
     assert (event.price_e4, event.qty, event.open_qty, event.reason) == (PRICE, 100, 100, 0)
-    assert (event.feed_seq, event.exchange_ns, event.ask_e4) == (2, NS + 9, PRICE)
+    assert (event.feed_seq, event.exchange_ns, event.ask_e4) == (4, NS + 9, PRICE)
 
 
 def test_second_tick_waits_for_the_first_order() -> None:

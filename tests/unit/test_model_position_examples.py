@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from turbo_hft.model import Side, SymbolState
+from turbo_hft.model import Book, Side, SymbolState
 from turbo_hft.model.position import fill, take_mark
 
 B, S = Side.BUY, Side.SELL
 
 
 def after(*fills: tuple[Side, int, int], bid: int = 0, ask: int = 0) -> SymbolState:
-    state = SymbolState(bid_e4=bid, ask_e4=ask)
+    state, book = SymbolState(), Book(best_e4=[bid, ask])
     for side, qty, price in fills:
-        fill(state, side, qty, price)
+        fill(state, book, side, qty, price)
+        assert book.holds == (1 if state.position else 0)
     return state
 
 
@@ -50,7 +51,7 @@ def test_rounding_error_grows_beyond_one_with_many_partial_closes() -> None:
     exact_times_two = 499 * (2 * 20 - 21)
     assert 2 * state.realized_e4 - exact_times_two == 499
     for _ in range(501):
-        fill(state, S, 1, 20)
+        fill(state, Book(), S, 1, 20)
     assert state.realized_e4 == 1000 * 20 - 10_500
 
 
@@ -63,13 +64,12 @@ def test_mark_is_the_side_we_would_hit() -> None:
 
 
 def test_mark_stays_when_its_side_is_empty_and_goes_with_the_position() -> None:
-    state = after((B, 10, 50), bid=48)
-    state.bid_e4 = 0
-    take_mark(state)
+    state, book = after((B, 10, 50), bid=48), Book()
+    take_mark(state, book)
     assert (state.mark_e4, state.unrealized_e4) == (48, -20)
-    fill(state, S, 4, 60)
+    fill(state, book, S, 4, 60)
     assert (state.mark_e4, state.unrealized_e4) == (48, 6 * 48 - 300)
-    fill(state, S, 6, 60)
+    fill(state, book, S, 6, 60)
     assert (state.mark_e4, state.unrealized_e4) == (0, 0)
 
 

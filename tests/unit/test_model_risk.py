@@ -14,6 +14,7 @@ from turbo_hft.model import (
     Kill,
     ModelEngine,
     OrderState,
+    Phase,
     Protocol,
     Reason,
     SessionHealth,
@@ -33,12 +34,12 @@ def occupy(engine: ModelEngine) -> None:
 
 
 def put(path: str, value: object) -> Callable[[ModelEngine], None]:
-    """A change of one attribute, named by its path; ``[0]`` of params and symbols is implied."""
+    """A change of one attribute, named by its path; ``[0]`` of what there are several of is implied."""
 
     def change(engine: ModelEngine) -> None:
         owner, _, name = path.partition(".")
         target = getattr(engine, owner)
-        setattr(target[0] if isinstance(target, dict) else target, name, value)
+        setattr(target[0] if isinstance(target, dict | list) else target, name, value)
 
     return change
 
@@ -46,8 +47,11 @@ def put(path: str, value: object) -> Callable[[ModelEngine], None]:
 SPOIL: dict[Reason, Callable[[ModelEngine], None]] = {
     Reason.NOT_CONFIGURED: put("template.protocol", 0),
     Reason.SESSION_DOWN: put("session.health", SessionHealth.SUSPECT),
-    Reason.FEED_NOT_LIVE: put("feed.health", FeedHealth.STALE),
-    Reason.BOOK_SUSPECT: put("symbols.health", BookHealth.SUSPECT),
+    Reason.FEED_NOT_LIVE: put("feeds.health", FeedHealth.HOLD),
+    Reason.BOOK_QUARANTINED: put("books.health", BookHealth.QUARANTINED),
+    Reason.MARKET_CLOSED: put("feeds.phase", Phase.AFTER),
+    Reason.NOT_TRADING: put("books.trading_state", ord("P")),
+    Reason.BOOK_CROSSED: put("books.best_e4", [PRICE, PRICE]),
     Reason.IN_FLIGHT: put("symbols.working_ref", 9),
     Reason.MAX_ORDER_QTY: put("params.max_order_qty", 9),
     Reason.MAX_NOTIONAL: put("params.max_notional_e4", PRICE * 10 - 1),
@@ -112,9 +116,59 @@ def test_session_must_be_up(health: SessionHealth) -> None:
     assert refusal(engine_with(put("session.health", health)), 0, BUY_10) == Reason.SESSION_DOWN
 
 
-@pytest.mark.parametrize("health", [FeedHealth.IDLE, FeedHealth.STALE, FeedHealth.ENDED])
+@pytest.mark.parametrize("health", [FeedHealth.IDLE, FeedHealth.HOLD, FeedHealth.GAP, FeedHealth.ENDED])
 def test_feed_must_be_live(health: FeedHealth) -> None:
-    assert refusal(engine_with(put("feed.health", health)), 0, BUY_10) == Reason.FEED_NOT_LIVE
+    assert refusal(engine_with(put("feeds.health", health)), 0, BUY_10) == Reason.FEED_NOT_LIVE
+
+
+def test_another_feed_does_not_matter() -> None:
+    engine = engine_with()
+    engine.feeds[1].health, engine.feeds[1].phase = FeedHealth.GAP, Phase.CLOSED
+    assert refusal(engine, 0, BUY_10) == Reason.NONE
+
+
+@pytest.mark.parametrize("health", [BookHealth.QUARANTINED, BookHealth.CLEARING, BookHealth.INSTALLING])
+def test_book_must_be_ok(health: BookHealth) -> None:
+    assert refusal(engine_with(put("books.health", health)), 0, BUY_10) == Reason.BOOK_QUARANTINED
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase != Phase.MARKET])
+def test_market_must_be_open(phase: Phase) -> None:
+    assert refusal(engine_with(put("feeds.phase", phase)), 0, BUY_10) == Reason.MARKET_CLOSED
+
+
+def test_a_market_wide_breaker_closes() -> None:
+    assert refusal(engine_with(put("feeds.breaker", ord("1"))), 0, BUY_10) == Reason.MARKET_CLOSED
+
+
+@pytest.mark.parametrize(
+    ("state", "halted", "reason"),
+    [
+        (0, 0, Reason.NOT_TRADING),
+        (ord("H"), 0, Reason.NOT_TRADING),
+        (ord("P"), 0, Reason.NOT_TRADING),
+        (ord("Q"), 0, Reason.NOT_TRADING),
+        (ord("T"), 1, Reason.NOT_TRADING),
+        (ord("T"), 0, Reason.NONE),
+    ],
+)
+def test_symbol_must_trade(state: int, halted: int, reason: Reason) -> None:
+    engine = engine_with(put("books.trading_state", state), put("books.operational_halt", halted))
+    assert refusal(engine, 0, BUY_10) == reason
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "reason"),
+    [
+        (PRICE, PRICE + 1, Reason.NONE),
+        (PRICE, PRICE, Reason.BOOK_CROSSED),
+        (PRICE + 1, PRICE, Reason.BOOK_CROSSED),
+        (PRICE, 0, Reason.NONE),
+        (0, PRICE, Reason.NONE),
+    ],
+)
+def test_book_must_not_be_crossed(bid: int, ask: int, reason: Reason) -> None:
+    assert refusal(engine_with(put("books.best_e4", [bid, ask])), 0, BUY_10) == reason
 
 
 @pytest.mark.parametrize(
@@ -243,7 +297,7 @@ def test_refusal_is_counted_reported_and_changes_nothing() -> None:
         PRICE,
         100,
     )
-    assert (event.user_ref, event.open_qty, event.feed_seq, event.exchange_ns, event.epoch) == (0, 0, 2, NS + 7, 5)
+    assert (event.user_ref, event.open_qty, event.feed_seq, event.exchange_ns, event.epoch) == (0, 0, 4, NS + 7, 5)
     assert (event.bid_e4, event.ask_e4, event.position) == (0, PRICE, 0)
     assert rig.engine.refused[Reason.HALTED_SYMBOL] == sum(rig.engine.refused.values()) == 1
     assert rig.engine.counter["triggers"] == 1

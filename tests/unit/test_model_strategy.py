@@ -14,9 +14,12 @@ TARGET = 1_000_000
 def quiet(**params: int) -> Rig:
     """Slot 0 with this top of book and position put there directly, nothing in flight."""
     rig = Rig()
-    state, symbol = rig.engine.symbols[0], rig.engine.params[0]
     for name, value in params.items():
-        setattr(state if hasattr(state, name) else symbol, name, value)
+        if name in ("bid_e4", "ask_e4"):
+            rig.book.best_e4[Side.BUY if name == "bid_e4" else Side.SELL] = value
+        else:
+            state, symbol = rig.engine.symbols[0], rig.engine.params[0]
+            setattr(state if hasattr(state, name) else symbol, name, value)
     return rig
 
 
@@ -109,7 +112,7 @@ def test_refused_book_message_asks_nobody() -> None:
     rig = Rig()
     rig.feed(add(1, "S", 1, TARGET))
     rig.engine.params[0].buy_below_e4 = TARGET
-    assert rig.feed(delete(99)).events[0].kind == EventKind.BOOK_SUSPECT
+    assert rig.feed(delete(99)).events[0].kind == EventKind.BOOK_QUARANTINED
     assert rig.engine.counter["triggers"] == 0
 
 
@@ -133,7 +136,7 @@ def test_decided_on_the_book_the_packet_left_with_the_newest_trigger() -> None:
     )
     (event,) = outcome.events
     assert (event.kind, event.price_e4, event.ask_e4) == (EventKind.ORDER, TARGET - 300, TARGET - 300)
-    assert (event.feed_seq, event.exchange_ns) == (3, NS + 2)
+    assert (event.feed_seq, event.exchange_ns) == (5, NS + 2)
     assert rig.engine.counter["triggers"] == 1
 
 
@@ -146,7 +149,7 @@ def test_message_that_ends_the_condition_does_not_renew_the_trigger() -> None:
         add(2, "S", 10, TARGET, ns=NS + 3),
         add(3, "B", 10, TARGET - 1, ns=NS + 4),
     )
-    assert [(event.feed_seq, event.exchange_ns) for event in outcome.events] == [(5, NS + 4)]
+    assert [(event.feed_seq, event.exchange_ns) for event in outcome.events] == [(7, NS + 4)]
 
 
 def many(count: int) -> Rig:
@@ -169,9 +172,9 @@ def test_batch_in_order_of_first_intent() -> None:
     rig = many(3)
     outcome = rig.feed(*offers([2, 0, 2, 1]))
     assert [(event.symbol, event.user_ref, event.feed_seq) for event in outcome.events] == [
-        (2, 1, 6),
-        (0, 2, 5),
-        (1, 3, 7),
+        (2, 1, 10),
+        (0, 2, 9),
+        (1, 3, 11),
     ]
 
 

@@ -20,7 +20,7 @@ from turbo_hft.dashboard.plain import plain_lines
 from turbo_hft.dashboard.terminal import export_svg, render
 from turbo_hft.dashboard.view import View, ViewCollector, average_cost_e4
 from turbo_hft.errors import ConfigError
-from unit.fakes import FakeEngine, FakeEvent, FakeHistogram, FakeSymbol, FakeSymbols
+from unit.fakes import FakeEngine, FakeEvent, FakeFeed, FakeHistogram, FakeSymbol, FakeSymbols
 
 AAPL = {
     "bid_e4": 1_631_900,
@@ -93,11 +93,33 @@ def test_no_order_no_latency() -> None:
 def test_rate_is_messages_over_time(engine: FakeEngine) -> None:
     collector = ViewCollector(engine)
     engine.count["feed_messages"] = 1_000
-    assert collector.collect(now_ns=0).feed.messages_per_s == 0
+    assert collector.collect(now_ns=0).messages_per_s == 0
     engine.count["feed_messages"] = 2_000
-    assert collector.collect(now_ns=500_000_000).feed.messages_per_s == 2_000
+    assert collector.collect(now_ns=500_000_000).messages_per_s == 2_000
     # Too soon for another rate: the older one stays.
-    assert collector.collect(now_ns=500_000_100).feed.messages_per_s == 2_000
+    assert collector.collect(now_ns=500_000_100).messages_per_s == 2_000
+
+
+def test_every_feed_that_has_begun_is_shown(engine: FakeEngine) -> None:
+    engine.feeds[1] = FakeFeed(session="OTHER", health="gap", expected_seq=70, missing=5, gaps=2, missed=9)
+    view = ViewCollector(engine).collect()
+    assert [(feed.number, feed.health, feed.missing) for feed in view.feeds] == [(0, "live", 0), (1, "gap", 5)]
+    words = "feed 1 gap OTHER market seq 70, 5 missing, 2 gaps, 9 missed"
+    assert any(words in line for line in picture(view)) and any(words in line for line in plain_lines(view))
+    engine.feeds[1].health = "live"  # read in the middle of a packet: nothing waits for what is only just arriving
+    assert ViewCollector(engine).collect().feeds[1].missing == 0
+
+
+def test_of_a_whole_market_only_what_trades_has_a_row(engine: FakeEngine) -> None:
+    symbols = [FakeSymbol(f"SYM{i}") for i in range(500)]
+    symbols[7].buy_below, symbols[8].state.position = Decimal(1), 100
+    symbols[9].state.health = "quarantined"
+    engine.symbols = FakeSymbols(symbols)
+    view = ViewCollector(engine).collect()
+    assert [row.name for row in view.symbols] == ["SYM7", "SYM8"]
+    assert (view.tracked, view.books) == (500, {"live": 499, "quarantined": 1})
+    assert any("498 more symbols, books in all: 499 live, 1 quarantined" in line for line in picture(view))
+    assert any("500 tracked: 499 live, 1 quarantined" in line for line in plain_lines(view))
 
 
 def test_replies_missing(engine: FakeEngine) -> None:
@@ -165,10 +187,12 @@ def test_many_symbols_leave_room(engine: FakeEngine) -> None:
 
 def test_states_are_named(engine: FakeEngine) -> None:
     engine.halted = True
-    engine.symbols["AAPL"].state.health = "suspect"
+    state = engine.symbols["AAPL"].state
+    state.health, state.doubt, state.trading, state.halted = "quarantined", "unknown_ref", "operational_halt", True
     view = ViewCollector(engine).collect()
     assert "HALTED" in picture(view)[0] and "HALTED" in plain_lines(view)[0]
-    assert any("suspect" in line for line in picture(view))
+    words = "quarantined (unknown_ref), market operational halt, halted"
+    assert any(words in line for line in picture(view)) and any(words in line for line in plain_lines(view))
     engine.configured = False
     view = ViewCollector(engine).collect()
     assert "NOT CONFIGURED" in picture(view)[0] and "NOT CONFIGURED" in plain_lines(view)[0]
@@ -228,8 +252,9 @@ def test_sparkline_is_as_high_as_its_share() -> None:
         (FakeEvent(kind="accepted"), "accepted  AAPL buy 100 @ 163.20 #1"),
         (FakeEvent(kind="executed", position=-100, realized_e4=25_000), "-> position -100, realized 2.50"),
         (FakeEvent(kind="canceled", reason="I"), "canceled  AAPL buy 100 #1, code I"),
-        (FakeEvent(kind="feed_stale", symbol=None, feed_seq=12, qty=3), "3 messages missed from sequence 12"),
-        (FakeEvent(kind="book_suspect", feed_seq=12), "book_suspect AAPL at sequence 12"),
+        (FakeEvent(kind="feed_gap", symbol=None, feed_seq=12, qty=3), "3 messages missing from sequence 12"),
+        (FakeEvent(kind="book_quarantined", feed_seq=12, reason="late"), "AAPL at sequence 12: late"),
+        (FakeEvent(kind="book_restored", feed_seq=12), "book_restored AAPL at sequence 12"),
     ],
 )
 def test_event_lines(event: FakeEvent, piece: str) -> None:

@@ -8,16 +8,19 @@ from turbo_hft.dashboard.view import View
 
 def plain_lines(view: View) -> list[str]:
     """A block of lines without any control character: state, feed and session, a line per symbol, latency, trouble."""
-    feed, session, totals, latency = view.feed, view.session, view.totals, view.latency
+    feeds, session, totals, latency = view.feeds, view.session, view.totals, view.latency
     state = "HALTED" if view.halted else "TRADING"
     if not view.configured:
         state = "NOT CONFIGURED"
     lines = [
-        f"{text.wall(feed.exchange_ns)} {view.interface or 'not attached'} {state}"
-        f" | feed {feed.health} seq {feed.expected_seq} {feed.messages_per_s}/s gaps {feed.gaps} missed {feed.missed}"
+        f"{text.wall(feeds[0].exchange_ns)} {view.interface or 'not attached'} {state}"
+        f" | feed {feeds[0].health} {text.feed_state(feeds[0])}, {view.messages_per_s}/s"
         f" | orders {session.health} {session.session or '-'}"
         + (f", {session.replies_missing} replies missing" if session.replies_missing else "")
     ]
+    lines += [f"  feed {feed.number} {feed.health} {text.feed_state(feed)}" for feed in feeds[1:]]
+    if len(view.symbols) < view.tracked:
+        lines.append(f"  books    {view.tracked} tracked: {text.books(view.books)}; those that do something follow")
     for row in view.symbols:
         lines.append(
             f"  {row.name:<8} bid {text.price(row.bid_e4)} x {row.bid_qty} ask {text.price(row.ask_e4)} x {row.ask_qty}"

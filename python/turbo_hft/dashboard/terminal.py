@@ -46,8 +46,9 @@ def render(view: View, width: int, height: int = MIN_HEIGHT, *, ascii_only: bool
     room = height - len(head) - len(tail) - 2  # an empty line on both sides of the events
     shown = view.symbols[: max(1, (room - 2 - _LEAST_EVENTS) // lines_each)]
     body = _symbols(shown, wide=wide)
-    if len(shown) < len(view.symbols):
-        body.append(Text(f"and {len(view.symbols) - len(shown)} more symbols: `status` shows all", style="dim"))
+    if len(shown) < view.tracked:
+        more = f"and {view.tracked - len(shown):,} more symbols, books in all: {text.books(view.books)}"
+        body.append(Text(more, style="dim"))
     events = _events(view.events, room - len(body))
     lines = [*head, *body, Text(), *events, Text(), *tail]
     for line in lines:
@@ -88,17 +89,20 @@ def _header(view: View) -> list[Text]:
         state = Text(" HALTED ", style="bold white on red")
     else:
         state = Text(" TRADING ", style="bold black on green")
-    feed, session = view.feed, view.session
+    feeds, session = view.feeds, view.session
     title = Text.assemble(("Turbo-HFT ", "bold"), state, " ", view.interface or "not attached")
     if view.interface and not view.attached:
         title.append(" (detached)", style="bold red")
-    title.append(f"  {text.wall(feed.exchange_ns)}  epoch {view.epoch}  limit {view.max_orders_per_second}/s")
-    wire = Text.assemble(
-        "feed ",
-        _health(feed.health),
-        f" {feed.session or '-'} seq {feed.expected_seq:,}, {feed.messages_per_s:,} msg/s, ",
-        (f"{feed.gaps} gaps, {feed.missed:,} missed", "red" if feed.gaps else "default"),
-    )
+    title.append(f"  {text.wall(feeds[0].exchange_ns)}  epoch {view.epoch}  limit {view.max_orders_per_second}/s")
+    wires = [
+        Text.assemble(
+            f"feed {feed.number} " if feed.number else "feed ",
+            _health(feed.health),
+            (f" {text.feed_state(feed)}", "red" if feed.gaps else "default"),
+            "" if feed.number else f", {view.messages_per_s:,} msg/s",
+        )
+        for feed in feeds
+    ]
     entry = Text.assemble(
         "order entry ",
         _health(session.health),
@@ -107,7 +111,7 @@ def _header(view: View) -> list[Text]:
     )
     if session.replies_missing:
         entry.append(f", {session.replies_missing} replies missing", style="red")
-    return [title, wire, entry]
+    return [title, *wires, entry]
 
 
 def _money(amount_e4: int) -> Text:
@@ -173,7 +177,8 @@ def _second_line(row: SymbolRow) -> Text:
 
 
 def _state(row: SymbolRow) -> Text:
-    return Text(text.symbol_state(row), style="green" if row.health == "ok" and not row.halted else "bold red")
+    style = "green" if row.trading == "trading" else "yellow"
+    return Text(text.symbol_state(row), style=style if row.health == "ok" and not row.halted else "bold red")
 
 
 def _latency(view: View, *, ascii_only: bool) -> list[Text]:

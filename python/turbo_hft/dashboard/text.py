@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from turbo_hft.dashboard.view import EventRow, SymbolRow, WorkingView
+from turbo_hft.dashboard.view import EventRow, FeedView, SymbolRow, WorkingView
 from turbo_hft.wire.price import format_money_e4, format_price_e4
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -47,8 +47,27 @@ def working(order: WorkingView | None) -> str:
 
 
 def symbol_state(row: SymbolRow) -> str:
-    """Health, and whether a person stopped it."""
-    return f"{row.health}, halted" if row.halted else row.health
+    """Our book, the exchange's market where it does not trade, and whether a person stopped it here."""
+    words = [f"{row.health} ({row.doubt})" if row.health == "quarantined" else row.health]
+    if row.trading != "trading":
+        words.append(f"market {row.trading.replace('_', ' ')}")
+    if row.halted:
+        words.append("halted")
+    return ", ".join(words)
+
+
+def feed_state(feed: FeedView) -> str:
+    """Where a feed stands, behind its health: session, phase, next sequence, what is missing and what was."""
+    missing = f", {feed.missing:,} missing" if feed.missing else ""
+    return (
+        f"{feed.session or '-'} {feed.phase} seq {feed.expected_seq:,}{missing}, "
+        f"{feed.gaps} gaps, {feed.missed:,} missed"
+    )
+
+
+def books(counts: Mapping[str, int]) -> str:
+    """How many books are in which state."""
+    return ", ".join(f"{count:,} {health}" for health, count in counts.items()) or "none"
 
 
 def sparkline(counts: Sequence[int], *, ascii_only: bool = False) -> str:
@@ -73,8 +92,10 @@ def event(row: EventRow) -> str:
             detail = f"{row.side} {order} -> position {row.position}, realized {cents(row.realized_e4)}"
         case "canceled" | "rejected":
             detail = f"{row.side} {row.qty} #{row.user_ref}, code {row.reason}"
-        case "feed_stale":
-            detail = f"{row.qty} messages missed from sequence {row.feed_seq}"
+        case "feed_gap":
+            detail = f"{row.qty} messages missing from sequence {row.feed_seq}"
+        case "book_quarantined":
+            detail = f"at sequence {row.feed_seq}: {row.reason}"
         case _:
             detail = f"at sequence {row.feed_seq}"
     return f"{wall(row.exchange_ns)} {row.kind:<9} {row.symbol + ' ' if row.symbol else ''}{detail}"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 
-from turbo_hft.dashboard.source import EngineSource, EventSource, SymbolSource
+from turbo_hft.dashboard.source import EngineSource, EventSource, FeedSource, SymbolSource
 
 # Counters that a person at the screen should see as soon as they are not zero. All are in the full dump of `status`.
 _NOTABLE = (
@@ -20,6 +20,13 @@ _NOTABLE = (
     "wrong_peer",
     "feed_malformed",
     "feed_duplicates",
+    "feed_holds",
+    "feed_gaps",
+    "feed_kept",
+    "feed_not_kept",
+    "feed_missed",
+    "feed_second_cpu",
+    "feed_rollovers",
     "feed_wrong_session",
     "itch_unknown_type",
     "itch_bad_length",
@@ -28,6 +35,11 @@ _NOTABLE = (
     "book_duplicate_ref",
     "book_over_reduce",
     "book_full",
+    "book_crossed",
+    "book_kept",
+    "book_quarantines",
+    "book_restores",
+    "commands_refused",
     "triggers_stale",
     "triggers_dropped",
     "reply_malformed",
@@ -41,22 +53,27 @@ _NOTABLE = (
 _ALWAYS = ("frames", "feed_packets", "feed_messages", "triggers", "wait_in_flight", "wait_limit", "orders", "events")
 _SIDES = {0: "buy", 1: "sell"}
 _E4 = 10_000
+# So many symbols have a row each whatever they do; of more, those with a target, a position or orders.
+_ALL_ROWS = 100
 # Rates are taken over at least so much time; a picture right after another one keeps the older rate.
 _RATE_NS = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class FeedView:
-    """Market data. `health`: idle, live, stale or ended."""
+    """One feed. `health`: idle, live, hold, gap or ended. `missing`: messages that something waits for. `first`:
+    messages that came first by line A, by line B, by a re-request."""
 
+    number: int
     session: str
     health: str
+    phase: str
     expected_seq: int
+    missing: int
     exchange_ns: int
     gaps: int
     missed: int
-    messages: int
-    messages_per_s: int
+    first: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +97,16 @@ class WorkingView:
 
 @dataclass(frozen=True, slots=True)
 class SymbolRow:
-    """One symbol. Prices of an empty side and targets that are off are None; so is the average cost of no position."""
+    """One symbol. Prices of an empty side and targets that are off are None; so is the average cost of no position.
+
+    `health` is the book's, `doubt` why it is in quarantine; `trading` is what the exchange lets happen; `halted` our
+    own kill switch.
+    """
 
     name: str
     health: str
+    doubt: str
+    trading: str
     halted: bool
     bid_e4: int | None
     bid_qty: int
@@ -103,6 +126,8 @@ class SymbolRow:
     canceled_qty: int
     book_orders: int
     book_messages: int
+    last_e4: int | None
+    volume: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +182,11 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The picture. `events` are the newest ones, oldest first; `event_counts` all that were observed, by kind."""
+    """The picture. `events` are the newest ones, oldest first; `event_counts` all that were observed, by kind.
+
+    `feeds`: the first one, and those others that have begun. `messages` of all feeds together. `tracked` symbols there
+    are, `books` says how many in each state of health; of a hundred and more only those have a row that do something.
+    """
 
     interface: str | None
     attached: bool
@@ -165,8 +194,12 @@ class View:
     halted: bool
     epoch: int
     max_orders_per_second: int
-    feed: FeedView
+    feeds: tuple[FeedView, ...]
+    messages: int
+    messages_per_s: int
     session: SessionView
+    tracked: int
+    books: Mapping[str, int]
     symbols: tuple[SymbolRow, ...]
     totals: Totals
     latency: LatencyView
@@ -205,8 +238,9 @@ class ViewCollector:
         engine = self._engine
         counters = engine.counters()
         refusals = {reason: count for reason, count in engine.refusals().items() if count}
-        feed, session = engine.feed, engine.session
-        rows, totals = _symbols(engine.symbols, sum(refusals.values()))
+        session, tracked = engine.session, len(engine.symbols)
+        shown = [symbol for symbol in engine.symbols if tracked <= _ALL_ROWS or symbol.active]
+        rows, totals = _symbols(shown, sum(refusals.values()))
         messages = counters.get("feed_messages", 0)
         return View(
             interface=engine.interface,
@@ -215,22 +249,21 @@ class ViewCollector:
             halted=engine.halted,
             epoch=engine.epoch,
             max_orders_per_second=engine.max_orders_per_second,
-            feed=FeedView(
-                session=feed.session,
-                health=feed.health,
-                expected_seq=feed.expected_seq,
-                exchange_ns=feed.exchange_ns,
-                gaps=feed.gaps,
-                missed=feed.missed,
-                messages=messages,
-                messages_per_s=self._messages_per_s(messages, time.monotonic_ns() if now_ns is None else now_ns),
+            feeds=tuple(
+                feed_view(number, feed)
+                for number, feed in enumerate(engine.feeds)
+                if number == 0 or feed.health != "idle"
             ),
+            messages=messages,
+            messages_per_s=self._messages_per_s(messages, time.monotonic_ns() if now_ns is None else now_ns),
             session=SessionView(
                 session=session.session,
                 health=session.health,
                 next_user_ref=session.next_user_ref,
                 replies_missing=max(0, session.highest_seq - session.expected_seq),
             ),
+            tracked=tracked,
+            books=dict(sorted(engine.symbols.health().items())),
             symbols=rows,
             totals=totals,
             latency=_latency(engine),
@@ -248,6 +281,22 @@ class ViewCollector:
             self._rate = round((messages - before) * 1_000_000_000 / (now_ns - then_ns))
             self._rated = (messages, now_ns)
         return self._rate
+
+
+def feed_view(number: int, feed: FeedSource) -> FeedView:
+    """One feed as it is shown."""
+    return FeedView(
+        number=number,
+        session=feed.session,
+        health=feed.health,
+        phase=feed.phase,
+        expected_seq=feed.expected_seq,
+        missing=feed.missing if feed.health in ("hold", "gap") else 0,
+        exchange_ns=feed.exchange_ns,
+        gaps=feed.gaps,
+        missed=feed.missed,
+        first=feed.first,
+    )
 
 
 def _worth_seeing(counters: Mapping[str, int]) -> list[str]:
@@ -271,6 +320,8 @@ def _symbols(symbols: Iterable[SymbolSource], refused: int) -> tuple[tuple[Symbo
             SymbolRow(
                 name=state.name,
                 health=state.health,
+                doubt=state.doubt,
+                trading=state.trading,
                 halted=state.halted,
                 bid_e4=state.bid_e4 or None,
                 bid_qty=state.bid_qty,
@@ -290,6 +341,8 @@ def _symbols(symbols: Iterable[SymbolSource], refused: int) -> tuple[tuple[Symbo
                 canceled_qty=state.canceled_qty,
                 book_orders=state.book_orders,
                 book_messages=state.book_messages,
+                last_e4=state.last_e4 or None,
+                volume=state.volume,
             )
         )
     totals = Totals(

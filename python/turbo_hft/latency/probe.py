@@ -28,7 +28,7 @@ from turbo_hft.latency.placement import on_cpu
 from turbo_hft.latency.threshold import Threshold
 from turbo_hft.wire import moldudp64, ouch50, ufo
 from turbo_hft.wire.frame import udp_frame
-from turbo_hft.wire.itch50 import AddOrder, OrderDelete, StockDirectory
+from turbo_hft.wire.itch50 import AddOrder, OrderDelete, StockDirectory, StockTradingAction, SystemEvent
 
 SESSION = "LATENCY001"
 LOCATE = 1
@@ -223,9 +223,11 @@ class Probe:
         )
 
     def _send_directory(self) -> None:
-        """What precedes the ticks: the symbol's locate, and resting offers the threshold never reaches."""
+        """What precedes the ticks: the market open, the symbol's locate, its trading, and resting offers the threshold
+        never reaches."""
         symbol = self._threshold.symbol
         messages = [
+            SystemEvent(stock_locate=0, tracking_number=0, timestamp=_FIRST_TIME_NS, event_code="Q").encode(),
             StockDirectory(
                 stock_locate=LOCATE,
                 tracking_number=0,
@@ -244,7 +246,16 @@ class Probe:
                 etp_flag="N",
                 etp_leverage=0,
                 inverse="N",
-            ).encode()
+            ).encode(),
+            StockTradingAction(
+                stock_locate=LOCATE,
+                tracking_number=0,
+                timestamp=_FIRST_TIME_NS,
+                stock=symbol,
+                trading_state="T",
+                reserved="",
+                reason="",
+            ).encode(),
         ]
         for step in range(1, _RESTING_ORDERS + 1):
             price = self._threshold.buy_below_e4 + 100 * step

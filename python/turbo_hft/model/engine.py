@@ -1,17 +1,19 @@
 """The model of the whole hook: one frame in; verdict, frame and events out.
 
 An independent reading of ``docs/rules.md``, slow and obvious, without input or output, to compare the loaded XDP
-program with. Not modelled, because rules alone do not determine it: `BOOK_FULL` (depends on hashing), `CONTENDED`
-(depends on other CPUs), `EVENTS_LOST` (depends on the reader of the ring), ``hook_ns`` and the histograms.
+program with. Not modelled, because rules alone do not determine it: full tables (depends on hashing), `CONTENDED` and
+`FEED_SECOND_CPU` (depend on other CPUs), `EVENTS_LOST` (depends on the reader of the ring), ``hook_ns`` and the
+histograms.
 """
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 
-from . import feed, reply
-from .names import MAX_SYMBOLS, Role, XdpAction
-from .state import Event, Flow, ModelConfig, ModelState, PacketWork, SymbolParams, SymbolState
+from . import command, feed, reply
+from .names import MAX_FEEDS, Role, Side, XdpAction
+from .state import Auction, Book, Event, Flow, ModelConfig, ModelState, PacketWork, SymbolParams, SymbolState
 from .wire import read_frame
 
 
@@ -30,25 +32,42 @@ class ModelEngine(ModelState):
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__(config or ModelConfig())
 
-    def add_symbol(self, index: int, name: str, **params: int) -> SymbolParams:
-        """Ask for a symbol in slot ``index``; ``params`` are fields of `SymbolParams`, the others are 0 (off).
+    def add_symbol(self, index: int, name: str, feed: int = 0, **params: int) -> SymbolParams:
+        """Ask for a symbol of a feed in slot ``index``; ``params`` are fields of `SymbolParams`, others are 0 (off).
 
-        Raises ValueError for a slot or name that cannot be used.
+        The strategy is asked about it if it has a target now; later that is ``books[index].armed``. Raises ValueError
+        for a slot, feed or name that cannot be used.
         """
         wire_name = name.encode("ascii").ljust(8)
-        if not 0 <= index < MAX_SYMBOLS or index in self.params:
-            raise ValueError(f"slot {index} is taken or outside 0..{MAX_SYMBOLS - 1}: choose a free one")
+        if not 0 <= index < self.config.symbols or index in self.params:
+            raise ValueError(f"slot {index} is taken or outside 0..{self.config.symbols - 1}: choose a free one")
+        if not 0 <= feed < MAX_FEEDS:
+            raise ValueError(f"symbol {name!r} on feed {feed}: give 0..{MAX_FEEDS - 1}")
         if len(wire_name) != 8 or not name.strip():
             raise ValueError(f"symbol name {name!r} must have 1 to 8 characters")
-        if self.slot_of_name(wire_name) is not None:
+        if (feed, wire_name) in self.slots:
             raise ValueError(f"symbol {name!r} has a slot already: change its params instead")
-        self.params[index] = SymbolParams(wire_name, **params)
+        added = SymbolParams(wire_name, feed=feed, **params)
+        self.params[index] = added
+        self.slots[feed, wire_name] = index
         self.symbols[index] = SymbolState()
-        return self.params[index]
+        self.books[index] = Book(feed=feed, armed=1 if added.buy_below_e4 or added.sell_above_e4 else 0)
+        self.auctions[index] = Auction()
+        return added
 
-    def add_flow(self, addr: str, port: int, role: Role, peer_addr: str = "", peer_port: int = 0) -> None:
-        """Frames to ``addr`` (dotted) and ``port`` have this role; an empty peer address and port 0 mean any peer."""
-        self.flows[(addr, port)] = Flow(role, peer_addr, peer_port)
+    def add_flow(
+        self,
+        addr: str,
+        port: int,
+        role: Role,
+        peer_addr: str = "",
+        peer_port: int = 0,
+        feed: int = 0,
+        line: int = 0,
+    ) -> None:
+        """Frames to ``addr`` (dotted) and ``port`` have this role; an empty peer address and port 0 mean any peer.
+        ``feed`` and ``line`` (`Line`) count for role FEED only."""
+        self.flows[(addr, port)] = Flow(role, peer_addr, peer_port, feed, line)
 
     def packet(self, frame: bytes, now_ns: int) -> Outcome:
         """One frame at ``now_ns`` of the monotonic clock."""
@@ -58,8 +77,18 @@ class ModelEngine(ModelState):
         if isinstance(found, str):
             self.count(found)
             return Outcome(XdpAction.PASS, frame, [])
-        if found.role == Role.ORDER_ENTRY:
+        order_frame = b""
+        if found.flow.role == Role.ORDER_ENTRY:
             reply.handle(self, found.payload)
-            return Outcome(XdpAction.PASS, frame, self.work.events)
-        verdict, order_frame = feed.handle(self, found.payload)
+            verdict = XdpAction.PASS
+        elif found.flow.role == Role.COMMAND:
+            verdict = command.handle(self, found.payload)
+        else:
+            verdict, order_frame = feed.handle(self, found.flow, found.payload)
         return Outcome(verdict, order_frame or frame, self.work.events)
+
+    def depth(self, slot: int, side: Side, levels: int) -> list[tuple[int, int, int]]:
+        """The best levels of one side, best first, at most ``levels``: (price in 1/10000 dollar, shares, orders)."""
+        side_levels = self.books[slot].levels[side]
+        best = heapq.nlargest if side == Side.BUY else heapq.nsmallest
+        return [(price, side_levels[price].shares, side_levels[price].orders) for price in best(levels, side_levels)]

@@ -1,19 +1,33 @@
-"""Rule 2: MoldUDP64."""
+"""Rule 2: MoldUDP64, two lines and the re-request server's replies into one sequence."""
 
 from __future__ import annotations
 
-from . import itch, order
-from .names import MAX_BLOCKS, MAX_FEED_SEQUENCE, U32_MAX, EventKind, FeedHealth, XdpAction
-from .state import ModelState
-from .wire import split_blocks, u16, u64
+from . import itch, kept, order
+from .names import (
+    DRAIN,
+    LINES,
+    MAX_BLOCKS,
+    MAX_FEED_SEQUENCE,
+    MAX_FEEDS,
+    U32_MAX,
+    EventKind,
+    FeedHealth,
+    XdpAction,
+)
+from .state import Flow, ModelState
+from .wire import split_blocks, u16, u48, u64
 
 HEARTBEAT = 0
 END_OF_SESSION = 0xFFFF
+NO_SESSION = bytes(10)
+ITCH_HEADER = 11
 
 
-def handle(model: ModelState, payload: bytes) -> tuple[XdpAction, bytes]:
+def handle(model: ModelState, flow: Flow, payload: bytes) -> tuple[XdpAction, bytes]:
     """One feed datagram. Returns the verdict and, with ``XDP_TX``, the frame of the orders it caused."""
-    feed = model.feed
+    if flow.feed >= MAX_FEEDS or flow.line >= LINES:
+        model.count("not_ours")
+        return XdpAction.PASS, b""
     model.count("feed_packets")
 
     if len(payload) < 20:
@@ -30,36 +44,30 @@ def handle(model: ModelState, payload: bytes) -> tuple[XdpAction, bytes]:
     if blocks is None:
         return malformed(model)
 
-    nothing_seen_yet = feed.expected_seq == 0
-    if nothing_seen_yet:
+    feed = model.feeds[flow.feed]
+    if not locked(model, flow.feed):
         feed.session = session
     elif session != feed.session:
         model.count("feed_wrong_session")
         return XdpAction.PASS, b""
 
-    expected = 1 if nothing_seen_yet else feed.expected_seq
-    if sequence > expected:
-        expected = gap(model, expected, sequence)
-    elif feed.health == FeedHealth.IDLE:
-        feed.health = FeedHealth.LIVE
+    expected = next_expected(model, flow.feed)
+    feed.expected_seq = expected
+    following = sequence + len(blocks)
+    feed.highest_seq = max(feed.highest_seq, following)
+    feed.line_next[flow.line] = max(feed.line_next[flow.line], following)
+
+    for number, block in enumerate(blocks, start=sequence):
+        take(model, flow, number, block)
+    drain(model, flow.feed)
+    settle(model, flow.feed, moved=feed.expected_seq != expected)
 
     if count == HEARTBEAT:
         model.count("feed_heartbeats")
-        feed.expected_seq = expected
     elif count == END_OF_SESSION:
         model.count("feed_end_of_session")
-        feed.expected_seq = expected
-        if feed.health != FeedHealth.ENDED:
-            feed.health = FeedHealth.ENDED
-            model.emit(EventKind.FEED_ENDED, feed_seq=expected, exchange_ns=feed.exchange_ns)
-    else:
-        for number, block in enumerate(blocks, start=sequence):
-            if number < expected:
-                model.count("feed_duplicates")
-            else:
-                model.count("feed_messages")
-                itch.handle(model, block, number)
-        feed.expected_seq = max(expected, sequence + count)
+        if feed.expected_seq == feed.highest_seq:
+            end(model, flow.feed)
 
     frame = order.finish_packet(model)
     if frame:
@@ -73,15 +81,92 @@ def malformed(model: ModelState) -> tuple[XdpAction, bytes]:
     return XdpAction.PASS, b""
 
 
-def gap(model: ModelState, expected: int, sequence: int) -> int:
-    """Messages ``expected`` .. ``sequence`` - 1 are missing; returns the new expected sequence."""
-    feed = model.feed
-    missed = sequence - expected
-    model.count("feed_gaps")
-    model.count("feed_missed", missed)
-    feed.gaps += 1
-    feed.missed += missed
+def locked(model: ModelState, index: int) -> bool:
+    """Is there a session? After a rollover there is one, of which nothing was seen yet."""
+    feed = model.feeds[index]
+    return feed.expected_seq != 0 or feed.session != NO_SESSION
+
+
+def next_expected(model: ModelState, index: int) -> int:
+    """E of the rules: the number of the next message to be handled."""
+    return model.feeds[index].expected_seq or 1
+
+
+def take(model: ModelState, flow: Flow, number: int, block: bytes) -> None:
+    """One message of a packet: too late, the next one, or too early."""
+    feed = model.feeds[flow.feed]
+    if number < feed.expected_seq:
+        model.count("feed_duplicates")
+        feed.late[flow.line] += 1
+    elif number == feed.expected_seq:
+        model.count("feed_messages")
+        feed.first[flow.line] += 1
+        itch.handle(model, flow.feed, block, number)
+        feed.expected_seq += 1
+    elif number - feed.expected_seq > model.config.kept_mask:
+        model.count("feed_not_kept")
+    elif kept.find(model, flow.feed, number) is not None:
+        model.count("feed_duplicates")
+        feed.late[flow.line] += 1
+    else:
+        kept.keep(model, flow.feed, number, block)
+        model.count("feed_kept")
+        feed.first[flow.line] += 1
+        if len(block) >= ITCH_HEADER:
+            feed.seen_ns = max(feed.seen_ns, u48(block, 5))
+
+
+def drain(model: ModelState, index: int) -> None:
+    """Kept messages whose turn has come, a bounded number of them."""
+    feed = model.feeds[index]
+    for _ in range(DRAIN):
+        block = kept.find(model, index, feed.expected_seq)
+        if block is None:
+            return
+        model.count("feed_messages")
+        itch.handle(model, index, block, feed.expected_seq)
+        feed.expected_seq += 1
+
+
+def settle(model: ModelState, index: int, *, moved: bool) -> None:
+    """What time is it, is anything missing, and for how long? ``moved``: the expected number is another than before."""
+    feed = model.feeds[index]
+    feed.seen_ns = max(feed.seen_ns, feed.exchange_ns)
+    if feed.expected_seq == feed.highest_seq:
+        feed.hold_since_ns = 0
+        if feed.health in (FeedHealth.IDLE, FeedHealth.HOLD):
+            feed.health = FeedHealth.LIVE
+        elif feed.health == FeedHealth.GAP:
+            feed.health = FeedHealth.LIVE
+            model.emit(EventKind.FEED_LIVE, feed_seq=feed.expected_seq, exchange_ns=feed.exchange_ns)
+        return
+
+    now_ns = model.now_ns(index)
+    if feed.hold_since_ns == 0:
+        model.count("feed_holds")
+        feed.hold_since_ns = max(now_ns, 1)
+        if feed.health != FeedHealth.ENDED:
+            feed.health = FeedHealth.HOLD
+    elif moved:
+        feed.hold_since_ns = max(now_ns, 1)
+
+    waited_ns = now_ns - feed.hold_since_ns
+    if feed.health == FeedHealth.HOLD and now_ns >= feed.hold_since_ns and waited_ns >= model.config.hold_ns:
+        feed.health = FeedHealth.GAP
+        model.count("feed_gaps")
+        feed.gaps += 1
+        missing = feed.highest_seq - feed.expected_seq
+        model.emit(
+            EventKind.FEED_GAP,
+            feed_seq=feed.expected_seq,
+            exchange_ns=feed.exchange_ns,
+            qty=min(missing, U32_MAX),
+        )
+
+
+def end(model: ModelState, index: int) -> None:
+    """Nothing is missing and nothing will follow; reported once."""
+    feed = model.feeds[index]
     if feed.health != FeedHealth.ENDED:
-        feed.health = FeedHealth.STALE
-    model.emit(EventKind.FEED_STALE, feed_seq=expected, exchange_ns=feed.exchange_ns, qty=min(missed, U32_MAX))
-    return sequence
+        feed.health = FeedHealth.ENDED
+        model.emit(EventKind.FEED_ENDED, feed_seq=feed.expected_seq, exchange_ns=feed.exchange_ns)

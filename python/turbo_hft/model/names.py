@@ -23,6 +23,15 @@ class Role(IntEnum):
     NONE = 0
     FEED = 1
     ORDER_ENTRY = 2
+    COMMAND = 3
+
+
+class Line(IntEnum):
+    """Which way a feed packet came."""
+
+    A = 0
+    B = 1
+    REREQUEST = 2
 
 
 class Kill(IntEnum):
@@ -48,7 +57,7 @@ class Protocol(IntEnum):
 
 
 class Clock(IntEnum):
-    """Where the rate limit takes its *now* from."""
+    """Where holds and the rate limit take their *now* from."""
 
     MONOTONIC = 0
     FEED = 1
@@ -59,15 +68,71 @@ class FeedHealth(IntEnum):
 
     IDLE = 0
     LIVE = 1
-    STALE = 2
-    ENDED = 3
+    HOLD = 2
+    GAP = 3
+    ENDED = 4
 
 
 class BookHealth(IntEnum):
-    """Rules 3 and 4."""
+    """Rules 3, 4 and 10."""
 
     OK = 0
-    SUSPECT = 1
+    QUARANTINED = 1
+    CLEARING = 2
+    INSTALLING = 3
+
+
+class Doubt(IntEnum):
+    """Why a symbol is in quarantine."""
+
+    NONE = 0
+    FIELD = 1
+    LENGTH = 2
+    UNKNOWN_REF = 3
+    DUPLICATE_REF = 4
+    OVER_REDUCE = 5
+    FULL = 6
+    CROSSED = 7
+    LATE = 8
+    GAP = 9
+    REQUESTED = 10
+    SNAPSHOT = 11
+
+
+class Phase(IntEnum):
+    """Market phase, rule 3."""
+
+    NONE = 0
+    MESSAGES = 1
+    SYSTEM = 2
+    MARKET = 3
+    AFTER = 4
+    CLOSED = 5
+    ENDED = 6
+
+
+class Op(IntEnum):
+    """What a command asks for, rule 10."""
+
+    NONE = 0
+    POKE = 1
+    QUARANTINE = 2
+    BEGIN = 3
+    SWEEP = 4
+    INSTALL = 5
+    REPLAY = 6
+    RELEASE = 7
+    ABANDON = 8
+    ROLLOVER = 9
+
+
+class Table(IntEnum):
+    """What a SWEEP goes through."""
+
+    ORDERS = 0
+    LEVELS = 1
+    LADDER = 2
+    SPILL = 3
 
 
 class SessionHealth(IntEnum):
@@ -97,20 +162,23 @@ class Reason(IntEnum):
     NOT_CONFIGURED = 1
     SESSION_DOWN = 2
     FEED_NOT_LIVE = 3
-    BOOK_SUSPECT = 4
-    IN_FLIGHT = 5
-    QTY_RANGE = 6
-    PRICE_RANGE = 7
-    MAX_ORDER_QTY = 8
-    MAX_NOTIONAL = 9
-    MAX_POSITION = 10
-    SHORT_SALE = 11
-    ORDER_RATE = 12
-    WORKING_FULL = 13
-    REFS_EXHAUSTED = 14
-    NO_ROOM = 15
-    HALTED_SYMBOL = 16
-    HALTED_GLOBAL = 17
+    BOOK_QUARANTINED = 4
+    MARKET_CLOSED = 5
+    NOT_TRADING = 6
+    BOOK_CROSSED = 7
+    IN_FLIGHT = 8
+    QTY_RANGE = 9
+    PRICE_RANGE = 10
+    MAX_ORDER_QTY = 11
+    MAX_NOTIONAL = 12
+    MAX_POSITION = 13
+    SHORT_SALE = 14
+    ORDER_RATE = 15
+    WORKING_FULL = 16
+    REFS_EXHAUSTED = 17
+    NO_ROOM = 18
+    HALTED_SYMBOL = 19
+    HALTED_GLOBAL = 20
 
 
 class EventKind(IntEnum):
@@ -123,11 +191,13 @@ class EventKind(IntEnum):
     EXECUTED = 4
     CANCELED = 5
     REJECTED = 6
-    FEED_STALE = 7
-    FEED_ENDED = 8
-    BOOK_SUSPECT = 9
-    SESSION_ENDED = 10
-    SESSION_SUSPECT = 11
+    FEED_GAP = 7
+    FEED_LIVE = 8
+    FEED_ENDED = 9
+    BOOK_QUARANTINED = 10
+    BOOK_RESTORED = 11
+    SESSION_ENDED = 12
+    SESSION_SUSPECT = 13
 
 
 COUNTERS: Final[tuple[str, ...]] = (
@@ -144,8 +214,13 @@ COUNTERS: Final[tuple[str, ...]] = (
     "feed_heartbeats",
     "feed_end_of_session",
     "feed_duplicates",
+    "feed_holds",
     "feed_gaps",
+    "feed_kept",
+    "feed_not_kept",
     "feed_missed",
+    "feed_second_cpu",
+    "feed_rollovers",
     "feed_wrong_session",
     "itch_unknown_type",
     "itch_bad_length",
@@ -155,6 +230,12 @@ COUNTERS: Final[tuple[str, ...]] = (
     "book_duplicate_ref",
     "book_over_reduce",
     "book_full",
+    "book_crossed",
+    "book_kept",
+    "book_quarantines",
+    "book_restores",
+    "commands",
+    "commands_refused",
     "triggers",
     "triggers_stale",
     "triggers_dropped",
@@ -203,18 +284,33 @@ ITCH_LENGTHS: Final[dict[str, int]] = {
 }
 """Bytes of each ITCH 5.0 message, in the order of ``enum hft_itch``."""
 
-BOOK_TYPES: Final = "AFECXDU"
+BOOK_TYPES: Final = frozenset("AFECXDU")
+MARKET_TYPES: Final = frozenset("HYKJhPQ")
+SYMBOL_TYPES: Final = BOOK_TYPES | MARKET_TYPES
+FEED_TYPES: Final = frozenset("SRVW")
+"""What a book is made of, what else a symbol has, both, and what is the feed's own."""
 
-MAX_SYMBOLS: Final = 256
+MAX_SYMBOLS: Final = 16384
+DEFAULT_SYMBOLS: Final = 256
+MAX_FEEDS: Final = 4
+LINES: Final = 3
 MAX_BLOCKS: Final = 1729
 MAX_ORDERS_PER_PACKET: Final = 8
 MAX_REPLIES: Final = 256
 MAX_WORKING: Final = 4096
 MAX_ORDERS_PER_SECOND: Final = 1024
 MAX_POSITION: Final = 1_000_000_000
+MAX_REF: Final = 2**44 - 1
+MAX_LEVEL_QTY: Final = 2**40 - 1
+DEFAULT_KEPT: Final = 16384
+DRAIN: Final = 512
+MAX_SWEEP: Final = 512
 ITCH_MAX_PRICE_E4: Final = 2_000_000_000
 OUCH_MAX_QTY: Final = 999_999
 OUCH_MAX_PRICE_E4: Final = 1_999_999_900
 MAX_FEED_SEQUENCE: Final = 2**62
+KEPT_BYTES: Final = 54
+U16_MAX: Final = 2**16 - 1
 U32_MAX: Final = 2**32 - 1
+U64_MAX: Final = 2**64 - 1
 NO_SYMBOL: Final = U32_MAX

@@ -57,7 +57,7 @@ def send(model: ModelState, trigger: Trigger, intent: Intent) -> None:
     )
     model.session.next_user_ref = user_ref + 1
     model.session.order_head += 1
-    model.order_times.append(risk.now_ns(model))
+    model.order_times.append(model.now_ns(model.params[trigger.symbol].feed))
     model.working[user_ref % MAX_WORKING] = order
     model.work.orders.append(order)
     state = model.symbols[trigger.symbol]

@@ -186,7 +186,7 @@ def apply(model: ModelState, reply: Reply, order: WorkingOrder, sequence: int) -
         order.open_qty -= qty
         order.filled_qty += qty
         order.filled_e4 += price_e4 * qty
-        position.fill(state, order.side, qty, price_e4)
+        position.fill(state, model.books[order.symbol], order.side, qty, price_e4)
         if order.open_qty == 0:
             order.state = OrderState.FILLED
     elif reply.kind == CANCELED:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from .names import Side
-from .state import SymbolState
+from .state import Book, SymbolState
 
 
-def fill(state: SymbolState, side: Side, qty: int, price_e4: int) -> None:
-    """Apply one execution of ``qty`` shares (> 0) at ``price_e4`` (> 0), then take the mark."""
+def fill(state: SymbolState, book: Book, side: Side, qty: int, price_e4: int) -> None:
+    """Apply one execution of ``qty`` shares (> 0) at ``price_e4`` (> 0), then take the mark of the symbol's book."""
     if side == Side.BUY:
         state.bought_qty += qty
         state.bought_e4 += price_e4 * qty
@@ -24,7 +24,8 @@ def fill(state: SymbolState, side: Side, qty: int, price_e4: int) -> None:
         close(state, closing, price_e4)
         if qty > closing:
             extend(state, side, qty - closing, price_e4)
-    take_mark(state)
+    book.holds = 1 if state.position != 0 else 0
+    take_mark(state, book)
 
 
 def extend(state: SymbolState, side: Side, qty: int, price_e4: int) -> None:
@@ -48,14 +49,14 @@ def close(state: SymbolState, closing: int, price_e4: int) -> None:
         state.cost_e4 += out
 
 
-def take_mark(state: SymbolState) -> None:
+def take_mark(state: SymbolState, book: Book) -> None:
     """The side of the book we would hit to get flat; the last one seen while that side is empty."""
     if state.position == 0:
         state.mark_e4 = 0
-    elif state.position > 0 and state.bid_e4 != 0:
-        state.mark_e4 = state.bid_e4
-    elif state.position < 0 and state.ask_e4 != 0:
-        state.mark_e4 = state.ask_e4
+    elif state.position > 0 and book.bid_e4 != 0:
+        state.mark_e4 = book.bid_e4
+    elif state.position < 0 and book.ask_e4 != 0:
+        state.mark_e4 = book.ask_e4
     if state.mark_e4 == 0:
         state.unrealized_e4 = 0
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .market import TRADING
 from .names import (
     MAX_ORDERS_PER_SECOND,
     MAX_POSITION,
@@ -10,10 +11,10 @@ from .names import (
     OUCH_MAX_QTY,
     U32_MAX,
     BookHealth,
-    Clock,
     FeedHealth,
     Kill,
     OrderState,
+    Phase,
     Protocol,
     Reason,
     SessionHealth,
@@ -23,13 +24,6 @@ from .state import Intent, ModelState
 
 ENTER_ORDER_LEN = {Protocol.OUCH50: 50, Protocol.OUCH42: 52}
 ONE_SECOND_NS = 1_000_000_000
-
-
-def now_ns(model: ModelState) -> int:
-    """The clock of decisions: packet entry, or the newest ITCH time stamp."""
-    if model.config.clock == Clock.FEED:
-        return model.feed.exchange_ns
-    return model.work.now_ns
 
 
 def next_user_ref(model: ModelState) -> int:
@@ -45,28 +39,35 @@ def template_ready(model: ModelState) -> bool:
     return template.msg_len == ENTER_ORDER_LEN[Protocol(template.protocol)]
 
 
-def rate_exceeded(model: ModelState) -> bool:
-    """The N-th last order left less than a second before now."""
+def rate_exceeded(model: ModelState, feed: int) -> bool:
+    """The N-th last order left less than a second before now, by the clock of this feed."""
     limit = min(model.control.max_orders_per_second, MAX_ORDERS_PER_SECOND)
     if limit == 0:
         return True
     if len(model.order_times) < limit:
         return False
-    return now_ns(model) - model.order_times[-limit] < ONE_SECOND_NS
+    return model.now_ns(feed) - model.order_times[-limit] < ONE_SECOND_NS
 
 
 def refusal(model: ModelState, slot: int, intent: Intent) -> Reason:
     """The first check that refuses, or ``Reason.NONE``."""
-    params, state = model.params[slot], model.symbols[slot]
+    params, state, book = model.params[slot], model.symbols[slot], model.books[slot]
+    feed = model.feeds[params.feed]
 
     if not template_ready(model):
         return Reason.NOT_CONFIGURED
     if model.session.health != SessionHealth.UP:
         return Reason.SESSION_DOWN
-    if model.feed.health != FeedHealth.LIVE:
+    if feed.health != FeedHealth.LIVE:
         return Reason.FEED_NOT_LIVE
-    if state.health != BookHealth.OK:
-        return Reason.BOOK_SUSPECT
+    if book.health != BookHealth.OK:
+        return Reason.BOOK_QUARANTINED
+    if feed.phase != Phase.MARKET or feed.breaker != 0:
+        return Reason.MARKET_CLOSED
+    if book.trading_state != TRADING or book.operational_halt:
+        return Reason.NOT_TRADING
+    if book.is_crossed:
+        return Reason.BOOK_CROSSED
     if state.working_ref != 0:
         return Reason.IN_FLIGHT
     if intent.qty == 0 or intent.qty > OUCH_MAX_QTY:
@@ -87,7 +88,7 @@ def refusal(model: ModelState, slot: int, intent: Intent) -> Reason:
     if intent.side == Side.SELL and intent.qty > state.position:
         return Reason.SHORT_SALE
 
-    if rate_exceeded(model):
+    if rate_exceeded(model, params.feed):
         return Reason.ORDER_RATE
     user_ref = next_user_ref(model)
     occupant = model.working.get(user_ref % MAX_WORKING)

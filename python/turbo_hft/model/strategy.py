@@ -12,20 +12,20 @@ WAIT_LIMIT = "wait_limit"
 
 def decide(model: ModelState, slot: int) -> Intent | str | None:
     """An intent on the book as it is now, the name of the reason to wait, or None when no condition holds."""
-    params, state = model.params[slot], model.symbols[slot]
+    params, state, book = model.params[slot], model.symbols[slot], model.books[slot]
     base = min(params.base_qty, QTY_CLAMP)
     step = min(params.step_qty, QTY_CLAMP)
     tick = min(params.tick_e4 or 100, U32_MAX)
 
-    if params.sell_above_e4 > 0 and state.bid_e4 > 0 and state.bid_e4 >= params.sell_above_e4 and state.position > 0:
-        ticks = (state.bid_e4 - params.sell_above_e4) // tick
+    if params.sell_above_e4 > 0 and book.bid_e4 > 0 and book.bid_e4 >= params.sell_above_e4 and state.position > 0:
+        ticks = (book.bid_e4 - params.sell_above_e4) // tick
         qty = min(base + step * ticks, params.cap_qty, state.position)
-        intent = Intent(Side.SELL, state.bid_e4, qty)
-    elif params.buy_below_e4 > 0 and state.ask_e4 > 0 and state.ask_e4 <= params.buy_below_e4:
-        ticks = (params.buy_below_e4 - state.ask_e4) // tick
+        intent = Intent(Side.SELL, book.bid_e4, qty)
+    elif params.buy_below_e4 > 0 and book.ask_e4 > 0 and book.ask_e4 <= params.buy_below_e4:
+        ticks = (params.buy_below_e4 - book.ask_e4) // tick
         room = max(0, min(params.max_position, MAX_POSITION) - state.position)
         qty = min(base + step * ticks, params.cap_qty, room)
-        intent = Intent(Side.BUY, state.ask_e4, qty)
+        intent = Intent(Side.BUY, book.ask_e4, qty)
     else:
         return None
 
@@ -37,7 +37,7 @@ def decide(model: ModelState, slot: int) -> Intent | str | None:
 
 
 def ask(model: ModelState, slot: int, feed_seq: int, exchange_ns: int) -> None:
-    """First question, after an applied book message: an intent takes (or renews) a place in the batch."""
+    """First question, after an applied message of an armed book: an intent takes (or renews) a place in the batch."""
     decision = decide(model, slot)
     if decision is None:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 from .names import Role
@@ -10,9 +11,9 @@ from .state import Flow
 
 @dataclass
 class Datagram:
-    """The payload of a frame of ours and the role of its flow."""
+    """The payload of a frame of ours and its flow."""
 
-    role: int
+    flow: Flow
     payload: bytes
 
 
@@ -26,6 +27,11 @@ def u32(data: bytes, offset: int) -> int:
     return int.from_bytes(data[offset : offset + 4], "big")
 
 
+def u48(data: bytes, offset: int) -> int:
+    """Unsigned 48-bit big-endian integer at ``offset``."""
+    return int.from_bytes(data[offset : offset + 6], "big")
+
+
 def u64(data: bytes, offset: int) -> int:
     """Unsigned 64-bit big-endian integer at ``offset``."""
     return int.from_bytes(data[offset : offset + 8], "big")
@@ -35,9 +41,7 @@ def internet_sum(data: bytes) -> int:
     """One's complement sum of RFC 1071 over 16-bit words, an odd last byte padded with zero."""
     if len(data) % 2 == 1:
         data += b"\0"
-    total = 0
-    for offset in range(0, len(data), 2):
-        total += u16(data, offset)
+    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return total
@@ -93,7 +97,7 @@ def read_frame(frame: bytes, flows: dict[tuple[str, int], Flow], verify_checksum
 
     source, destination = packet[12:16], packet[16:20]
     flow = flows.get((dotted(destination), u16(udp, 2)))
-    if flow is None or flow.role not in (Role.FEED, Role.ORDER_ENTRY):
+    if flow is None or flow.role not in (Role.FEED, Role.ORDER_ENTRY, Role.COMMAND):
         return "not_ours"
     if flow.peer_addr not in ("", "0.0.0.0") and flow.peer_addr != dotted(source):
         return "wrong_peer"
@@ -106,7 +110,7 @@ def read_frame(frame: bytes, flows: dict[tuple[str, int], Flow], verify_checksum
         pseudo_header = udp_pseudo_header(source, destination, udp_length)
         if u16(udp, 6) != 0 and internet_sum(pseudo_header + udp) != 0xFFFF:
             return "bad_checksum"
-    return Datagram(flow.role, udp[8:])
+    return Datagram(flow, udp[8:])
 
 
 def split_blocks(data: bytes, count: int) -> list[bytes] | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Unpack
 
 from turbo_hft._native import ffi, lib
 from turbo_hft.engine import Engine
-from turbo_hft.program import Clock, os_error
+from turbo_hft.program import LoadSettings, os_error
 
 MIN_FRAME = 14  # the kernel refuses to run shorter ones: no Ethernet header
 MAX_FRAME = lib.HFT_MAX_FRAME  # and longer ones: one page less head and tail room
@@ -16,16 +17,29 @@ _ROOM = 4096
 _STATE = (
     "symbol_params",
     "symbol_state",
+    "books",
+    "auctions",
     "order_template",
     "feed_state",
     "session_state",
     "working",
     "order_times",
-    "locate_slot",
+    "locates",
+    "kept",
     "book_orders",
     "book_levels",
     "book_ladder",
+    "order_spill",
 )
+# Small, because all of it is made fresh for every test.
+_DEFAULTS: LoadSettings = {
+    "clock": "feed",
+    "symbols": 64,
+    "feeds": lib.HFT_MAX_FEEDS,
+    "orders": 4096,
+    "levels": 1024,
+    "kept": 1024,
+}
 
 
 class Verdict(enum.IntEnum):
@@ -50,11 +64,13 @@ class RunResult:
 class Hook:
     """An engine that is attached to nothing. `engine` configures and reads it like any other.
 
-    `state`: every array map that the hook writes, as (shared cffi array, bytes).
+    Its clock is the feed's, and its tables are small (64 symbols, 4,096 orders, 1,024 kept messages); `settings` change
+    that. `state`: every array map that the hook writes, as (shared cffi array, bytes).
     """
 
-    def __init__(self, *, clock: Clock = "feed", verify_checksums: bool = True) -> None:
-        self.engine = Engine.load(clock=clock, verify_checksums=verify_checksums)
+    def __init__(self, **settings: Unpack[LoadSettings]) -> None:
+        loaded: LoadSettings = {**_DEFAULTS, **settings}
+        self.engine = Engine.load(**loaded)
         self._out = ffi.new("unsigned char[]", _ROOM)
         program = self.engine.program
         self.state = {name: (program.share(name, writable=True), program.shared_bytes(name)) for name in _STATE}
@@ -85,11 +101,13 @@ class Hook:
         program = self.engine.program
         self.engine.halt()
         self.engine._clear_flows()
-        key, names = ffi.new("uint64_t *"), program.map("symbol_names")
+        self.engine._open_commands()
+        key, names = ffi.new("struct hft_name_key *"), program.map("symbol_names")
         while lib.hft_map_next_key(names, ffi.NULL, key) == 0:
             lib.hft_map_delete(names, key)
         for items, size in self.state.values():
             ffi.memmove(items, self._zeros, size)
+        self.engine.symbols.forget()
         control = self.engine._control[0]
         control.epoch = 0
         control.max_orders_per_second = 100

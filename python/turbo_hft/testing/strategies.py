@@ -6,11 +6,20 @@ from hypothesis import strategies as st
 
 from turbo_hft.testing.hook import MAX_FRAME, MIN_FRAME
 
-_ACTIONS = ("data",) * 14 + ("reply",) * 10 + ("quiet", "control")
+_ACTIONS = (
+    ("data",) * 16
+    + ("reply",) * 10
+    + ("line_b",) * 5
+    + ("rerequest",) * 4
+    + ("resync",) * 2
+    + ("market",) * 2
+    + ("pile",) * 2
+    + ("quiet", "control", "abandon", "command")
+)
 
 
 def actions(max_size: int = 150) -> st.SearchStrategy[list[tuple[str, int]]]:
-    """What happens, in order: (kind, seed) pairs for `Scenario.frame`. Shrinks to few, early kinds first."""
+    """What happens, in order: (kind, seed) pairs for `Scenario.several`. Shrinks to few, early kinds first."""
     return st.lists(st.tuples(st.sampled_from(_ACTIONS), st.integers(0, 2**32 - 1)), min_size=20, max_size=max_size)
 
 
