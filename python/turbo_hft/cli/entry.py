@@ -8,12 +8,26 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from turbo_hft.cli import codes, dashboard, demo, exchange, halt, lab, resume, run, status, version
+from turbo_hft.cli import (
+    book,
+    codes,
+    dashboard,
+    demo,
+    exchange,
+    halt,
+    lab,
+    replay,
+    resume,
+    resync,
+    run,
+    status,
+    version,
+)
 from turbo_hft.cli import set as set_command
 from turbo_hft.cli.signals import Interrupted
 from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunning, TurboHftError
 
-_COMMANDS = (demo, lab, exchange, run, dashboard, status, set_command, halt, resume, version)
+_COMMANDS = (demo, lab, exchange, run, dashboard, status, set_command, halt, resume, resync, book, replay, version)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,5 +1,6 @@
 """Raise an engine on an interface, log in, trade, and print every event until it is told to stop.
 
+Missing messages are asked for again, and books restored from snapshots, if the feed has servers for that.
 It ends after --duration, with Ctrl-C, or when the exchange has ended feed and session. The program leaves the
 interface in every case. Steer it from another shell with set, halt, resume, status and dashboard.
 """
@@ -47,8 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-orders-per-second", type=int, metavar="N", help="all symbols together (default 100)")
     parser.add_argument("--duration", type=common.seconds, metavar="S", help="stop after so many seconds")
     parser.add_argument("--halted", action="store_true", help="start halted; `turbo-hft resume` lets it trade")
+    parser.add_argument("--no-recovery", action="store_true", help="leave gaps and doubtful books as they are")
     parser.add_argument("--no-login", action="store_true", help="only follow the feed: no order-entry session")
     session_options.add_session_options(parser)
+    session_options.add_size_options(parser)
     common.add_json(parser, "events as JSON, one a line")
 
 
@@ -56,17 +59,23 @@ def run(args: argparse.Namespace) -> int:
     """Run until it ends."""
     from turbo_hft.engine import Engine, Mode
     from turbo_hft.order_entry import OrderEntry
+    from turbo_hft.recovery import Recovery
 
     session, feed = session_options.session_from(args)
+    glimpse = session_options.glimpse_from(args, session)
     specs = args.symbol or session_options.default_symbols()
     with StopFlag() as stop, ExitStack() as stack:
-        engine = stack.enter_context(Engine.open(args.interface, mode=Mode(args.mode)))
+        sizes = session_options.sizes_from(args)
+        engine = stack.enter_context(Engine.open(args.interface, mode=Mode(args.mode), **sizes))
         if args.max_orders_per_second is not None:
             engine.max_orders_per_second = args.max_orders_per_second
         session_options.add_symbols(engine, specs)
         engine.configure(session, feed)
         events = engine.events  # before the first frame, so that none is missed
         stop.check()
+        recovery = None
+        if not args.no_recovery and (feed.rerequest is not None or glimpse is not None):
+            recovery = stack.enter_context(Recovery(engine, feed, glimpse))
         engine.attach()
         if not args.no_login:
             entry = stack.enter_context(OrderEntry(engine, session))
@@ -86,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
         _print(events, as_json=args.json)
         lost = events.lost
         common.say(_summary(engine) + (f", {lost} events LOST" if lost else ""))
+        if recovery is not None and (status := recovery.status()).history:
+            common.say(status.line())
         interrupted = bool(stop.number)
     return codes.INTERRUPTED if interrupted else codes.OK
 
@@ -99,7 +110,8 @@ def _print(events: Iterable[Event], *, as_json: bool) -> None:
 
 
 def _over(engine: Engine, *, logged_in: bool) -> bool:
-    return engine.feed.health == "ended" and (not logged_in or engine.session.health == "ended")
+    feeds = {feed.health for feed in engine.feeds} - {"idle"}
+    return feeds == {"ended"} and (not logged_in or engine.session.health == "ended")
 
 
 def _settle(engine: Engine) -> None:

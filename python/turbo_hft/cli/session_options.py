@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from turbo_hft.cli.common import count
 from turbo_hft.cli.settings import SymbolSpec, parse_symbol
 from turbo_hft.errors import ConfigError, TurboHftError
 
 if TYPE_CHECKING:
     from turbo_hft.addresses import FeedAddress, OrderSession
     from turbo_hft.engine import Engine
+    from turbo_hft.program import LoadSettings
+    from turbo_hft.recovery import Glimpse
 
 _LAST_PORT = 65_535
 _NEEDED = ("local", "remote", "local_mac", "remote_mac", "account", "feed")
@@ -32,6 +36,16 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--vlan", type=int, metavar="ID", help="802.1Q tag of order frames")
     group.add_argument("--feed", type=endpoint, metavar="ADDR:PORT", help="multicast group or address of the feed")
     group.add_argument("--feed-source", metavar="ADDR", help="take the feed from this sender only")
+    group.add_argument("--feed-b", type=endpoint, metavar="ADDR:PORT", help="line B: the same feed by another way")
+    group.add_argument("--feed-b-source", metavar="ADDR", help="take line B from this sender only")
+    group.add_argument("--rerequest", type=endpoint, metavar="ADDR:PORT", help="the feed's re-request server")
+    group.add_argument(
+        "--rerequest-local",
+        type=endpoint,
+        metavar="ADDR:PORT",
+        help="where its replies are taken (default: the order-entry address, the port after its)",
+    )
+    add_glimpse_option(group)
     group.add_argument(
         "--no-lab-defaults", action="store_true", help="take nothing from the lab: what is not given is an error"
     )
@@ -41,6 +55,13 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
         default=5.0,
         metavar="S",
         help="wait so long for the exchange (default %(default)s)",
+    )
+
+
+def add_glimpse_option(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+    """`--glimpse`."""
+    group.add_argument(
+        "--glimpse", type=endpoint, metavar="ADDR:PORT", help="the snapshot server; it knows the same account"
     )
 
 
@@ -55,20 +76,34 @@ def add_symbol_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_size_options(parser: argparse.ArgumentParser) -> None:
+    """How large the tables are that a program is loaded with."""
+    group = parser.add_argument_group("sizes, fixed for the engine's life")
+    group.add_argument("--max-symbols", type=count, metavar="N", help="symbols that can be tracked (default 256)")
+    group.add_argument("--max-orders", type=count, metavar="N", help="resting orders of them all (default 131072)")
+
+
+def sizes_from(args: argparse.Namespace) -> LoadSettings:
+    """The sizes that were given, for Engine.open."""
+    sizes: LoadSettings = {}
+    if args.max_symbols is not None:
+        sizes["symbols"] = args.max_symbols
+    if args.max_orders is not None:
+        sizes["orders"] = args.max_orders
+    return sizes
+
+
 def session_from(args: argparse.Namespace) -> tuple[OrderSession, FeedAddress]:
     """Session and feed as the options say. Raises ConfigError."""
-    from turbo_hft.addresses import FeedAddress, OrderSession, lab_feed, lab_session
+    from turbo_hft import lab as lab_addresses
+    from turbo_hft.addresses import FeedAddress, OrderSession, Rerequest, lab_feed, lab_session
 
     if args.no_lab_defaults:
         missing = [f"--{name.replace('_', '-')}" for name in _NEEDED if getattr(args, name) is None]
         if missing:
             raise ConfigError(f"{', '.join(missing)} missing: give them, or leave --no-lab-defaults away")
     lab = lab_session(args.protocol, args.tif)
-    username, password = lab.username, lab.password
-    if args.account is not None:
-        username, separator, password = args.account.partition(":")
-        if not separator:
-            raise ConfigError("--account: write USER:PASS")
+    username, password = account_from(args.account)
     session = OrderSession(
         local=args.local or lab.local,
         remote=args.remote or lab.remote,
@@ -83,10 +118,48 @@ def session_from(args: argparse.Namespace) -> tuple[OrderSession, FeedAddress]:
     )
     feed = lab_feed()
     if args.feed is not None:
-        feed = FeedAddress(args.feed[0], args.feed[1], source=args.feed_source)
-    elif args.feed_source is not None:
-        feed = FeedAddress(feed.group, feed.port, source=args.feed_source)
+        feed = FeedAddress(*args.feed)
+    if args.feed is not None or args.feed_source is not None:
+        feed = replace(feed, source=args.feed_source)
+    if args.feed_b is not None or args.feed_b_source is not None:
+        group_b, port_b = args.feed_b or (None, None)
+        feed = replace(feed, group_b=group_b, port_b=port_b, source_b=args.feed_b_source)
+    if args.rerequest is not None:
+        local = args.rerequest_local or (session.local[0], session.local[1] + 1)
+        feed = replace(feed, rerequest=Rerequest(args.rerequest, local))
+    elif args.rerequest_local is not None:
+        raise ConfigError("--rerequest-local without a server: give --rerequest too")
+    elif not args.no_lab_defaults:
+        server = (lab_addresses.EXCHANGE_ADDRESS, lab_addresses.REREQUEST_PORT)
+        feed = replace(feed, rerequest=Rerequest(server, (session.local[0], session.local[1] + 1)))
     return session, feed
+
+
+def glimpse_from(args: argparse.Namespace, session: OrderSession) -> Glimpse | None:
+    """The snapshot server as the options say, which knows the account of order entry; None without one."""
+    if args.glimpse is None and args.no_lab_defaults:
+        return None
+    return glimpse_at(args.glimpse, session.username, session.password)
+
+
+def glimpse_at(server: tuple[str, int] | None, username: str, password: str) -> Glimpse:
+    """A snapshot server, by default the lab's."""
+    from turbo_hft import lab
+    from turbo_hft.recovery import Glimpse
+
+    return Glimpse(server or (lab.EXCHANGE_ADDRESS, lab.GLIMPSE_PORT), username, password)
+
+
+def account_from(text: str | None) -> tuple[str, str]:
+    """USER:PASS, by default the lab's. Raises ConfigError."""
+    from turbo_hft import lab
+
+    if text is None:
+        return lab.USERNAME, lab.PASSWORD
+    username, separator, password = text.partition(":")
+    if not separator:
+        raise ConfigError("--account: write USER:PASS")
+    return username, password
 
 
 def default_symbols() -> list[SymbolSpec]:
