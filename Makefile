@@ -10,6 +10,14 @@ CLANG_FORMAT ?= clang-format-19
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+BENCH_BOOK_ARGS ?=
+ITCH_ORDER_BOOK ?=
+CPPTRADER ?=
+KERNELS ?= 6.1 6.12
+MATRIX_ARGS ?=
+VERIFIER_ARGS ?=
+BOOK_CHECK_ARGS ?=
+TORTURE_ARGS ?=
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -17,6 +25,7 @@ BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES))
 
 .PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc clean distclean help
+.PHONY: verifier kernel-matrix matrix-deps book-check torture bench-book
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
 
@@ -36,7 +45,9 @@ $(VENV)/.built: $(VENV)/.created pyproject.toml setup.py build.py $(BPF_FILES) |
 demo: build ## the whole loop: lab, exchange, engine, three ledgers, latency (DEMO_ARGS=...)
 	$(BIN)/turbo-hft demo $(DEMO_ARGS)
 
+# Without QEMU the test of the kernel matrix skips, and says why: nothing else needs it.
 test: lint ## lint, then every test (PYTEST_ARGS=...)
+	-@tools/deps.sh matrix
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 lint: build ## ruff, mypy --strict, clang-format; changes nothing
@@ -55,6 +66,26 @@ fuzz: build ## 100,000 frames and more against the loaded program and the model 
 
 bench: build ## latency beside the standard bot on a lab of its own (BENCH_ARGS=...)
 	$(PY) -m turbo_hft.latency.compare $(BENCH_ARGS)
+
+book-check: build ## a whole market's books, every message, against three others (BOOK_CHECK_ARGS="--messages 1000000")
+	$(PY) -m turbo_hft.testing.book_check $(BOOK_CHECK_ARGS)
+
+torture: build ## days on which all goes wrong on the feed that can (TORTURE_ARGS="--seeds 20 --seconds 60")
+	$(PY) -m turbo_hft.testing.torture $(TORTURE_ARGS)
+
+# The others are built from checkouts: ITCH_ORDER_BOOK= (github: charles-cooper/itch-order-book), CPPTRADER= (chronoxor/CppTrader).
+bench-book: build ## ns/message of a whole book beside other ITCH books (ITCH_ORDER_BOOK=DIR CPPTRADER=DIR BENCH_BOOK_ARGS=...)
+	$(PY) -m bench.book.run $(if $(ITCH_ORDER_BOOK),--itch-order-book $(ITCH_ORDER_BOOK)) \
+		$(if $(CPPTRADER),--cpptrader $(CPPTRADER)) $(BENCH_BOOK_ARGS)
+
+verifier: build ## what the verifier says: instructions, states, stack, sizes (VERIFIER_ARGS="--kernels")
+	$(PY) -m tools.verifier $(VERIFIER_ARGS)
+
+matrix-deps: ## install QEMU and what else the kernel matrix needs (apt), nothing if all are there
+	@tools/deps.sh matrix
+
+kernel-matrix: build matrix-deps ## the same run on other kernels, in QEMU by software emulation (KERNELS="6.1 6.12")
+	$(PY) -m tools.kernel_matrix $(KERNELS) $(MATRIX_ARGS)
 
 screenshot: build ## the picture of the terminal view in the README
 	$(BIN)/turbo-hft demo --screenshot docs/terminal.svg

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes sure that the tools and headers of a build are there; installs with apt only what is missing.
-# PYTHON names the interpreter whose venv and headers are needed.
+# PYTHON names the interpreter whose venv and headers are needed. `deps.sh matrix`: what the kernel matrix needs instead.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 python=${PYTHON:-python3}
@@ -16,19 +16,43 @@ header() {
 	printf '#include <stddef.h>\n#include <%s>\n' "$1" | gcc -E -x c -
 }
 
-need gcc command -v gcc
-need clang-19 command -v clang-19
-need clang-format-19 command -v clang-format-19
-need bpftool command -v bpftool
-need iproute2 command -v ip
-need ethtool command -v ethtool
-need tshark command -v tshark
-need libbpf-dev header bpf/libbpf.h
-need libelf-dev header libelf.h
-need zlib1g-dev header zlib.h
-need python3-venv "$python" -c 'import ensurepip, venv'
-need python3-dev "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
+static() { # program: without a loader, as a guest has no libraries
+	command -v "$1" && ! head -c 4096 "$(command -v "$1")" | grep -q ld-linux
+}
 
+build() {
+	need gcc command -v gcc
+	need clang-19 command -v clang-19
+	need clang-format-19 command -v clang-format-19
+	need bpftool command -v bpftool
+	need iproute2 command -v ip
+	need ethtool command -v ethtool
+	need tshark command -v tshark
+	need libbpf-dev header bpf/libbpf.h
+	need libelf-dev header libelf.h
+	need zlib1g-dev header zlib.h
+	need python3-venv "$python" -c 'import ensurepip, venv'
+	need python3-dev "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
+}
+
+matrix() {
+	need qemu-system-x86 command -v qemu-system-x86_64
+	need busybox-static static busybox
+	need zstd command -v zstd
+	need gcc command -v gcc
+	need libc6-dev header stdlib.h
+	need libbpf-dev header bpf/libbpf.h
+	need libelf-dev header libelf.h
+	need zlib1g-dev header zlib.h
+}
+
+case ${1-build} in
+build | matrix) "${1-build}" ;;
+*)
+	echo "usage: deps.sh [build|matrix]" >&2
+	exit 2
+	;;
+esac
 [ -n "$missing" ] || exit 0
 echo "missing:$missing" >&2
 if ! command -v apt-get >/dev/null; then

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
+from turbo_hft._native import lib
 from turbo_hft.addresses import OrderSession
 from turbo_hft.errors import ConfigError
-from turbo_hft.model.names import SessionHealth, XdpAction
+from turbo_hft.model.engine import Outcome
+from turbo_hft.model.names import Doubt, EventKind, SessionHealth, XdpAction
+from turbo_hft.recovery.commands import Commands
 from turbo_hft.testing import Hook
 from turbo_hft.testing.scenario import stock_directory
 from turbo_hft.wire import itch50, ouch42, ouch50, ufo
@@ -20,6 +24,16 @@ pytestmark = pytest.mark.kernel
 BIG = {"base_qty": 100, "cap_qty": 500, "max_order_qty": 500, "max_notional_e4": 10**12, "max_position": 10**6}
 OFFER_E4 = 1_630_000
 TARGET_E4 = 1_632_000
+HOLD_NS = 2_000_000  # config.hold_ns of a Hook, and below it config.crossed_ns
+CROSSED_NS = 1_000_000_000
+KEPT = 1024  # messages that a Hook keeps
+assert FEED.rerequest is not None
+LINES = {
+    "a": ((str(FEED.source), 9), (FEED.group, FEED.port)),
+    "b": ((str(FEED.source_b), 9), (str(FEED.group_b), FEED.port)),
+    "rerequest": (FEED.rerequest.server, FEED.rerequest.local),
+}
+COMMANDER = ("240.0.0.0", 1)
 
 
 def _frame(source: tuple[str, int], destination: tuple[str, int], payload: bytes) -> bytes:
@@ -29,9 +43,18 @@ def _frame(source: tuple[str, int], destination: tuple[str, int], payload: bytes
 
 
 class Day:
-    """A trading day for a twin: feed packets in sequence, replies in sequence."""
+    """A trading day for a twin: feed packets in sequence, replies in sequence. `phase` and `state` are what S and H
+    say before the test begins, nothing if empty."""
 
-    def __init__(self, hook: Hook, session: OrderSession = SESSION, symbols: int = 1, **params: int) -> None:
+    def __init__(
+        self,
+        hook: Hook,
+        session: OrderSession = SESSION,
+        symbols: int = 1,
+        phase: str = "Q",
+        state: str = "T",
+        **params: int,
+    ) -> None:
         self.twin = Twin(hook, session)
         self.session = session
         self.names = [f"SYM{i}" for i in range(symbols)]
@@ -43,22 +66,48 @@ class Day:
         self.ref = 0
         self.reply(ufo.LoginAccepted("ORDERS", 1))
         self.feed(*(stock_directory(name, i + 1, self.stamp()) for i, name in enumerate(self.names)))
+        if phase:
+            self.feed(self.system_event(phase))
+        if state:
+            self.feed(*(self.trading_action(state, symbol) for symbol in range(symbols)))
 
     def stamp(self) -> dict[str, int]:
         self.clock += 1000
         return {"tracking_number": 0, "timestamp": self.clock}
 
-    def frame(self, payload: bytes) -> bytes:
+    def frame(self, payload: bytes, line: str = "a") -> bytes:
         """A frame of the feed."""
-        return _frame((str(FEED.source), 9), (FEED.group, FEED.port), payload)
+        return _frame(*LINES[line], payload)
 
-    def feed(self, *messages: bytes, sequence: int | None = None) -> bytes | None:
-        """Send a packet; the order frame if one left."""
+    def send(self, *messages: bytes, sequence: int | None = None, line: str = "a") -> Outcome:
+        """Send a packet, by default the next one; what both made of it."""
         at = self.sequence if sequence is None else sequence
         self.sequence = max(self.sequence, at + len(messages))
-        outcome = self.twin.packet(self.frame(Packet("DAY", at, messages).encode()))
+        outcome = self.twin.packet(self.frame(Packet("DAY", at, messages).encode(), line))
         self.twin.compare_state()
+        return outcome
+
+    def feed(self, *messages: bytes, sequence: int | None = None, line: str = "a") -> bytes | None:
+        """Send a packet; the order frame if one left."""
+        outcome = self.send(*messages, sequence=sequence, line=line)
         return outcome.frame if outcome.verdict == XdpAction.TX else None
+
+    def command(self, payload: bytes) -> Outcome:
+        """A command as user space makes it."""
+        outcome = self.twin.packet(_frame(COMMANDER, self.twin.commands, payload))
+        self.twin.compare_state()
+        return outcome
+
+    @property
+    def commands(self) -> Commands:
+        return Commands(self.twin.model.command_nonce, 0)
+
+    def resync(self, symbol: int, *snapshot: bytes) -> list[Outcome]:
+        """Install a snapshot taken now, every step of it."""
+        make, slot = self.commands, symbol
+        payloads = [make.begin(slot), *make.sweeps(self.twin.engine.program.config)]
+        payloads += [*make.install(slot, self.sequence, snapshot), make.release(slot, self.sequence)]
+        return [self.command(payload) for payload in payloads]
 
     def reply(self, message: ufo.Downstream) -> None:
         self.twin.packet(_frame(self.session.remote, self.session.local, message.encode()))
@@ -83,8 +132,33 @@ class Day:
     def delete(self, ref: int, symbol: int = 0) -> bytes:
         return itch50.OrderDelete(stock_locate=symbol + 1, order_ref=ref, **self.stamp()).encode()
 
+    def system_event(self, code: str) -> bytes:
+        return itch50.SystemEvent(stock_locate=0, event_code=code, **self.stamp()).encode()
+
+    def trading_action(self, state: str, symbol: int = 0) -> bytes:
+        return itch50.StockTradingAction(
+            stock_locate=symbol + 1,
+            stock=self.names[symbol],
+            trading_state=state,
+            reserved="",
+            reason="",
+            **self.stamp(),
+        ).encode()
+
+    def operational_halt(self, action: str, market: str = "Q") -> bytes:
+        return itch50.OperationalHalt(
+            stock_locate=1, stock=self.names[0], market_code=market, halt_action=action, **self.stamp()
+        ).encode()
+
+    def did(self, name: str) -> int:
+        """How often something was counted since the day began."""
+        return self.twin.differences()[name]
+
     def refused(self, reason: str) -> int:
-        return self.twin.differences()[f"refused {reason}"]
+        return self.did(f"refused {reason}")
+
+    def health(self, symbol: int = 0) -> str:
+        return self.twin.engine.symbols[self.names[symbol]].health
 
 
 def orders_in(frame: bytes) -> list[ouch50.EnterOrder]:
@@ -223,15 +297,11 @@ def test_orders_per_second_is_exact_over_any_second(hook: Hook) -> None:
     assert day.feed(day.offer(3)) is None, "a clock that went back opened the limit"
 
 
-def test_nothing_trades_before_login_after_a_gap_or_after_the_end(hook: Hook) -> None:
-    day = Day(hook, symbols=3)
-    day.feed(day.offer(2, price=TARGET_E4 + 100), sequence=day.sequence + 5)
-    assert day.feed(day.offer()) is None
-    assert day.refused("feed_not_live") == 1
-    assert day.twin.engine.feed.health == "stale"
+def test_nothing_trades_before_login_or_after_the_end_of_the_session(hook: Hook) -> None:
     late = Day(hook)
     late.twin.packet(late.frame(EndOfSession("DAY", late.sequence).encode()))
     assert late.feed(late.offer()) is None
+    assert late.refused("feed_not_live") == 1
     assert late.twin.engine.feed.health == "ended"
     early = Day(hook)
     early.twin.engine._session[0].health = SessionHealth.DOWN
@@ -240,20 +310,289 @@ def test_nothing_trades_before_login_after_a_gap_or_after_the_end(hook: Hook) ->
     assert early.refused("session_down") == 1
 
 
+# The market: nothing leaves before it is known to be open
+
+
+@pytest.mark.parametrize("phase", ["", "O", "S", "M", "E", "C"])
+def test_only_market_hours_trade(hook: Hook, phase: str) -> None:
+    day = Day(hook, phase=phase)
+    assert day.feed(day.offer()) is None
+    assert day.refused("market_closed") == 1
+    assert day.feed(day.system_event("Q"), day.offer()) is not None
+
+
+@pytest.mark.parametrize("level", ["1", "2", "3"])
+def test_nothing_trades_once_a_circuit_breaker_was_hit(hook: Hook, level: str) -> None:
+    day = Day(hook, symbols=2)
+    day.feed(itch50.MwcbStatus(stock_locate=0, breached_level=level, **day.stamp()).encode())
+    assert day.feed(day.offer(0), day.offer(1)) is None
+    assert day.refused("market_closed") == 2
+
+
+def test_a_symbol_whose_state_was_not_heard_does_not_trade(hook: Hook) -> None:
+    day = Day(hook, symbols=2, state="")
+    day.feed(day.trading_action("T", 1))
+    assert day.feed(day.offer(0)) is None
+    assert day.refused("not_trading") == 1
+    assert day.feed(day.offer(1)) is not None, "the other symbol's state was heard"
+
+
+@pytest.mark.parametrize("state", ["H", "P", "Q"])
+def test_a_halted_symbol_trades_again_with_state_t(hook: Hook, state: str) -> None:
+    day = Day(hook, symbols=2)
+    day.feed(day.trading_action(state))
+    assert day.feed(day.offer()) is None
+    assert day.refused("not_trading") == 1
+    assert day.feed(day.offer(1)) is not None, "the other symbol was not halted"
+    assert day.feed(day.trading_action("T"), day.offer()) is not None
+
+
+def test_a_trading_state_that_is_not_known_is_doubted(hook: Hook) -> None:
+    day = Day(hook)
+    day.feed(day.trading_action("X"))
+    assert (day.health(), day.did("itch_bad_field")) == ("quarantined: field", 1)
+
+
+def test_an_operational_halt_stops_a_symbol_on_this_market_only(hook: Hook) -> None:
+    day = Day(hook)
+    day.feed(day.operational_halt("H"))
+    assert day.feed(day.offer()) is None
+    assert day.refused("not_trading") == 1
+    day.feed(day.operational_halt("T", market="B"))
+    assert day.feed(day.offer()) is None, "that was another market's"
+    day.feed(day.operational_halt("T"), day.operational_halt("H", market="B"))
+    assert day.feed(day.offer()) is not None
+
+
+@pytest.mark.parametrize("bid", [OFFER_E4, OFFER_E4 + 100])
+def test_a_locked_or_crossed_book_is_not_traded(hook: Hook, bid: int) -> None:
+    day = Day(hook)
+    day.feed(day.offer(price=bid, side="B"))
+    assert day.feed(day.offer()) is None
+    assert day.refused("book_crossed") == 1
+    assert day.feed(day.delete(1)) is not None, "it is crossed no more"
+
+
+def test_a_book_that_stays_crossed_is_doubted(hook: Hook) -> None:
+    day = Day(hook)
+    day.twin.set_params(0, buy_below_e4=0)
+    day.feed(day.offer(side="B"), day.offer())
+    day.clock += CROSSED_NS - 10_000
+    day.feed(day.offer(price=OFFER_E4 + 500))
+    assert (day.health(), day.did("book_crossed")) == ("live", 0)
+    day.clock += 10_000
+    day.feed(day.offer(price=OFFER_E4 + 500))
+    assert (day.health(), day.did("book_crossed")) == ("quarantined: crossed", 1)
+
+
+@pytest.mark.parametrize("what", ["phase", "state", "cross"])
+def test_a_book_may_be_crossed_outside_of_continuous_trading(hook: Hook, what: str) -> None:
+    day = Day(hook)
+    day.twin.set_params(0, buy_below_e4=0)
+    if what == "phase":
+        day.feed(day.system_event("S"))
+    else:
+        day.feed(day.trading_action("H"))
+    if what == "cross":
+        day.feed(day.trading_action("T"))  # the cross (Q) is still to come
+    day.feed(day.offer(side="B"), day.offer())
+    day.clock += 2 * CROSSED_NS
+    day.feed(day.offer(price=OFFER_E4 + 500))
+    assert day.health() == "live"
+
+
+# What is missing: hold, the other line, gap, re-request
+
+
+def test_a_hold_trades_nothing_and_line_b_ends_it(hook: Hook) -> None:
+    day = Day(hook, symbols=2)
+    lost = day.sequence
+    assert day.feed(day.offer(0), sequence=lost + 2) is None
+    assert (day.twin.engine.feed.health, day.health()) == ("hold", "hold")
+    assert day.twin.engine.missing(0) == ((lost, lost + 2),)
+    assert day.twin.engine.symbols["SYM0"].depth().asks == (), "nothing is applied across a gap"
+    assert day.feed(day.offer(1), sequence=lost, line="b") is None, "one is missing still"
+    assert day.refused("feed_not_live") == 1
+    frame = day.feed(day.offer(1, price=OFFER_E4 - 100), sequence=lost + 1, line="b")
+    assert frame is not None
+    assert [(order.symbol, order.price) for order in orders_in(frame)] == [("SYM1", OFFER_E4 - 100), ("SYM0", OFFER_E4)]
+    assert day.twin.engine.feed.health == "live"
+    assert (day.did("feed_holds"), day.did("feed_kept"), day.did("feed_gaps")) == (1, 1, 0)
+
+
+def test_a_hold_that_lasts_is_a_gap_and_its_filling_is_told(hook: Hook) -> None:
+    day = Day(hook)
+    lost = day.sequence
+    day.feed(day.offer(price=TARGET_E4 + 100), sequence=lost + 1)
+    day.clock += HOLD_NS - 10_000
+    assert day.send(day.offer(price=TARGET_E4 + 200)).events == []
+    assert day.twin.engine.feed.health == "hold"
+    day.clock += 10_000
+    (gap,) = day.send(day.offer(price=TARGET_E4 + 300)).events
+    assert (gap.kind, gap.feed_seq, gap.qty) == (EventKind.FEED_GAP, lost, 4)
+    assert (day.twin.engine.feed.health, day.twin.engine.feed.gaps) == ("gap", 1)
+    filled = day.send(day.offer(), sequence=lost, line="rerequest")
+    live = next(event for event in filled.events if event.kind == EventKind.FEED_LIVE)
+    assert live.feed_seq == day.sequence
+    assert filled.verdict == XdpAction.TX, "the feed is whole again, and the offer is still there"
+    assert day.twin.engine.feed.health == "live"
+
+
+def test_a_poke_lets_the_clock_turn_a_hold_into_a_gap() -> None:
+    """By the monotonic clock: the feed's own does not go on while nothing comes."""
+    with Hook(clock="monotonic", hold_ns=200_000_000) as hook:
+        hook.engine.configure(SESSION, FEED)
+        poke = Commands(hook.engine.command_nonce, 0).poke()
+        assert not hook.engine.command(poke), "nothing has come yet"
+        hook.run(_frame(*LINES["a"], Heartbeat("DAY", 5).encode()))
+        assert hook.engine.command(poke)
+        assert hook.engine.feed.health == "hold"
+        time.sleep(0.25)
+        assert hook.engine.feed.health == "hold"
+        assert hook.engine.command(poke)
+        assert hook.engine.feed.health == "gap"
+        assert [(event.kind, event.feed_seq, event.qty) for event in hook.engine.events] == [("feed_gap", 1, 4)]
+
+
 def test_a_heartbeat_shows_what_was_lost_at_the_tail(hook: Hook) -> None:
     day = Day(hook)
     day.twin.packet(day.frame(Heartbeat("DAY", day.sequence + 1).encode()))
     day.twin.compare_state()
-    assert day.twin.engine.feed.health == "stale"
-    assert day.twin.engine.feed.missed == 1
+    assert day.twin.engine.feed.health == "hold"
+    assert day.twin.engine.feed.missing == 1
+
+
+def test_a_message_counts_once_whatever_line_it_comes_by(hook: Hook) -> None:
+    day = Day(hook)
+    at, offer = day.sequence, day.offer(price=TARGET_E4 + 100)
+    before = day.twin.engine.feed
+    day.feed(offer)
+    day.feed(offer, sequence=at, line="b")
+    day.feed(offer, sequence=at, line="rerequest")
+    feed = day.twin.engine.feed
+    assert day.did("feed_duplicates") == 2
+    assert (feed.first[0] - before.first[0], feed.late) == (1, (0, 1, 1))
+    assert day.twin.engine.symbols["SYM0"].snapshot().book_orders == 1
+
+
+def test_a_kept_message_is_kept_once_and_applied_once(hook: Hook) -> None:
+    day = Day(hook)
+    lost, offer = day.sequence, day.offer(price=TARGET_E4 + 100)
+    day.feed(offer, sequence=lost + 1)
+    day.feed(offer, sequence=lost + 1, line="b")
+    assert (day.did("feed_kept"), day.did("feed_duplicates")) == (1, 1)
+    day.feed(day.offer(price=TARGET_E4 + 200), sequence=lost)
+    assert day.twin.engine.symbols["SYM0"].snapshot().book_orders == 2
+    day.feed(offer, sequence=lost + 1)
+    assert day.did("feed_duplicates") == 2
+
+
+def test_what_is_too_far_ahead_is_not_kept(hook: Hook) -> None:
+    day = Day(hook)
+    expected = day.sequence
+    far = [day.offer(price=TARGET_E4 + 100) for _ in range(2)]
+    day.feed(*far, sequence=expected + KEPT - 1)
+    assert (day.did("feed_kept"), day.did("feed_not_kept")) == (1, 1)
+    assert day.twin.engine.missing(0) == ((expected, expected + KEPT - 1), (expected + KEPT, expected + KEPT + 1))
+
+
+# Doubt: a symbol, and nothing but it
 
 
 def test_a_wrong_book_stops_its_symbol_alone(hook: Hook) -> None:
     day = Day(hook, symbols=2)
-    day.feed(day.delete(4711, 0))
+    event = day.send(day.delete(4711, 0)).events[0]
+    assert (event.kind, event.symbol, event.reason) == (EventKind.BOOK_QUARANTINED, 0, Doubt.UNKNOWN_REF)
+    assert (day.health(0), day.health(1)) == ("quarantined: unknown_ref", "live")
     assert day.feed(day.offer(0)) is None
-    assert day.refused("book_suspect") == 1
-    assert day.feed(day.offer(1)) is not None
+    assert day.did("book_kept") == 1, "a symbol in quarantine is not asked: its messages wait"
+    frame = day.feed(day.offer(0), day.offer(1))
+    assert frame is not None and [order.symbol for order in orders_in(frame)] == ["SYM1"]
+
+
+def test_a_book_that_its_own_packet_brings_into_doubt_is_refused(hook: Hook) -> None:
+    day = Day(hook)
+    assert day.feed(day.offer(), day.delete(4711)) is None
+    assert day.refused("book_quarantined") == 1
+
+
+def test_a_snapshot_brings_a_symbol_back(hook: Hook) -> None:
+    day = Day(hook)
+    day.command(day.commands.quarantine(0))
+    assert day.health() == "quarantined: requested"
+    assert all(outcome.verdict == XdpAction.DROP for outcome in day.resync(0, day.trading_action("T"), day.offer()))
+    assert (day.health(), day.did("book_restores")) == ("live", 1)
+    frame = day.feed(day.offer(price=OFFER_E4 + 100))
+    assert frame is not None
+    assert orders_in(frame)[0].price == OFFER_E4, "the snapshot's offer is the better one"
+
+
+def test_a_snapshot_that_does_not_tell_the_trading_state_leaves_it_unknown(hook: Hook) -> None:
+    day = Day(hook)
+    day.command(day.commands.quarantine(0))
+    day.resync(0, day.offer())
+    assert day.health() == "live"
+    assert day.feed(day.offer()) is None
+    assert day.refused("not_trading") == 1
+
+
+# Commands: only who knows the nonce, and never an order
+
+
+def test_a_command_from_the_wire_changes_nothing(hook: Hook) -> None:
+    day = Day(hook)
+    day.feed(day.offer(price=TARGET_E4 + 100))
+    before, payload = day.twin.image(), day.commands.quarantine(0)
+    for nonce in (0, day.twin.model.command_nonce ^ 1, 2**64 - 1):
+        frame = _frame(LINES["a"][0], day.twin.commands, nonce.to_bytes(8, "little") + payload[8:])
+        outcome = day.twin.packet(frame)
+        assert (outcome.verdict, outcome.frame) == (XdpAction.PASS, frame)
+    assert day.did("commands_refused") == 3
+    assert day.twin.image() == before
+    assert day.command(payload).verdict == XdpAction.DROP, "with the nonce it is a command"
+
+
+def test_without_a_nonce_there_are_no_commands(hook: Hook) -> None:
+    day = Day(hook)
+    nonce, payload = day.twin.model.command_nonce, day.commands.quarantine(0)
+    try:
+        day.twin.engine._nonce[0] = day.twin.model.command_nonce = 0
+        for guess in (0, nonce):
+            assert day.command(guess.to_bytes(8, "little") + payload[8:]).verdict == XdpAction.PASS
+    finally:
+        day.twin.engine._nonce[0] = day.twin.model.command_nonce = nonce
+    assert day.did("commands_refused") == 2 and day.health() == "live"
+
+
+def test_what_a_snapshot_holds_never_sends_an_order(hook: Hook) -> None:
+    day = Day(hook)
+    day.command(day.commands.quarantine(0))
+    waiting = day.sequence, day.offer(price=OFFER_E4 - 100)
+    day.feed(waiting[1])
+    make, at = day.commands, waiting[0]
+    steps = [make.begin(0), *make.sweeps(day.twin.engine.program.config)]
+    snapshot = [day.trading_action("T"), day.offer()]
+    steps += [*make.install(0, at, snapshot), *make.replay(0, [waiting]), make.release(0, day.sequence)]
+    assert [day.command(step).verdict for step in steps] == [XdpAction.DROP] * len(steps)
+    assert day.health() == "live" and day.twin.engine.symbols["SYM0"].snapshot().ask_e4 == OFFER_E4 - 100
+    assert (day.did("orders"), day.did("triggers")) == (0, 0)
+    assert day.feed(day.offer()) is not None, "the next message of the feed does"
+
+
+def test_what_a_poke_applies_never_sends_an_order(hook: Hook) -> None:
+    """More waits than one packet applies; the poke applies the rest, and an offer to buy with it."""
+    day = Day(hook)
+    lost, many = day.sequence, lib.HFT_DRAIN + 50
+    ahead = [day.offer(price=TARGET_E4 + 100) for _ in range(many)] + [day.offer()]
+    for first in range(0, len(ahead), 40):
+        day.feed(*ahead[first : first + 40], sequence=lost + 1 + first)
+    assert day.feed(day.offer(price=TARGET_E4 + 100), sequence=lost) is None
+    assert day.twin.engine.feed.health != "live"
+    outcome = day.command(day.commands.poke())
+    assert outcome.verdict == XdpAction.DROP
+    assert day.twin.engine.feed.health == "live" and day.twin.engine.symbols["SYM0"].snapshot().ask_e4 == OFFER_E4
+    assert day.did("orders") == 0
+    assert day.feed(day.offer(price=TARGET_E4 + 100)) is not None, "the next message of the feed sends it"
 
 
 def test_a_corrupted_datagram_is_not_believed(hook: Hook) -> None:
@@ -310,9 +649,11 @@ def test_events_that_do_not_fit_are_counted_and_leave_a_hole(hook: Hook) -> None
     day = Day(hook)
     day.twin.set_control(kill=0)
     before = hook.engine.events.lost
-    frames = [day.frame(Packet("DAY", day.sequence + i, (day.offer(),)).encode()) for i in range(32_000)]
-    for frame in frames:
-        hook.run(frame)
+    for number in range(32_000):
+        # The offer before is taken back, so that the book stays small.
+        messages = (day.delete(day.ref), day.offer()) if number else (day.offer(),)
+        hook.run(day.frame(Packet("DAY", day.sequence, messages).encode()))
+        day.sequence += len(messages)
     lost = hook.engine.events.lost - before
     ids = [event.id for event in hook.engine.events]
     assert lost > 0
@@ -380,8 +721,12 @@ def test_a_symbol_added_after_its_directory_message_is_not_traded(hook: Hook) ->
     day.feed(stock_directory("LATE", 9, day.stamp()))
     slot = day.twin.add_symbol("LATE", buy_below_e4=TARGET_E4, **BIG)
     day.feed(stock_directory("LATE", 9, day.stamp()))
-    assert day.twin.engine.symbols["LATE"].snapshot().health == "suspect"
-    assert slot == 1 and day.twin.engine.symbols["LATE"].snapshot().locate == 0
+    assert day.twin.engine.symbols["LATE"].health == "quarantined: late"
+    assert slot == 1 and day.twin.engine.symbols["LATE"].snapshot().locate == 9
+    late = itch50.AddOrder(
+        stock_locate=9, order_ref=1, side="S", shares=100, stock="LATE", price=OFFER_E4, **day.stamp()
+    )
+    assert day.feed(late.encode()) is None
 
 
 def test_a_session_that_has_begun_is_not_reconfigured(hook: Hook) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
+from turbo_hft.engine import Engine
+from turbo_hft.program import map_shapes
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = (ROOT / "bpf" / "hft" / "abi.h").read_text()
@@ -49,10 +51,21 @@ def test_the_documentation_has_the_same_layout(struct: str) -> None:
     page = (ROOT / "docs" / "abi.md").read_text()
     section = re.search(rf"^## `{struct}`: (\d+) bytes\n(.*?)(?=^## |\Z)", page, flags=re.MULTILINE | re.DOTALL)
     assert section, f"docs/abi.md misses {struct}: run `make abi-doc`"
-    rows = re.findall(r"^\| (\d+) \| (\d+) \| `(\w+)`", section.group(2), flags=re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| `(\w+)` \| ([^|]+) \|", section.group(2), flags=re.MULTILINE)
     fields = ffi.typeof(f"struct {struct}").fields
     assert int(section.group(1)) == ffi.sizeof(f"struct {struct}")
-    assert rows == [(str(f.offset), str(ffi.sizeof(f.type)), name) for name, f in fields]
+    assert [row[:3] for row in rows] == [(str(f.offset), str(ffi.sizeof(f.type)), name) for name, f in fields]
+    for _, size, name, kind in rows:
+        assert _documented_bytes(kind) == int(size), f"{name} is no {kind}"
+
+
+def _documented_bytes(kind: str) -> int:
+    """Of u8, s64[3] or struct hft_side_top[2]."""
+    found = re.fullmatch(r"([us]\d+|struct hft_\w+)(?:\[(\d+)\])?", kind)
+    assert found, kind
+    named, length = found.groups()
+    each = ffi.sizeof(named) if named.startswith("struct") else int(named[1:]) // 8
+    return int(each) * int(length or 1)
 
 
 @pytest.mark.parametrize("struct", STRUCTS)
@@ -72,13 +85,23 @@ def test_enums_agree(btf: dict[str, dict[str, Any]]) -> None:
         assert values == {text: value for value, text in ffi.typeof(f"enum {name}").elements.items()}
 
 
-def test_map_names_fit_the_kernel(btf: dict[str, dict[str, Any]]) -> None:
-    names = re.findall(
-        r"^(?:HFT_ARRAY\((\w+)|\} (\w+) SEC\(\"\.maps\"\))", (ROOT / "bpf/hft/maps.bpf.h").read_text(), re.M
-    )
-    found = [first or second for first, second in names if (first or second) != "name_"]
-    assert len(found) >= 15
-    assert all(len(name) <= 15 for name in found)
+def test_map_names_fit_the_kernel() -> None:
+    """15 characters, or a running engine's maps are not found again; a global array is named after its section."""
+    maps = (ROOT / "bpf/hft/maps.bpf.h").read_text()
+    names = [name for name in re.findall(r"^HFT_ARRAY\((\w+)", maps, re.M) if name != "name_"]
+    names += re.findall(r"^\} (\w+) SEC\(\"\.maps\"\)", maps, re.M)
+    names += [f".data.{section}" for section in re.findall(r"HFT_TABLE\(\"(\w+)\"\)", maps)]
+    assert len(names) >= 15
+    assert all(len(name) <= 15 for name in names)
+
+
+def test_every_shared_map_is_of_the_size_the_package_expects() -> None:
+    """What adoption checks, on a program of other sizes than a bare load's."""
+    with Engine.load(symbols=1000, feeds=2, orders=10_000, levels=2000, kept=500) as engine:
+        for name, shape in map_shapes(engine.program.config).items():
+            found = ffi.new("struct hft_map_shape *")
+            assert lib.hft_map_shape(engine.program.map(name), found) == 0
+            assert found.value_size * found.max_entries == shape.bytes, name
 
 
 def test_bounds_of_the_extension_are_those_of_the_header() -> None:

@@ -103,7 +103,7 @@ class Scenario:
     rerequest: Flow | None = None
     commands: Flow | None = None
     nonce: int = 0
-    buckets: tuple[int, int, int] = (0, 0, 0)
+    buckets: tuple[int, ...] = (0, 0, 0)
     kept_mask: int = (1 << 14) - 1
     deep: bool = False
     feed_index: int = 0

@@ -1,0 +1,71 @@
+"""Boots a kernel in QEMU, by software emulation, with the smoke program as all it does."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.kernel_matrix import initramfs, smoke
+from tools.kernel_matrix.errors import MatrixError, Unavailable
+from tools.kernel_matrix.figures import Run, parse
+from tools.kernel_matrix.kernels import Kernel
+
+# Never /dev/kvm: what it runs depends on the machine, and this test must not.
+ACCELERATOR = "tcg"
+_MACHINE = ["-M", "q35", "-cpu", "max", "-m", "1024", "-nodefaults", "-no-reboot", "-display", "none"]
+# IPv6 would send frames of its own over the wire, and every frame is counted.
+_APPEND = "console=ttyS0 quiet panic=-1 ipv6.disable=1 mitigations=off"
+_TAIL = 60
+
+
+@dataclass(frozen=True, slots=True)
+class GuestRun:
+    """`seconds`: from the start of QEMU to its end, boot included."""
+
+    run: Run
+    seconds: float
+
+
+def qemu() -> str:
+    """The emulator. Raises Unavailable."""
+    found = shutil.which("qemu-system-x86_64")
+    if found is None:
+        raise Unavailable("qemu-system-x86_64 is missing: run tools/deps.sh matrix.")
+    return found
+
+
+def boot(kernel: Kernel, bpf_object: Path, script: Path | None, timeout: float) -> GuestRun:
+    """Run the object, and the script, on this kernel. The caller judges `run.passed`. Raises MatrixError."""
+    emulator, program = qemu(), smoke.build()
+    with tempfile.TemporaryDirectory(prefix="turbo-hft-matrix-") as scratch:
+        initrd = Path(scratch) / "initrd.cpio"
+        initrd.write_bytes(initramfs.build(kernel, program, bpf_object, script))
+        command = [emulator, "-accel", ACCELERATOR, *_MACHINE, "-serial", "stdio"]
+        command += ["-kernel", str(kernel.image), "-initrd", str(initrd), "-append", _APPEND]
+        began = time.monotonic()
+        # run() ends the emulator whatever interrupts it, and waits until it is gone.
+        try:
+            result = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+            )
+        except subprocess.TimeoutExpired as expired:
+            console = (expired.stdout or b"").decode(errors="replace")
+            raise MatrixError(
+                f"Linux {kernel.release} did not finish within {timeout:.0f} s (software emulation on a busy machine "
+                f"is slow: --timeout). Its console:\n{_tail(console)}"
+            ) from None
+        seconds = time.monotonic() - began
+    if result.returncode:
+        raise MatrixError(f"QEMU failed ({result.returncode}): {result.stderr.decode(errors='replace').strip()}")
+    console = result.stdout.decode(errors="replace")
+    if "smoke exit " not in console:
+        raise MatrixError(f"Linux {kernel.release} did not get to the end of its run. Its console:\n{_tail(console)}")
+    return GuestRun(parse(console), seconds)
+
+
+def _tail(console: str) -> str:
+    return "\n".join(console.splitlines()[-_TAIL:])
