@@ -194,8 +194,8 @@ int hft_program_fd(const struct hft_object *object)
 int hft_map_fd(const struct hft_object *object, const char *name)
 {
 	static const char *const flat[FLAT_TABLES] = {
-		[BOOKS] = ".data.books",   [LOCATES] = ".data.locates", [ORDERS] = ".data.orders",
-		[SPILL] = ".data.spill", [LEVELS] = ".data.levels", [LADDER] = ".data.ladder",
+		[BOOKS] = ".data.books", [LOCATES] = ".data.locates", [ORDERS] = ".data.orders",
+		[SPILL] = ".data.spill", [LEVELS] = ".data.levels",   [LADDER] = ".data.ladder",
 	};
 
 	for (int i = 0; i < FLAT_TABLES; i++)
