@@ -27,6 +27,7 @@ _NEEDED = "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (or run as root)"
 _ORDER_WAYS = 4  # struct hft_bucket
 _ORDERS_A_BLOCK = 8  # neighbouring prices share a block: far fewer levels than orders
 _BLOCKS_A_SYMBOL = 4  # away from the touch, in a sparse book
+_SPARSE_BLOCKS = 16_384  # few orders spread over many prices: nearly every one has a block of its own
 _LEAST_LADDER = 1024
 
 # Most of each that a map can hold, and that a slip of the pen should not ask for.
@@ -49,7 +50,7 @@ class LoadSettings(TypedDict, total=False):
 
     `symbols` (256, at most 16,384): most that can be tracked; 600 bytes each. `feeds` (1, at most 4): most that can be
     configured. `orders` (131,072): resting orders of all symbols together; 40 bytes each. `levels` (an eighth of
-    `orders` and four a symbol): blocks of seven neighbouring prices away from the touch, of all books; 80 bytes each.
+    `orders`, four a symbol, and half of the first 32,768 orders): blocks of seven neighbouring prices away from the touch, of all books; 80 bytes each.
     `kept` (16,384): messages kept for each feed while an earlier one is missing or their symbol is in
     quarantine; 64 bytes each. All of these are rounded up to powers of two.
 
@@ -110,6 +111,7 @@ def load_config(**settings: Unpack[LoadSettings]) -> Any:
     settings = _checked(settings)
     orders = settings.get("orders", 131_072)
     usual = -(-orders // _ORDERS_A_BLOCK) + _BLOCKS_A_SYMBOL * settings.get("symbols", 256)
+    usual += min(orders // 2, _SPARSE_BLOCKS)
     blocks = _power_of_two(settings.get("levels", usual))
     config = ffi.new("struct hft_config *")
     config.verify_checksums = settings.get("verify_checksums", True)

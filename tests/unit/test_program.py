@@ -13,7 +13,7 @@ from turbo_hft.program import load_config
 def test_defaults() -> None:
     config = load_config()
     assert (config.symbols, config.feeds, config.order_mask + 1, config.kept_mask + 1) == (256, 1, 65_536, 16_384)
-    assert (config.level_mask + 1, config.ladder_mask + 1) == (32_768, 8192)
+    assert (config.level_mask + 1, config.ladder_mask + 1) == (65_536, 16_384)
     assert config.spill_mask + 1 == 16_384
     assert (config.verify_checksums, config.clock, config.time_all) == (1, lib.HFT_CLOCK_MONOTONIC, 0)
     assert (config.hold_ns, config.crossed_ns) == (2_000_000, 1_000_000_000)
@@ -31,8 +31,9 @@ def test_the_order_table_is_at_most_half_full(orders: int, buckets: int) -> None
 
 
 def test_levels_follow_the_orders_unless_given() -> None:
-    assert load_config(orders=1_000_000).level_mask + 1 == 131_072
+    assert load_config(orders=1_000_000).level_mask + 1 == 262_144
     assert load_config(orders=100_000, symbols=8192).level_mask + 1 == 65_536
+    assert load_config(orders=4200, symbols=20).level_mask + 1 == 4096
     config = load_config(orders=1_000_000, levels=5)
     assert (config.level_mask + 1, config.ladder_mask + 1) == (8, 1024)
     assert load_config(levels=5000).ladder_mask + 1 == 2048
