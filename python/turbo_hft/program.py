@@ -50,9 +50,9 @@ class LoadSettings(TypedDict, total=False):
 
     `symbols` (256, at most 16,384): most that can be tracked; 600 bytes each. `feeds` (1, at most 4): most that can be
     configured. `orders` (131,072): resting orders of all symbols together; 40 bytes each. `levels` (an eighth of
-    `orders`, four a symbol, and half of the first 32,768 orders): blocks of seven neighbouring prices away from the touch, of all books; 80 bytes each.
-    `kept` (16,384): messages kept for each feed while an earlier one is missing or their symbol is in
-    quarantine; 64 bytes each. All of these are rounded up to powers of two.
+    `orders`, four a symbol, and half of the first 32,768 orders): blocks of seven neighbouring prices away from the
+    touch, of all books; 80 bytes each. `kept` (16,384): messages kept for each feed while an earlier one is missing or
+    their symbol is in quarantine; 64 bytes each. All of these are rounded up to powers of two.
 
     `hold_ns` (2,000,000): how long a missing message may still come by the other line before it is a gap. `crossed_ns`
     (1,000,000,000): how long a book may be crossed in continuous trading, by the feed's time stamps, before it is
