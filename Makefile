@@ -22,7 +22,7 @@ TORTURE_ARGS ?=
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
-C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES))
+C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
 .PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc clean distclean help
 .PHONY: verifier kernel-matrix matrix-deps book-check torture bench-book

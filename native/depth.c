@@ -192,8 +192,8 @@ int hft_depth(const struct hft_tables *tables, const struct hft_book *book, unsi
 		if (walk.version & 1)
 			continue;
 		counts[HFT_BUY] = counts[HFT_SELL] = 0;
-		/* SWEEP takes entries out without touching the version: what is left means nothing. */
-		if (book->health != HFT_BOOK_CLEARING) {
+		/* SWEEP takes entries out without touching the version, INSTALL fills in piece by piece: neither is a book. */
+		if (book->health != HFT_BOOK_CLEARING && book->health != HFT_BOOK_INSTALLING) {
 			for (walk.side = HFT_BUY; walk.side <= HFT_SELL && !error; walk.side++)
 				error = read_side(&walk, levels + walk.side * room, room, &counts[walk.side]);
 		}

@@ -431,7 +431,7 @@ struct hft_symbol_state {
 struct hft_feed_state {
 	__u8 session[10]; /* MoldUDP64 session the feed is locked to; zeros = none yet */
 	__u8 phase; /* enum hft_phase */
-	__u8 breaker; /* ITCH W: level breached, '1' to '3'; 0 = none */
+	__u8 breaker; /* ITCH W: level breached, '1' to '3'; '?' = one that could not be read; 0 = none */
 	__u32 health; /* enum hft_feed_health */
 	__u64 expected_seq; /* next sequence number to apply; 0 = none seen */
 	__u64 highest_seq; /* one past the highest that any packet of the session announced */
@@ -446,7 +446,7 @@ struct hft_feed_state {
 	__u64 late[3]; /* by line: messages that had come before */
 	__u64 line_next[3]; /* by line: one past the highest sequence seen */
 	__u32 cpu; /* CPU of the newest packet, plus 1; 0 = none yet */
-	__u32 pad0;
+	__u32 gave_up; /* 1 = messages of this session were given up: what is listed from now on may lack some */
 	__u64 pad1[9];
 };
 

@@ -234,6 +234,7 @@ hft_inline int feed_rollover(struct hft_feed_state *feed)
 	feed->exchange_ns = 0;
 	feed->seen_ns = 0;
 	feed->hold_since_ns = 0;
+	feed->gave_up = 0;
 	__builtin_memset(feed->breaker_level_e8, 0, sizeof(feed->breaker_level_e8));
 	__builtin_memset(feed->line_next, 0, sizeof(feed->line_next));
 	bpf_loop(HFT_LOCATES, free_locate, &nothing, 0);
@@ -251,8 +252,9 @@ hft_inline int feed_abandon(struct hft_feed_state *feed)
 		return -1;
 	count_many(HFT_C_FEED_MISSED, command.sequence - expected);
 	feed->missed += command.sequence - expected;
+	feed->gave_up = 1;
 	bpf_loop(config.symbols, abandon_slot, &nothing, 0);
-	return feed_settle(expected, command.sequence);
+	return feed_settle(command.sequence);
 }
 
 /* Everything that concerns a whole feed. */
@@ -262,7 +264,7 @@ hft_global int command_feed(void)
 
 	switch (command.op) {
 	case HFT_OP_POKE:
-		return feed->expected_seq ? feed_settle(feed->expected_seq, feed->expected_seq) : -1;
+		return feed->expected_seq ? feed_settle(feed->expected_seq) : -1;
 	case HFT_OP_SWEEP:
 		return command_sweep(command.sequence, command.first, command.count);
 	case HFT_OP_ABANDON:
@@ -305,7 +307,9 @@ hft_global int command_symbol(__u32 slot)
 		case HFT_OP_BEGIN:
 			if (book->health == HFT_BOOK_OK)
 				return -1;
+			book_open(book); /* a reader of its depth must not mistake what the sweep leaves for it */
 			book->health = HFT_BOOK_CLEARING;
+			book_close(book);
 			return 0;
 		case HFT_OP_RELEASE:
 			if (book->health != HFT_BOOK_INSTALLING || book->kept_seq >= command.sequence ||
@@ -343,7 +347,7 @@ hft_inline int command_packet(void)
 	failed = of_symbol ? command_symbol(command.slot) : command_feed();
 	batch_len = 0; /* a command sends nothing */
 	count(failed ? HFT_C_COMMANDS_REFUSED : HFT_C_COMMANDS);
-	return failed ? XDP_PASS : XDP_DROP;
+	return failed ? XDP_ABORTED : XDP_DROP;
 }
 
 #endif

@@ -134,12 +134,12 @@ hft_inline void feed_event(const struct hft_feed_state *feed, __u32 kind, __u64 
 
 /*
  * After the messages of a packet, or on a poke: handle what was kept and has its turn now, then say how the feed stands.
- * `before` is the expected sequence when the packet came in, `expected` after its own messages. Rules 2.7 and 2.8.
+ * `expected` is the expected sequence after the packet's own messages. Rules 2.7 and 2.8.
  */
-hft_global int feed_settle(__u64 before, __u64 expected)
+hft_global int feed_settle(__u64 expected)
 {
 	struct hft_feed_state *feed = feed_at(packet_feed);
-	__u64 now;
+	__u64 now, own = expected;
 
 	if (feed->highest_seq > expected) {
 		walk.expected = expected;
@@ -164,7 +164,8 @@ hft_global int feed_settle(__u64 before, __u64 expected)
 		feed->hold_since_ns = now ?: 1;
 		if (feed->health != HFT_FEED_ENDED)
 			feed->health = HFT_FEED_HOLD;
-	} else if (expected != before) {
+	} else if (expected != own) {
+		/* A hole was filled, and this is another. A feed that only goes on, far from what was announced, still waits for it. */
 		feed->hold_since_ns = now ?: 1;
 	}
 	if (feed->health == HFT_FEED_HOLD && now >= feed->hold_since_ns &&
@@ -255,7 +256,7 @@ hft_inline int feed_packet(struct xdp_md *ctx, __u32 feed_index, __u32 line)
 	count_many(HFT_C_FEED_DUPLICATES, old);
 	feed->first[line] += fresh;
 	feed->late[line] += old;
-	feed_settle(expected, sequence > expected ? expected : expected + fresh);
+	feed_settle(sequence > expected ? expected : expected + fresh);
 
 	if (!messages)
 		count(HFT_C_FEED_HEARTBEATS);

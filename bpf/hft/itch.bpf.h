@@ -126,7 +126,7 @@ hft_global int stock_directory(__u32 offset, __u64 feed_seq)
 		return 0;
 	}
 	if (slot && !bound && locate && book && !book->locate) {
-		bool late = *entry != 0;
+		bool late = *entry != 0 || feed_at(packet_feed)->gave_up;
 
 		*entry = slot;
 		book->locate = locate;
@@ -326,7 +326,9 @@ hft_global int odd_message(__u32 offset, __u32 length, __u64 feed_seq)
 	__u32 about = length ? itch_types[msg[0]] & ABOUT_MASK : ABOUT_UNKNOWN, bound;
 
 	count(about == ABOUT_UNKNOWN ? HFT_C_ITCH_UNKNOWN_TYPE : HFT_C_ITCH_BAD_LENGTH);
-	if (about != ABOUT_BOOK || length < 3)
+	if (about == ABOUT_FEED)
+		market_unreadable(feed_at(packet_feed), msg[0]);
+	if ((about != ABOUT_BOOK && about != ABOUT_MARKET) || length < 3)
 		return 0;
 	bound = bound_slot(locate_entry(load_be16(msg + ITCH_LOCATE)));
 	return bound ? book_quarantine(bound - 1, HFT_DOUBT_LENGTH, feed_seq) : 0;

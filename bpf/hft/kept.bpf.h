@@ -22,7 +22,7 @@ hft_global int kept_store(__u32 offset, __u32 length, __u64 sequence)
 
 	if (!place)
 		return 0;
-	*(volatile __u64 *)&place->tag = 0;
+	*(volatile __u64 *)&place->tag = ~0ULL; /* later than any: a reader counts it as overwritten */
 	hft_store_fence(&place->tag);
 	place->length = length;
 	for (__u32 i = 0; i < 48; i += 8)

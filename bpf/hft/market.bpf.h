@@ -17,6 +17,15 @@
 #define ITCH_CROSS_PRICE 27
 #define ITCH_CROSS_TYPE 39
 
+/* An S or W that cannot be read may be the one that stops the market: nothing trades until a good one says otherwise. */
+hft_inline void market_unreadable(struct hft_feed_state *feed, __u8 type)
+{
+	if (type == 'S')
+		feed->phase = HFT_PHASE_NONE;
+	else if (type == 'W')
+		feed->breaker = '?';
+}
+
 /* S, W, V: the feed's own. Returns 0 or the counter that names what was wrong. */
 hft_inline __u32 market_wide(struct hft_feed_state *feed, const __u8 *msg, __u8 type)
 {
@@ -29,8 +38,10 @@ hft_inline __u32 market_wide(struct hft_feed_state *feed, const __u8 *msg, __u8 
 		return 0;
 	}
 	if (type == 'W') {
-		if (code < '1' || code > '3')
+		if (code < '1' || code > '3') {
+			market_unreadable(feed, type);
 			return HFT_C_ITCH_BAD_FIELD;
+		}
 		feed->breaker = code;
 		return 0;
 	}
@@ -54,6 +65,7 @@ hft_inline __u32 market_wide(struct hft_feed_state *feed, const __u8 *msg, __u8 
 		feed->phase = HFT_PHASE_ENDED;
 		return 0;
 	default:
+		market_unreadable(feed, type);
 		return HFT_C_ITCH_BAD_FIELD;
 	}
 }

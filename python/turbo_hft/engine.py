@@ -38,7 +38,7 @@ _LATENCY = {"order": "ORDER", "refused": "REFUSED", "feed": "FEED", "reply": "RE
 _BUSY_STATES = ("sent", "live")
 _LINES = {"a": lib.HFT_LINE_A, "b": lib.HFT_LINE_B, "rerequest": lib.HFT_LINE_REREQUEST}
 _KEPT_BATCH = 1024
-_DONE = 1  # XDP_DROP: the hook's answer to a command that was done
+_REFUSED, _DONE, _UNREAD = 0, 1, 2  # XDP_ABORTED, XDP_DROP, XDP_PASS: the hook's answers to a command
 _TRIES = 1000  # of a command, while another CPU stays inside the hook
 _TAG_BITS = 48  # struct hft_kept: the sequence below, the generation above
 
@@ -303,21 +303,18 @@ class Engine:
     def command(self, payload: bytes) -> bool:
         """Have the program do something between two packets: one ``struct hft_command`` and its blocks (docs/rules.md,
         rule 10). False if it refused. Raises ConfigError when the engine has no way for commands yet, TurboHftError
-        when it never got in."""
+        when it never got in, or is none at all (nonce, shape)."""
         if not self._command_headers:
             at = next((at for at, flow in self._flow_table() if flow.role == lib.HFT_ROLE_COMMAND), None)
             if at is None:
                 raise ConfigError("this engine takes no commands before it is configured: use engine.configure first.")
             self._command_headers = _command_headers(at)
-        refused = self._tallies[0].counter
         for _ in range(_TRIES):
-            before = refused[lib.HFT_C_COMMANDS_REFUSED]
-            if self.program.inject(self._command_headers, payload) == _DONE:
-                return True
-            if refused[lib.HFT_C_COMMANDS_REFUSED] != before:
-                return False
-            # Passed on unread: another CPU was inside for longer than the hook waits.
-        raise TurboHftError("the hook is busy without pause: no command gets in. Is a feed faster than this machine?")
+            answer = self.program.inject(self._command_headers, payload)
+            if answer != _UNREAD:
+                return answer == _DONE
+            # Passed on: another CPU was inside for longer than the hook waits, or it is no command of this engine.
+        raise TurboHftError("the hook is busy without pause: no command gets in, or this is none: see rule 10.")
 
     def resync(self, name: str) -> bool:
         """Doubt the book of a symbol: nothing trades in it until `Recovery` (or `turbo-hft resync`) has restored it

@@ -117,7 +117,8 @@ class FeedSnapshot:
     """A feed at one moment: fields of ``struct hft_feed_state`` (abi.h).
 
     `health`: idle, live, hold, gap or ended; only a live feed is traded on. `first`, `late`, `line_next` are by line:
-    A, B, re-request. `cpu` is that of the newest packet, None before the first.
+    A, B, re-request. `cpu` is that of the newest packet, None before the first. `gave_up`: messages of this session
+    were.
     """
 
     session: str
@@ -137,6 +138,7 @@ class FeedSnapshot:
     late: tuple[int, ...]
     line_next: tuple[int, ...]
     cpu: int | None
+    gave_up: bool = False
 
     @property
     def missing(self) -> int:
@@ -258,6 +260,7 @@ def feed_snapshot(state: Any) -> FeedSnapshot:
     values["session"], values["health"] = text(values["session"]), feed_health(values["health"])
     values["phase"], values["breaker"] = phase_name(values["phase"]), character(values["breaker"])
     values["cpu"] = values["cpu"] - 1 if values["cpu"] else None
+    values["gave_up"] = bool(values["gave_up"])
     return FeedSnapshot(**values)
 
 

@@ -71,16 +71,25 @@ def test_only_in_part_filled_it_stays_a_gap() -> None:
     rig.at(7, TICK, now_ns=10 + HOLD_NS)
     assert says(rig.at(2, TICK, TICK, line=Line.REREQUEST, now_ns=10 + 2 * HOLD_NS)) == []
     assert (rig.receiver.health, rig.receiver.expected_seq) == (FeedHealth.GAP, 4)
-    assert rig.receiver.hold_since_ns == 10 + 2 * HOLD_NS
+    assert rig.receiver.hold_since_ns == 10
 
 
-def test_a_hold_that_moves_begins_anew() -> None:
+def test_the_next_hole_has_a_hold_of_its_own() -> None:
     rig = started()
+    rig.at(3, TICK, now_ns=10)
     rig.at(5, TICK, now_ns=10)
     rig.at(2, TICK, line=Line.B, now_ns=10 + HOLD_NS)
-    assert (rig.receiver.health, rig.receiver.hold_since_ns) == (FeedHealth.HOLD, 10 + HOLD_NS)
+    assert (rig.receiver.health, rig.receiver.expected_seq) == (FeedHealth.HOLD, 4)
+    assert rig.receiver.hold_since_ns == 10 + HOLD_NS
     assert rig.engine.counter["feed_holds"] == 1
-    assert says(rig.at(5, line=Line.B, now_ns=10 + 2 * HOLD_NS)) == [(EventKind.FEED_GAP, 3, 3)]
+    assert says(rig.at(6, line=Line.B, now_ns=10 + 2 * HOLD_NS)) == [(EventKind.FEED_GAP, 4, 2)]
+
+
+def test_a_hole_that_only_gets_smaller_has_no_new_hold() -> None:
+    rig = started()
+    rig.at(5, TICK, now_ns=10)
+    assert says(rig.at(2, TICK, line=Line.B, now_ns=10 + HOLD_NS)) == [(EventKind.FEED_GAP, 3, 3)]
+    assert rig.receiver.hold_since_ns == 10
 
 
 def test_a_clock_that_goes_back_is_no_gap() -> None:
@@ -141,9 +150,9 @@ def test_gap_event_carries_the_time_of_the_newest_message_applied() -> None:
 
 def test_packet_with_the_next_message_and_a_hole_behind_it() -> None:
     rig = started()
-    rig.at(9)
+    rig.at(9, now_ns=5)
     rig.at(2, TICK, TICK, now_ns=77)
-    assert (rig.receiver.expected_seq, rig.receiver.hold_since_ns) == (4, 77)
+    assert (rig.receiver.expected_seq, rig.receiver.hold_since_ns) == (4, 5)
 
 
 def test_kept_messages_are_applied_in_order() -> None:

@@ -40,9 +40,9 @@ SESSION_NAME = 10
 
 @dataclass
 class Command:
-    """A command whose shape is right."""
+    """A command whose shape is right. ``op`` may be none that there is."""
 
-    op: Op
+    op: int
     feed: int
     slot: int
     sequence: int
@@ -57,25 +57,24 @@ def handle(model: ModelState, payload: bytes) -> XdpAction:
     done = command is not None and run(model, command)
     model.work.batch.clear()
     model.count("commands" if done else "commands_refused")
-    return XdpAction.DROP if done else XdpAction.PASS
+    if command is None:
+        return XdpAction.PASS
+    return XdpAction.DROP if done else XdpAction.ABORTED
 
 
 def read(model: ModelState, payload: bytes) -> Command | None:
-    """The command, or None if it is refused at once."""
+    """The command, or None if the datagram is no command of this engine."""
     if len(payload) < HEADER.size:
         return None
     nonce, op, feed_index, slot, count_of_blocks, sequence, first, count = HEADER.unpack_from(payload)
     if nonce == 0 or nonce != model.command_nonce:
         return None
-    if op == Op.NONE or op not in tuple(Op) or feed_index >= MAX_FEEDS or count_of_blocks > MAX_BLOCKS:
+    if feed_index >= MAX_FEEDS or count_of_blocks > MAX_BLOCKS:
         return None
     blocks = split_blocks(payload[HEADER.size :], count_of_blocks)
     if blocks is None:
         return None
-    command = Command(Op(op), feed_index, slot, sequence, first, count, blocks)
-    if of_a_slot(command) and not slot_is_there(model, command):
-        return None
-    return command
+    return Command(op, feed_index, slot, sequence, first, count, blocks)
 
 
 def of_a_slot(command: Command) -> bool:
@@ -91,6 +90,10 @@ def slot_is_there(model: ModelState, command: Command) -> bool:
 
 def run(model: ModelState, command: Command) -> bool:
     """Do it; False if it was refused."""
+    if command.op == Op.NONE or command.op not in tuple(Op):
+        return False
+    if of_a_slot(command) and not slot_is_there(model, command):
+        return False
     if command.op == Op.INSTALL:
         return install_of_feed(model, command) if command.slot == NO_SYMBOL else install(model, command)
     return {
@@ -102,21 +105,20 @@ def run(model: ModelState, command: Command) -> bool:
         Op.RELEASE: release,
         Op.ABANDON: abandon,
         Op.ROLLOVER: rollover,
-    }[command.op](model, command)
+    }[Op(command.op)](model, command)
 
 
 def poke(model: ModelState, command: Command) -> bool:
     """Go on with what is kept, and look at the clock."""
     if model.feeds[command.feed].expected_seq == 0:
         return False
-    go_on(model, command.feed, feed.next_expected(model, command.feed))
+    go_on(model, command.feed)
     return True
 
 
-def go_on(model: ModelState, index: int, expected: int) -> None:
-    """Rules 2.7 and 2.8. ``expected``: the next number before the command."""
-    feed.drain(model, index)
-    feed.settle(model, index, moved=model.feeds[index].expected_seq != expected)
+def go_on(model: ModelState, index: int) -> None:
+    """Rules 2.7 and 2.8."""
+    feed.settle(model, index, filled=feed.drain(model, index))
 
 
 def quarantine(model: ModelState, command: Command) -> bool:
@@ -241,6 +243,7 @@ def abandon(model: ModelState, command: Command) -> bool:
     missed = command.sequence - expected
     model.count("feed_missed", missed)
     state.missed += missed
+    state.gave_up = 1
     for slot in model.slots_of_feed(command.feed):
         target = model.books[slot]
         if target.health == BookHealth.OK:
@@ -251,7 +254,7 @@ def abandon(model: ModelState, command: Command) -> bool:
             target.since_seq = command.sequence
             target.kept_seq = 0
     state.expected_seq = command.sequence
-    go_on(model, command.feed, expected)
+    go_on(model, command.feed)
     return True
 
 
@@ -269,6 +272,7 @@ def rollover(model: ModelState, command: Command) -> bool:
     state.expected_seq = state.highest_seq = state.hold_since_ns = 0
     state.line_next = [0] * len(state.line_next)
     state.exchange_ns = state.seen_ns = 0
+    state.gave_up = 0
     state.health = FeedHealth.IDLE
     model.bound = {key: slot for key, slot in model.bound.items() if key[0] != command.feed}
     model.closed_locates = {key for key in model.closed_locates if key[0] != command.feed}

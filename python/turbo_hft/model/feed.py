@@ -51,16 +51,14 @@ def handle(model: ModelState, flow: Flow, payload: bytes) -> tuple[XdpAction, by
         model.count("feed_wrong_session")
         return XdpAction.PASS, b""
 
-    expected = next_expected(model, flow.feed)
-    feed.expected_seq = expected
+    feed.expected_seq = next_expected(model, flow.feed)
     following = sequence + len(blocks)
     feed.highest_seq = max(feed.highest_seq, following)
     feed.line_next[flow.line] = max(feed.line_next[flow.line], following)
 
     for number, block in enumerate(blocks, start=sequence):
         take(model, flow, number, block)
-    drain(model, flow.feed)
-    settle(model, flow.feed, moved=feed.expected_seq != expected)
+    settle(model, flow.feed, filled=drain(model, flow.feed))
 
     if count == HEARTBEAT:
         model.count("feed_heartbeats")
@@ -116,20 +114,21 @@ def take(model: ModelState, flow: Flow, number: int, block: bytes) -> None:
             feed.seen_ns = max(feed.seen_ns, u48(block, 5))
 
 
-def drain(model: ModelState, index: int) -> None:
-    """Kept messages whose turn has come, a bounded number of them."""
+def drain(model: ModelState, index: int) -> bool:
+    """Kept messages whose turn has come, a bounded number of them. Were there any?"""
     feed = model.feeds[index]
-    for _ in range(DRAIN):
+    for number in range(DRAIN):
         block = kept.find(model, index, feed.expected_seq)
         if block is None:
-            return
+            return number > 0
         model.count("feed_messages")
         itch.handle(model, index, block, feed.expected_seq)
         feed.expected_seq += 1
+    return True
 
 
-def settle(model: ModelState, index: int, *, moved: bool) -> None:
-    """What time is it, is anything missing, and for how long? ``moved``: the expected number is another than before."""
+def settle(model: ModelState, index: int, *, filled: bool) -> None:
+    """What time is it, is anything missing, and for how long? ``filled``: a hole was, so this is another."""
     feed = model.feeds[index]
     feed.seen_ns = max(feed.seen_ns, feed.exchange_ns)
     if feed.expected_seq == feed.highest_seq:
@@ -147,7 +146,7 @@ def settle(model: ModelState, index: int, *, moved: bool) -> None:
         feed.hold_since_ns = max(now_ns, 1)
         if feed.health != FeedHealth.ENDED:
             feed.health = FeedHealth.HOLD
-    elif moved:
+    elif filled:
         feed.hold_since_ns = max(now_ns, 1)
 
     waited_ns = now_ns - feed.hold_since_ns

@@ -25,7 +25,9 @@ def handle(model: ModelState, feed: int, block: bytes, number: int, *, live: boo
         return
     if len(block) != ITCH_LENGTHS[kind]:
         model.count("itch_bad_length")
-        if kind in BOOK_TYPES and len(block) >= 3:
+        if kind in ("S", "W"):
+            unreadable(model, feed, kind)
+        if kind in SYMBOL_TYPES and len(block) >= 3:
             slot = model.bound.get((feed, u16(block, 1)))
             if slot is not None:
                 model.quarantine(slot, number, Doubt.LENGTH)
@@ -77,6 +79,15 @@ def of_feed(model: ModelState, feed: int, kind: str, block: bytes, number: int) 
         state.breaker = block[11]
     else:
         model.count("itch_bad_field")
+        unreadable(model, feed, kind)
+
+
+def unreadable(model: ModelState, feed: int, kind: str) -> None:
+    """It may be the one that stops the market: nothing trades until a good one says otherwise."""
+    if kind == "S":
+        model.feeds[feed].phase = Phase.NONE
+    else:
+        model.feeds[feed].breaker = ord("?")
 
 
 def bind(model: ModelState, feed: int, block: bytes, number: int) -> None:
@@ -91,8 +102,9 @@ def bind(model: ModelState, feed: int, block: bytes, number: int) -> None:
     elif named is not None and bound is None and model.books[named].locate == 0 and locate != 0:
         model.bound[feed, locate] = named
         model.books[named].locate = locate
-        if (feed, locate) in model.closed_locates:
-            model.closed_locates.remove((feed, locate))
+        late = (feed, locate) in model.closed_locates or model.feeds[feed].gave_up
+        model.closed_locates.discard((feed, locate))
+        if late:
             model.quarantine(named, number, Doubt.LATE)
     else:
         model.count("itch_bad_field")

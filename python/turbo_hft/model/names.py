@@ -12,6 +12,7 @@ from typing import Final
 class XdpAction(IntEnum):
     """Verdicts of an XDP program (``enum xdp_action`` of linux/bpf.h) that the rules use."""
 
+    ABORTED = 0
     DROP = 1
     PASS = 2
     TX = 3

@@ -212,6 +212,7 @@ class FeedState:
     first: list[int] = field(default_factory=lambda: [0] * LINES)
     late: list[int] = field(default_factory=lambda: [0] * LINES)
     line_next: list[int] = field(default_factory=lambda: [0] * LINES)
+    gave_up: int = 0
 
 
 @dataclass

@@ -184,7 +184,7 @@ class FeedRecovery:
             return "asking" if self._engine.pulse(self._feed).health == lib.HFT_FEED_GAP else "holding"
         if self._gap is not None or self._waiting():
             return "stuck" if self._snapshots is None or self._trouble else "snapshot"
-        return "well"
+        return "holding" if self._engine.pulse(self._feed).health == lib.HFT_FEED_HOLD else "well"
 
     # Gaps
 
@@ -258,8 +258,12 @@ class FeedRecovery:
     def _mind_session(self, now_ns: int, pulse: Pulse, before: Pulse) -> None:
         if self._strangers is None or not (self._watch.expecting or pulse.wrong_session != before.wrong_session):
             return
-        own = pulse.packets - pulse.wrong_session if self._engine.program.config.feeds == 1 else 0
         feed = self._engine.feeds[self._feed]
+        # Packets are counted for all feeds together. With several of them silence cannot be told from heartbeats: then
+        # only the end of a session lets another begin.
+        if self._engine.program.config.feeds != 1 and feed.health != "ended":
+            return
+        own = pulse.packets - pulse.wrong_session
         following = self._watch.decide(now_ns, feed, own, self._strangers())
         if following is not None:
             self._follow(now_ns, feed.session, following)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from turbo_hft.engine import Engine
+from turbo_hft.errors import RecoveryError
 from turbo_hft.recovery.commands import Commands
 from turbo_hft.recovery.snapshot import Snapshot
 from turbo_hft.symbols import BookState
@@ -107,7 +108,8 @@ class Restore:
         yield False
         if begun:
             for payload in self._commands.sweeps(self._engine.program.config):
-                self._engine.command(payload)
+                if not self._engine.command(payload):
+                    raise RecoveryError("the hook did not sweep its tables: no book is installed over old orders.")
                 yield False
         self._later = {book.locate: [] for book in begun if book.locate}
         for book in begun:

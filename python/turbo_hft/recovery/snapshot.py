@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from turbo_hft.errors import MalformedMessage, RecoveryError
-from turbo_hft.wire import glimpse, itch50, soupbintcp
+from turbo_hft.wire import glimpse, itch50, moldudp64, soupbintcp
 
 _OF_FEED = b"SVW"
 _OF_SYMBOL = b"HYKJhPQAFECXDU"
@@ -105,8 +105,10 @@ class SnapshotReader:
         kind = message[0] if message else 0
         if kind == _END:
             sequence = glimpse.decode(message).sequence
-            if sequence < 1:
-                raise RecoveryError(f"the snapshot says that the feed goes on with {sequence}: messages count from 1.")
+            if not 1 <= sequence <= moldudp64.MAX_SEQUENCE:
+                raise RecoveryError(
+                    f"the snapshot says that the feed goes on with {sequence}: messages count from 1 to 2^62."
+                )
             built = {int.from_bytes(locate, "big"): tuple(found) for locate, found in self._messages.items()}
             names = frozenset(self._names.values())
             self.snapshot = Snapshot(session, sequence, tuple(self._common), self._directory, built, names)
