@@ -132,7 +132,7 @@ static void put(struct hft_level *level, unsigned int side, __u32 key, __u64 cel
 	level->orders = cell / HFT_CELL_ORDER;
 }
 
-/* The top of a side: five levels in no order, better than everything in the blocks. */
+/* The top of a side: the best first, the others in no order, all better than everything in the blocks. */
 static unsigned int read_top(const struct hft_side_top *top, unsigned int side, struct hft_level *levels,
 			     unsigned int room)
 {

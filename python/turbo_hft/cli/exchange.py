@@ -1,8 +1,8 @@
 """Run the exchange simulator: ITCH 5.0 in MoldUDP64 out, OUCH 5.0 and 4.2 over UFO in.
 
 In the lab: turbo-hft exchange --netns exchange_ns
-The feed waits for the first login, so that an engine sees the day from its first message. One that comes later needs the
-re-request or the snapshot server (docs/recovery.md).
+The feed waits for the first login, so that an engine sees the day from its first message. One that comes later needs
+the re-request or the snapshot server (docs/recovery.md).
 """
 
 from __future__ import annotations
