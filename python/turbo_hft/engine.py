@@ -314,7 +314,10 @@ class Engine:
             if answer != _UNREAD:
                 return answer == _DONE
             # Passed on: another CPU was inside for longer than the hook waits, or it is no command of this engine.
-        raise TurboHftError("the hook is busy without pause: no command gets in, or this is none: see rule 10.")
+        raise TurboHftError(
+            f"the hook passed a command on {_TRIES} times: another CPU never leaves it (is a feed faster than this "
+            "machine? see engine.steering), or this is no command of this engine (docs/rules.md, rule 10)."
+        )
 
     def resync(self, name: str) -> bool:
         """Doubt the book of a symbol: nothing trades in it until `Recovery` (or `turbo-hft resync`) has restored it

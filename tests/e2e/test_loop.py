@@ -13,7 +13,7 @@ from e2e_rig import Rig, rig
 from turbo_hft._native import lib
 from turbo_hft.addresses import Protocol
 from turbo_hft.engine import Engine, Mode
-from turbo_hft.errors import ConfigError
+from turbo_hft.errors import ConfigError, TurboHftError
 from turbo_hft.events import Event
 from turbo_hft.order_entry import OrderEntry
 from turbo_hft.symbols import SymbolView
@@ -211,6 +211,8 @@ def test_a_program_loaded_by_iproute2_is_found_and_steered(tmp_path: Path) -> No
             assert again.symbols["AAPL"].snapshot().position == 1000
             assert again.symbols["AAPL"].health == "ended"
             poke = struct.pack("=QIIIIQII", again.command_nonce, lib.HFT_OP_POKE, 0, 0, 0, 0, 0, 0)
-            assert again.command(poke) and not again.command(poke[:8] + poke)
+            assert again.command(poke)
+            with pytest.raises(TurboHftError, match="rule 10"):
+                again.command(poke[:8] + poke)
             assert [flow.line for flow in again.steering().flows] == ["a", "order_entry"]
         subprocess.run(["ip", "link", "set", "dev", device, "xdpgeneric", "off"], check=True, capture_output=True)
