@@ -10,6 +10,7 @@
 #include "hft/limits.h"
 #include "hft/abi.h"
 
+#include "bytes.h"
 #include "hft.h"
 #include "reference.h"
 
@@ -63,23 +64,6 @@ struct hft_reference {
 	struct state events[EVENTS];
 	struct symbol *symbols[LOCATES];
 };
-
-static uint64_t be(const uint8_t *at, unsigned int bytes)
-{
-	uint64_t value = 0;
-
-	while (bytes--)
-		value = value << 8 | *at++;
-	return value;
-}
-
-static void put_be(uint8_t *at, uint64_t value, unsigned int bytes)
-{
-	while (bytes--) {
-		at[bytes] = (uint8_t)value;
-		value >>= 8;
-	}
-}
 
 struct hft_reference *hft_reference_create(int *error)
 {
@@ -287,21 +271,22 @@ static int enter(struct hft_reference *r, uint32_t locate, uint64_t ref, uint32_
 
 static int add(struct hft_reference *r, const uint8_t *m)
 {
-	uint64_t ref = be(m + 11, 8);
+	uint64_t ref = get_be(m + 11, 8);
 
-	if (find_order(r, ref) || !be(m + 20, 4) || (m[19] != 'B' && m[19] != 'S'))
+	if (find_order(r, ref) || !get_be(m + 20, 4) || (m[19] != 'B' && m[19] != 'S'))
 		return -EBADMSG;
-	return enter(r, be(m + 1, 2), ref, m[19] == 'B' ? HFT_BUY : HFT_SELL, be(m + 20, 4), be(m + 32, 4), m + 5);
+	return enter(r, get_be(m + 1, 2), ref, m[19] == 'B' ? HFT_BUY : HFT_SELL, get_be(m + 20, 4), get_be(m + 32, 4),
+		     m + 5);
 }
 
 static int reduce(struct hft_reference *r, const uint8_t *m, int whole)
 {
-	struct order *order = find_order(r, be(m + 11, 8));
-	uint32_t locate = be(m + 1, 2), shares;
+	struct order *order = find_order(r, get_be(m + 11, 8));
+	uint32_t locate = get_be(m + 1, 2), shares;
 
 	if (!order || order->locate != locate)
 		return -EBADMSG;
-	shares = whole ? order->shares : be(m + 19, 4);
+	shares = whole ? order->shares : get_be(m + 19, 4);
 	if (!shares || shares > order->shares)
 		return -EBADMSG;
 	take(r, order, shares);
@@ -310,14 +295,14 @@ static int reduce(struct hft_reference *r, const uint8_t *m, int whole)
 
 static int replace(struct hft_reference *r, const uint8_t *m)
 {
-	struct order *old = find_order(r, be(m + 11, 8));
-	uint32_t locate = be(m + 1, 2), side;
+	struct order *old = find_order(r, get_be(m + 11, 8));
+	uint32_t locate = get_be(m + 1, 2), side;
 
-	if (!old || old->locate != locate || find_order(r, be(m + 19, 8)) || !be(m + 27, 4))
+	if (!old || old->locate != locate || find_order(r, get_be(m + 19, 8)) || !get_be(m + 27, 4))
 		return -EBADMSG;
 	side = old->side;
 	take(r, old, old->shares);
-	return enter(r, locate, be(m + 19, 8), side, be(m + 27, 4), be(m + 31, 4), m + 5);
+	return enter(r, locate, get_be(m + 19, 8), side, get_be(m + 27, 4), get_be(m + 31, 4), m + 5);
 }
 
 /* The newest of a kind takes the place of the one before: same type, and for `h` same market. */
@@ -383,7 +368,7 @@ int hft_reference_apply(struct hft_reference *r, const uint8_t *message, uint32_
 		keep_event(r, message, length);
 		return 0;
 	default:
-		symbol = symbol_of(r, be(message + 1, 2));
+		symbol = symbol_of(r, get_be(message + 1, 2));
 		if (!symbol)
 			return -ENOMEM;
 		keep_state(symbol, message, length);

@@ -12,6 +12,7 @@
 
 #include "hft/limits.h"
 #include "hft/abi.h"
+#include "bytes.h"
 #include "hft.h"
 #include "replay.h"
 
@@ -48,23 +49,6 @@ static void sleep_until(uint64_t at_ns)
 	struct timespec ts = { .tv_sec = (time_t)(at_ns / 1000000000u), .tv_nsec = (long)(at_ns % 1000000000u) };
 
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
-}
-
-static void put_be(uint8_t *at, uint64_t value, int bytes)
-{
-	while (bytes--) {
-		at[bytes] = (uint8_t)value;
-		value >>= 8;
-	}
-}
-
-static uint64_t get_be(const uint8_t *at, int bytes)
-{
-	uint64_t value = 0;
-
-	while (bytes--)
-		value = value << 8 | *at++;
-	return value;
 }
 
 /* The next message; NULL at the end (*length = 0) or where the bytes are torn (*length = -EBADMSG). */

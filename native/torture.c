@@ -14,6 +14,7 @@
 #include "hft/limits.h"
 #include "hft/abi.h"
 
+#include "bytes.h"
 #include "hft.h"
 #include "market.h"
 #include "reference.h"
@@ -45,23 +46,6 @@
 #define CANCELED_BYTES 18
 #define REJECTED_BYTES 29
 #define REPLY_HEADER 7
-
-static uint64_t be(const uint8_t *at, unsigned int bytes)
-{
-	uint64_t value = 0;
-
-	while (bytes--)
-		value = value << 8 | *at++;
-	return value;
-}
-
-static void put_be(uint8_t *at, uint64_t value, unsigned int bytes)
-{
-	while (bytes--) {
-		at[bytes] = (uint8_t)value;
-		value >>= 8;
-	}
-}
 
 static uint64_t monotonic_ns(void)
 {
@@ -167,11 +151,11 @@ static int run_packet(struct hft_trial *trial, struct hft_reference *reference)
 	if (result != XDP_DROP)
 		return fault(trial, HFT_FAULT_VERDICT, 0, 0);
 	while (at < end) {
-		uint32_t size = be(at, LENGTH_BYTES);
+		uint32_t size = get_be(at, LENGTH_BYTES);
 
 		result = hft_reference_apply(reference, at + LENGTH_BYTES, size);
 		if (result == -EBADMSG)
-			return fault(trial, HFT_FAULT_MESSAGE, be(at + LENGTH_BYTES + 1, 2), 0);
+			return fault(trial, HFT_FAULT_MESSAGE, get_be(at + LENGTH_BYTES + 1, 2), 0);
 		if (result < 0)
 			return result;
 		if (trial->slots[result])
@@ -195,7 +179,7 @@ int hft_trial_run(struct hft_trial *trial, struct hft_reference *reference, cons
 		uint32_t wanted = 1 + split_mix(&trial->random) % most, count = 0, length = MOLD_HEADER;
 
 		while (count < wanted && framed < end) {
-			uint32_t block = LENGTH_BYTES + be(framed, LENGTH_BYTES);
+			uint32_t block = LENGTH_BYTES + get_be(framed, LENGTH_BYTES);
 
 			if (block > (uint64_t)(end - framed) || MOLD_HEADER + block > sizeof(trial->payload))
 				return -EINVAL;
@@ -325,7 +309,7 @@ static const uint8_t *message_of(const struct session *session, uint64_t sequenc
 {
 	const uint8_t *at = session->bytes + session->offsets[sequence - 1];
 
-	*length = be(at, LENGTH_BYTES);
+	*length = get_be(at, LENGTH_BYTES);
 	return at + LENGTH_BYTES;
 }
 
@@ -438,7 +422,7 @@ static int append(struct session *session, const uint8_t *bytes, uint64_t size)
 	memcpy(session->bytes + session->size, bytes, size);
 	session->size += size;
 	for (uint64_t at = session->offsets[session->made]; at < session->size;
-	     at += LENGTH_BYTES + be(session->bytes + at, LENGTH_BYTES)) {
+	     at += LENGTH_BYTES + get_be(session->bytes + at, LENGTH_BYTES)) {
 		if (session->made + 2 > session->offsets_room) {
 			uint64_t room = session->offsets_room * 2;
 			uint64_t *grown = realloc(session->offsets, room * sizeof(*grown));
@@ -449,7 +433,7 @@ static int append(struct session *session, const uint8_t *bytes, uint64_t size)
 			session->offsets_room = room;
 		}
 		session->offsets[session->made++] = at;
-		session->offsets[session->made] = at + LENGTH_BYTES + be(session->bytes + at, LENGTH_BYTES);
+		session->offsets[session->made] = at + LENGTH_BYTES + get_be(session->bytes + at, LENGTH_BYTES);
 	}
 	return 0;
 }
@@ -504,7 +488,7 @@ static int plan_packet(struct hft_torture *t)
 	if (!count)
 		return 0;
 	/* Stamps of a packet do not run backwards; it leaves with its last message. */
-	at_ns = session->day_ns + be(session->bytes + session->offsets[first + count - 2] + LENGTH_BYTES + 5, 6);
+	at_ns = session->day_ns + get_be(session->bytes + session->offsets[first + count - 2] + LENGTH_BYTES + 5, 6);
 	t->next_at_ns = at_ns > t->state.now_ns ? at_ns : t->state.now_ns;
 	t->next_first = first;
 	t->next_count = count;
@@ -528,7 +512,7 @@ static int publish(struct hft_torture *t)
 		error = hft_reference_apply(session->market_book, message, length);
 		if (error < 0) {
 			t->config.trial->sequence = t->next_first + i;
-			return error == -EBADMSG ? fault(t->config.trial, HFT_FAULT_MESSAGE, be(message + 1, 2), 0)
+			return error == -EBADMSG ? fault(t->config.trial, HFT_FAULT_MESSAGE, get_be(message + 1, 2), 0)
 						 : error;
 		}
 	}
@@ -568,7 +552,7 @@ static int follow(struct hft_torture *t, struct session *session)
 
 		trial->sequence = session->truth_next;
 		if (result < 0)
-			return result == -EBADMSG ? fault(trial, HFT_FAULT_MESSAGE, be(message + 1, 2), 0) : result;
+			return result == -EBADMSG ? fault(trial, HFT_FAULT_MESSAGE, get_be(message + 1, 2), 0) : result;
 	}
 	trial->slots = session->slots;
 	trial->sequence = expected;
@@ -623,7 +607,7 @@ static int compare_packet(struct hft_torture *t, const struct arrival *packet)
 		uint32_t length;
 		const uint8_t *message = message_of(session, packet->first + i, &length);
 
-		touch(touched, &count, be(message + 1, 2));
+		touch(touched, &count, get_be(message + 1, 2));
 	}
 	for (uint32_t i = 0; i < count; i++) {
 		result = compare_symbol(t, session, touched[i]);
@@ -646,7 +630,7 @@ static int run_frame(struct hft_torture *t, const uint8_t *headers, uint32_t len
 	put_be(t->frame + IPV4 + 2, UDP - IPV4 + PAYLOAD - UDP + length, 2);
 	put_be(t->frame + IPV4 + 10, 0, 2);
 	for (unsigned int i = IPV4; i < UDP; i += 2)
-		sum += be(t->frame + i, 2);
+		sum += get_be(t->frame + i, 2);
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	put_be(t->frame + IPV4 + 10, ~sum & 0xffff, 2);
@@ -662,7 +646,7 @@ static int run_frame(struct hft_torture *t, const uint8_t *headers, uint32_t len
 static int take_order(struct hft_torture *t, struct session *session, const uint8_t *order)
 {
 	struct hft_trial *trial = t->config.trial;
-	uint32_t user_ref = be(order + ORDER_REF, 4), side = order[ORDER_SIDE] == 'B' ? HFT_BUY : HFT_SELL, count;
+	uint32_t user_ref = get_be(order + ORDER_REF, 4), side = order[ORDER_SIDE] == 'B' ? HFT_BUY : HFT_SELL, count;
 	const struct hft_working *working = &t->config.working[user_ref & (HFT_MAX_WORKING - 1)];
 	uint32_t slot = working->symbol & (HFT_MAX_SYMBOLS - 1);
 	const struct hft_book *book = &trial->books[slot];
@@ -670,8 +654,8 @@ static int take_order(struct hft_torture *t, struct session *session, const uint
 	const struct hft_level *best;
 	struct arrival reply = {
 		.at_ns = t->state.now_ns + between(t, t->config.reply_min_ns, t->config.reply_max_ns),
-		.first = be(order + ORDER_PRICE, 8),
-		.count = be(order + ORDER_QTY, 4),
+		.first = get_be(order + ORDER_PRICE, 8),
+		.count = get_be(order + ORDER_QTY, 4),
 		.user_ref = user_ref,
 		.kind = ARRIVES_REPLY,
 	};
@@ -989,7 +973,7 @@ static int begin_day(struct hft_torture *t, struct session *session)
 	int error = make_more(session);
 
 	if (!error)
-		session->day_ns = t->state.now_ns - be(session->bytes + LENGTH_BYTES + 5, 6);
+		session->day_ns = t->state.now_ns - get_be(session->bytes + LENGTH_BYTES + 5, 6);
 	return error;
 }
 

@@ -14,29 +14,15 @@ from typing import Any
 
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
-from turbo_hft.addresses import FeedAddress, OrderSession, Rerequest
+from turbo_hft.addresses import FeedAddress, OrderSession
 from turbo_hft.model.engine import ModelEngine, Outcome
 from turbo_hft.model.names import Clock, Doubt, EventKind, Line, Role, Side
 from turbo_hft.model.state import Book, ModelConfig
-from turbo_hft.testing import Hook, Verdict
+from turbo_hft.testing import Hook, Verdict, trial
 
-FEED = FeedAddress(
-    "239.77.0.1",
-    26477,
-    "10.77.0.2",
-    group_b="239.78.0.1",
-    source_b="10.77.0.3",
-    rerequest=Rerequest(server=("10.77.0.2", 26480), local=("10.77.0.1", 26478)),
-)
+FEED = trial.FEED
 SECOND_FEED = FeedAddress("239.79.0.1", 26477, "10.77.0.2")
-SESSION = OrderSession(
-    local=("10.77.0.1", 26400),
-    remote=("10.77.0.2", 26450),
-    local_mac="02:00:00:00:77:01",
-    remote_mac="02:00:00:00:77:02",
-    username="HFT001",
-    password="SECRET",
-)
+SESSION = trial.SESSION
 PARAMETERS = [
     "buy_below_e4",
     "sell_above_e4",

@@ -24,9 +24,9 @@ class SymbolSnapshot:
 
     Fields of ``struct hft_book`` and ``struct hft_symbol_state`` (abi.h). `halted` is our own kill switch. `health` is
     the book's: ok, quarantined, clearing or installing; `doubt` says why it is in quarantine. `phase` (of its feed:
-    none, messages, system, market, after, closed, ended), `breaker` (``""``, ``1`` to ``3``), `trading_state` (``""``
-    until heard, H, P, Q or T) and `operational_halt` are the exchange's. `crossed_ns`: the time stamp since which the
-    book is crossed, 0 if it is not.
+    none, messages, system, market, after, closed, ended), `breaker` (``""``, ``1`` to ``3``, ``?`` for one that could
+    not be read), `trading_state` (``""`` until heard, H, P, Q or T) and `operational_halt` are the exchange's.
+    `crossed_ns`: the time stamp since which the book is crossed, 0 if it is not.
     """
 
     name: str

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import REAL_DAY
 from turbo_hft._native import lib
 from turbo_hft.exchange.market import MarketConfig, MarketFlow
 from turbo_hft.model.names import BookHealth, Side
@@ -36,7 +37,6 @@ from twin import FEED, SESSION, Twin
 
 pytestmark = pytest.mark.kernel
 
-REAL_DAY = Path(__file__).resolve().parents[3] / "shared" / "data" / "AAPL_20190130_0930.itch50"
 MARKET = MarketConfig(seed=11, symbols=500, live_orders=20_000, subdollar_share=0.1, stub_share=0.2)
 SMALL = MarketConfig(seed=12, symbols=20, live_orders=1_000, subdollar_share=0.2, stub_share=0.3)
 STAMP = {"tracking_number": 0, "timestamp": 34_200_000_000_000}
@@ -189,7 +189,7 @@ class Hostile:
         live, price = self.live[symbol], PRICES[price_index]
         if not self.healthy(symbol):
             return "kept"
-        head = {"stock_locate": symbol + 1, **STAMP}
+        head: dict[str, Any] = {"stock_locate": symbol + 1, **STAMP}
         if kind == "!":
             return self.nonsense(symbol, side, pick)
         if kind in "AFp" or not live:
@@ -200,11 +200,16 @@ class Hostile:
             for _ in range(count):
                 self.reference += 1
                 live[self.reference] = shares
-                values = {"order_ref": self.reference, "side": side, "shares": shares, "stock": NAMES[symbol]}
+                values: dict[str, Any] = {
+                    "order_ref": self.reference,
+                    "side": side,
+                    "shares": shares,
+                    "stock": NAMES[symbol],
+                }
                 if kind == "F":
-                    messages.append(itch50.AddOrderMpid(price=price, mpid="MPID", **values, **head).encode())  # type: ignore[arg-type]
+                    messages.append(itch50.AddOrderMpid(price=price, mpid="MPID", **values, **head).encode())
                 else:
-                    messages.append(itch50.AddOrder(price=price, **values, **head).encode())  # type: ignore[arg-type]
+                    messages.append(itch50.AddOrder(price=price, **values, **head).encode())
             self.send(*messages)
             return kind
         if kind == "s":
@@ -250,7 +255,7 @@ class Hostile:
             for (_, reference), order in orders.items()
             if (order.symbol, order.side) == (symbol, which) and order.price_e4 in prices
         ]
-        head = {"stock_locate": symbol + 1, **STAMP}
+        head: dict[str, Any] = {"stock_locate": symbol + 1, **STAMP}
         for first in range(0, len(gone), PILE):
             references = gone[first : first + PILE]
             self.send(*(itch50.OrderDelete(order_ref=reference, **head).encode() for reference in references))
@@ -260,7 +265,7 @@ class Hostile:
 
     def nonsense(self, symbol: int, side: str, pick: int) -> str:
         """What no valid feed says; it puts the symbol in quarantine."""
-        head = {"stock_locate": symbol + 1, **STAMP}
+        head: dict[str, Any] = {"stock_locate": symbol + 1, **STAMP}
         chosen = next(iter(self.live[symbol]), 1 << 40)
         messages = (
             itch50.OrderDelete(order_ref=1 << 41, **head),

@@ -7,6 +7,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from recovery_rig import MS, SESSION, Market, Rig
@@ -32,9 +33,9 @@ def monotonic() -> Iterator[Hook]:
         yield hook
 
 
-def opened(hook: Hook, tracked: tuple[str, ...] = NAMES, **options: object) -> Rig:
+def opened(hook: Hook, tracked: tuple[str, ...] = NAMES, **options: Any) -> Rig:
     """A day that has begun, followed from its beginning."""
-    rig = Rig(hook, Market(NAMES), tracked, **options)  # type: ignore[arg-type]
+    rig = Rig(hook, Market(NAMES), tracked, **options)
     rig.send(rig.market.opening())
     rig.send(rig.market.trade(300))
     rig.wait(2)
@@ -425,13 +426,10 @@ def test_the_service_fills_a_gap_by_itself() -> None:
         rig.check()
 
 
-def test_a_command_that_another_cpu_keeps_out_is_tried_again(hook: Hook) -> None:
+def test_a_command_that_another_cpu_keeps_out_is_tried_again(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = opened(hook)
     outcomes = iter((2, 2, 1))
-    real = rig.engine.program.inject
-    rig.engine.program.inject = lambda headers, payload: next(outcomes)  # type: ignore[method-assign]
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.engine.program, "inject", lambda headers, payload: next(outcomes))
         assert rig.engine.command(Commands(rig.engine.command_nonce, 0).poke())
-    finally:
-        rig.engine.program.inject = real  # type: ignore[method-assign]
     assert not rig.engine.command(Commands(rig.engine.command_nonce, 0).begin(0)), "refused, not kept out"

@@ -10,10 +10,10 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from recordings import REAL_DAY
 from turbo_hft.wire import binaryfile, itch50
 from turbo_hft.wire.record import Alpha, codec_of
 
@@ -25,7 +25,6 @@ meatpy_messages = pytest.importorskip(
 CLASSES: dict[str, type[itch50.Message]] = {cls.TYPE: cls for cls in get_args(itch50.Message)}
 MEATPY_WRONG = "O"
 SAMPLES = 50
-REAL_DAY = Path(__file__).resolve().parents[3] / "shared" / "data" / "AAPL_20190130_0930.itch50"
 
 # Our name -> theirs, by type, where they differ.
 ITCHFEED: dict[str, dict[str, str]] = {

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from recordings import REAL_DAY
 from turbo_hft.errors import ConfigError, ExchangeError
 from turbo_hft.exchange import ExchangeConfig, ExchangeCore, Phase
 from turbo_hft.exchange.inprocess import InProcessClient
@@ -16,7 +17,6 @@ from turbo_hft.wire import binaryfile, itch50, moldudp64, ouch50
 SECOND = 1_000_000_000
 OPEN = 34_200 * SECOND
 PRICE = 1_600_000
-REAL_DAY = Path(__file__).resolve().parents[3] / "shared" / "data" / "AAPL_20190130_0930.itch50"
 
 
 def add(ref: int, side: str, qty: int, price: int = PRICE, at: int = 0) -> itch50.AddOrder:

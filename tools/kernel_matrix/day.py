@@ -14,9 +14,8 @@ from typing import Any
 
 from turbo_hft import FeedAddress, abi, lab_session
 from turbo_hft._native import ffi, lib
-from turbo_hft.addresses import Rerequest
 from turbo_hft.program import LoadSettings
-from turbo_hft.testing import RunResult, Verdict
+from turbo_hft.testing import RunResult, Verdict, trial
 from turbo_hft.testing.scenario import Scenario
 from turbo_hft.wire import ufo
 from turbo_hft.wire.frame import udp_frame
@@ -31,14 +30,7 @@ SYMBOLS = {"AAPL": 13, "MSFT": 14, "ZVZZT": 15, "LATER": 16}
 TRACKED_LATE = "LATER"
 SOURCE_PORT = 40000
 SESSION = lab_session()
-FEED = FeedAddress(
-    "239.77.0.1",
-    26477,
-    "10.77.0.2",
-    group_b="239.78.0.1",
-    source_b="10.77.0.3",
-    rerequest=Rerequest(server=("10.77.0.2", 26480), local=("10.77.0.1", 26478)),
-)
+FEED = trial.FEED
 SECOND_FEED = FeedAddress("239.79.0.1", 26477, "10.77.0.2")
 assert FEED.rerequest is not None
 FEED_FLOW = ((str(FEED.source), SOURCE_PORT), (FEED.group, FEED.port))

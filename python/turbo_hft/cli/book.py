@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--csv", action="store_true", help="one line a row, with a header")
     capture = parser.add_argument_group("captures")
     capture.add_argument("--group", metavar="ADDR", help="destination of the feed (default: found)")
-    capture.add_argument("--port", type=_port, metavar="PORT", help="UDP port of the feed (default: found)")
+    capture.add_argument("--port", type=common.port, metavar="PORT", help="UDP port of the feed (default: found)")
     parser.add_argument(
         "--max-orders",
         type=common.count,
@@ -173,9 +173,3 @@ def _levels(text: str) -> int:
     if value > _MOST_LEVELS:
         raise argparse.ArgumentTypeError(f"{text!r}: give 1 to {_MOST_LEVELS} levels")
     return value
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r}: the port is 1 to 65535")
-    return int(text)

@@ -51,6 +51,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """Type of an option: a UDP port."""
+    if not text.isdecimal() or not 0 < int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r}: the port is 1 to 65535")
+    return int(text)
+
+
 def print_json(value: object, *, indent: int | None = None) -> None:
     """One JSON value on standard output."""
     print(json.dumps(value, indent=indent, default=str), flush=True)

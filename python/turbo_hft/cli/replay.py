@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     capture = parser.add_argument_group("captures")
     capture.add_argument("--group", metavar="ADDR", help="destination of the feed in it (default: found)")
-    capture.add_argument("--port", type=_port, metavar="PORT", help="UDP port of the feed in it (default: found)")
+    capture.add_argument("--port", type=common.port, metavar="PORT", help="UDP port of the feed in it (default: found)")
     capture.add_argument("--from-line", choices=("A", "B"), help="what came by this line, as line A (default: both)")
     capture.add_argument(
         "--renumber", action="store_true", help="count sequences from 1, where the capture begins in mid-day"
@@ -319,9 +319,3 @@ def _speed(text: str) -> float | None:
     if not 1e-6 <= factor <= 1e9:
         raise argparse.ArgumentTypeError(f"{text!r}: give recorded, max, or a factor such as 10")
     return factor
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r}: the port is 1 to 65535")
-    return int(text)

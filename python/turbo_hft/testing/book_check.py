@@ -12,6 +12,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from turbo_hft.exchange.market import MarketConfig, MarketFlow
 from turbo_hft.testing.oracles import MeatpyBook, ModelBook
@@ -80,14 +81,19 @@ def swept(seed: int, names: list[str]) -> Iterator[bytes]:
     reference = 0
     while True:
         (symbol, side), orders = draw.choice(list(books.items()))
-        head = {"stock_locate": symbol + 1, **_STAMP}
+        head: dict[str, Any] = {"stock_locate": symbol + 1, **_STAMP}
         step = 1 if symbol % 2 else 100
         for _ in range(draw.randint(1, 60)):
             reference += 1
             price = _SWEPT_E4 + step * draw.randint(0, draw.choice((8, 60, 5_000)))
             orders.append((price, reference))
-            values = {"side": side, "shares": draw.randint(1, 500), "stock": names[symbol], "price": price}
-            yield itch50.AddOrder(order_ref=reference, **values, **head).encode()  # type: ignore[arg-type]
+            values: dict[str, Any] = {
+                "side": side,
+                "shares": draw.randint(1, 500),
+                "stock": names[symbol],
+                "price": price,
+            }
+            yield itch50.AddOrder(order_ref=reference, **values, **head).encode()
         orders.sort(reverse=side == "B")
         for _ in range(len(orders) - draw.choice((0, 0, 1, 3, 5, 8, len(orders)))):
             _, gone = orders.pop(0)

@@ -13,6 +13,7 @@ import random
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from turbo_hft._native import lib
 from turbo_hft.wire import blocks, itch50, ouch50, ufo
@@ -21,7 +22,7 @@ from turbo_hft.wire.moldudp64 import EndOfSession, Heartbeat, Packet
 
 Endpoint = tuple[str, int]
 Flow = tuple[Endpoint, Endpoint]
-Values = dict[str, object]
+Values = dict[str, Any]
 
 _NOBODY = 77  # a locate of no tracked symbol
 _MOST_PRICE = 2_000_000_000
@@ -291,13 +292,19 @@ class Scenario:
             **header,
         ).encode()
 
-    def _added(self, ref: int, listing: Listing, stamp: dict[str, int], mpid: str = "") -> bytes:
+    def _added(self, ref: int, listing: Listing, stamp: Values, mpid: str = "") -> bytes:
         """A live order as it is now: new, or part of a snapshot."""
         order = self.live[ref]
-        values = {"order_ref": ref, "side": order.side, "shares": order.qty, "stock": order.name, "price": order.price}
+        values: Values = {
+            "order_ref": ref,
+            "side": order.side,
+            "shares": order.qty,
+            "stock": order.name,
+            "price": order.price,
+        }
         if mpid:
-            return itch50.AddOrderMpid(stock_locate=listing.locate, **stamp, **values, mpid=mpid).encode()  # type: ignore[arg-type]
-        return itch50.AddOrder(stock_locate=listing.locate, **stamp, **values).encode()  # type: ignore[arg-type]
+            return itch50.AddOrderMpid(stock_locate=listing.locate, **stamp, **values, mpid=mpid).encode()
+        return itch50.AddOrder(stock_locate=listing.locate, **stamp, **values).encode()
 
     def _best(self, listing: Listing, side: str) -> int:
         prices = [order.price for order in self.live.values() if order.name == listing.name and order.side == side]
@@ -488,7 +495,7 @@ class Scenario:
             return stock_directory(other.name, listing.locate, {"tracking_number": 0, "timestamp": self.clock_ns})
         if rng.random() < 0.15:
             return itch50.OrderDelete(stock_locate=listing.locate, **self._tick(rng), order_ref=mine).encode()[:-1]
-        return kind(**values).encode()  # type: ignore[arg-type]
+        return kind(**values).encode()
 
     # How it arrives
 
