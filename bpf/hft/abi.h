@@ -10,7 +10,7 @@
 #ifndef HFT_ABI_H
 #define HFT_ABI_H
 
-enum { HFT_ABI_VERSION = 2 };
+enum { HFT_ABI_VERSION = 3 };
 
 /* What a flow of the flow table is to the engine. */
 enum hft_role {
@@ -28,10 +28,62 @@ enum hft_line {
 	HFT_LINES = 3,
 };
 
-/* Kill states. Zero is the safe one: a map nobody has written yet does not trade. */
+/*
+ * Kill states: of all orders, of a strategy's and of a symbol's; the strictest of the three counts. Zero is the safe one: a map nobody
+ * has written yet does not trade. Anything that is none of these counts as HALTED. A cancel may leave in every state.
+ */
 enum hft_kill {
 	HFT_HALTED = 0,
 	HFT_ACTIVE = 1,
+	HFT_REDUCING = 2, /* only orders that bring the position towards zero, and not beyond it */
+};
+
+/* Who made an order. Each has its own kill switch, limits and counters. */
+enum hft_strategy {
+	HFT_STRATEGY_NONE = 0,
+	HFT_STRATEGY_THRESHOLD = 1, /* buy at or below a price, sell at or above one */
+	HFT_STRATEGY_IMBALANCE = 2, /* take when one side of the touch outweighs the other */
+	HFT_STRATEGY_MOMENTUM = 3, /* follow trades that went through several ticks within a time */
+	HFT_STRATEGY_QUOTER = 4, /* a bid and an offer of our own, moved with the market and the position */
+	HFT_STRATEGY_USER = 5, /* the one that was linked in: bpf/hft/strategy_api.h */
+	HFT_STRATEGY_MANUAL = 6, /* no strategy: a command of user space */
+	HFT_STRATEGIES = 8, /* entries of the tables by strategy */
+};
+
+/* What an intent asks for. */
+enum hft_action {
+	HFT_ACTION_NONE = 0,
+	HFT_ACTION_ENTER = 1,
+	HFT_ACTION_REPLACE = 2, /* `ref` by an order of this price and open quantity */
+	HFT_ACTION_CANCEL = 3, /* all that is open of `ref` */
+};
+
+/* How long an order stays. */
+enum hft_tif {
+	HFT_TIF_SESSION = 0, /* as the order session was configured */
+	HFT_TIF_IOC = 1,
+	HFT_TIF_DAY = 2,
+};
+
+/* Why a strategy that would act waits. */
+enum hft_wait {
+	HFT_WAIT_NONE = 0,
+	HFT_WAIT_IN_FLIGHT = 1, /* an order of the symbol is open */
+	HFT_WAIT_LIMIT = 2, /* the position limits leave no room, or the quantity is 0 */
+};
+
+/* What a position is valued at. */
+enum hft_mark {
+	HFT_MARK_SIDE = 0, /* the side it would hit: bid when long, offer when short */
+	HFT_MARK_MID = 1, /* the middle of bid and offer, rounded down */
+	HFT_MARK_LAST = 2, /* the last trade */
+};
+
+/* What a price collar is around. */
+enum hft_reference {
+	HFT_REFERENCE_NONE = 0, /* nothing: no order leaves */
+	HFT_REFERENCE_LAST = 1, /* the last trade that counts */
+	HFT_REFERENCE_MID = 2, /* the middle of bid and offer, rounded down */
 };
 
 enum hft_side {
@@ -110,7 +162,20 @@ enum hft_command_op {
 	HFT_OP_ABANDON = 8, /* sequence: give up what is missing below it; every symbol of the feed is quarantined */
 	HFT_OP_ROLLOVER =
 		9, /* then 10 bytes: follow this session from its sequence 1; the day of every symbol begins anew */
+	HFT_OP_ORDER =
+		10, /* slot, then a struct hft_intent: through the gate as strategy MANUAL; answer XDP_TX = the frame */
+	HFT_OP_LOST = 11, /* sequence: the order of this UserRefNum never arrived; SENT -> LOST */
+	HFT_OP_REARM = 12, /* sequence = enum hft_latch; first = strategy; slot: lift a latch */
+	HFT_OP_TRUST = 13, /* a person has looked: SUSPECT -> UP, while all orders are HALTED */
 	HFT_OPS,
+};
+
+/* Latches of the gate: what stays refused until a person lifts it. */
+enum hft_latch {
+	HFT_LATCH_EXECUTIONS = 0, /* of a strategy: it has had max_executions since it was armed */
+	HFT_LATCH_LOSS = 1, /* the day's loss of all symbols */
+	HFT_LATCH_SYMBOL_LOSS = 2, /* the day's loss of one symbol */
+	HFT_LATCHES = 3,
 };
 
 enum hft_table {
@@ -126,6 +191,7 @@ enum hft_session_health {
 	HFT_SESSION_UP = 1,
 	HFT_SESSION_ENDED = 2, /* the exchange ended it, or answered under another session name */
 	HFT_SESSION_SUSPECT = 3, /* a reply that touches orders or positions could not be applied: a person must look */
+	HFT_SESSION_RECOVERING = 4, /* logged in, reading the day's replies again from the first */
 };
 
 enum hft_order_state {
@@ -135,31 +201,58 @@ enum hft_order_state {
 	HFT_ORDER_FILLED = 3,
 	HFT_ORDER_CANCELED = 4,
 	HFT_ORDER_REJECTED = 5,
+	HFT_ORDER_REPLACED = 6, /* another order took its place */
+	HFT_ORDER_LOST = 7, /* never arrived at the exchange, or a replacement whose original ended before */
+};
+
+/* What was asked about a live order and is not answered yet: bits of hft_working.pending. */
+enum hft_pending {
+	HFT_PENDING_CANCEL = 1, /* our cancel left */
+	HFT_PENDING_REPLACE = 2, /* our replacement left */
+	HFT_PENDING_LATER = 4, /* the exchange will cancel it later (Cancel Pending) */
 };
 
 /* Why the risk gate refused. The order of the list is the order of the checks: the first that fails is named. */
 enum hft_reason {
 	HFT_REASON_NONE = 0,
 	HFT_REASON_NOT_CONFIGURED, /* no order template */
-	HFT_REASON_SESSION_DOWN, /* order entry not logged in, ended or suspect */
+	HFT_REASON_SESSION_DOWN, /* order entry not logged in, recovering, ended or suspect */
+	HFT_REASON_BAD_INTENT, /* no such action, side or time in force, or not an order of this symbol that can be changed now */
 	HFT_REASON_FEED_NOT_LIVE, /* idle, held, gapped or ended feed */
 	HFT_REASON_BOOK_QUARANTINED,
 	HFT_REASON_MARKET_CLOSED, /* not in market hours (ITCH S), or a market-wide circuit breaker was hit (W) */
 	HFT_REASON_NOT_TRADING, /* the symbol's trading state is not T (H), or not heard; or an operational halt (h) */
 	HFT_REASON_BOOK_CROSSED, /* bid at or above offer */
-	HFT_REASON_IN_FLIGHT, /* the symbol already has a working order */
+	HFT_REASON_RESTRICTED, /* the symbol is on the restricted list */
 	HFT_REASON_QTY_RANGE, /* 0, or above what OUCH carries */
 	HFT_REASON_PRICE_RANGE, /* 0, or above $199,999.99 */
 	HFT_REASON_MAX_ORDER_QTY,
 	HFT_REASON_MAX_NOTIONAL,
-	HFT_REASON_MAX_POSITION,
-	HFT_REASON_SHORT_SALE, /* would sell more than is held */
-	HFT_REASON_ORDER_RATE, /* orders in the last second reached the limit */
-	HFT_REASON_WORKING_FULL, /* the slot of this UserRefNum still holds a working order */
+	HFT_REASON_NO_REFERENCE, /* no fresh price for the collar to be around */
+	HFT_REASON_COLLAR, /* too far from that price */
+	HFT_REASON_SHORT_SALE, /* would sell more than is held, where that is not allowed */
+	HFT_REASON_SHORT_PRICE, /* a short sale at or below the best bid under Rule 201 (ITCH Y) */
+	HFT_REASON_MAX_LONG, /* position and open buys would exceed the limit */
+	HFT_REASON_MAX_SHORT,
+	HFT_REASON_GROSS_EXPOSURE, /* of all symbols, open orders included */
+	HFT_REASON_NET_EXPOSURE,
+	HFT_REASON_OPEN_ORDERS, /* of the symbol, the strategy or all */
+	HFT_REASON_SELF_TRADE, /* would meet an order of our own */
+	HFT_REASON_DUPLICATE, /* same side, price and quantity as an order just sent */
+	HFT_REASON_LOSS_LIMIT, /* the day's loss, of the symbol or of all; latched */
+	HFT_REASON_EXECUTIONS, /* the strategy's executions since it was armed; latched */
+	HFT_REASON_RATE_SYMBOL, /* message throttles */
+	HFT_REASON_RATE_STRATEGY,
+	HFT_REASON_RATE,
+	HFT_REASON_WORKING_FULL, /* the slot of this UserRefNum still holds an open order */
 	HFT_REASON_REFS_EXHAUSTED, /* no UserRefNum left today */
-	HFT_REASON_NO_ROOM, /* the driver could not grow the frame */
+	HFT_REASON_NO_ROOM, /* more messages than one packet carries, or the driver could not grow the frame */
+	HFT_REASON_LIMITS_CHANGED, /* while the decision was made */
+	HFT_REASON_REDUCING, /* kill state REDUCING, and the order does not only reduce */
 	HFT_REASON_HALTED_SYMBOL,
+	HFT_REASON_HALTED_STRATEGY,
 	HFT_REASON_HALTED_GLOBAL,
+	HFT_REASON_LEASE, /* the control plane has not renewed its lease */
 	HFT_REASONS,
 };
 
@@ -178,6 +271,18 @@ enum hft_event_kind {
 	HFT_EVENT_BOOK_RESTORED,
 	HFT_EVENT_SESSION_ENDED,
 	HFT_EVENT_SESSION_SUSPECT,
+	HFT_EVENT_REPLACED, /* user_ref took the place of other_ref */
+	HFT_EVENT_BROKEN, /* a trade was broken: qty at price_e4 taken back */
+	HFT_EVENT_CANCEL_PENDING,
+	HFT_EVENT_CANCEL_REJECTED,
+	HFT_EVENT_PRIORITY, /* price_e4 is the order's price now */
+	HFT_EVENT_MODIFIED, /* qty = shares given back */
+	HFT_EVENT_RESTATED,
+	HFT_EVENT_SYSTEM, /* of order entry; reason = its code */
+	HFT_EVENT_CANCEL_SENT, /* a cancel of user_ref left */
+	HFT_EVENT_SHADOW, /* what a strategy in shadow would have done; reason as in REFUSED, 0 = it would have left */
+	HFT_EVENT_LOST, /* an order declared never to have arrived */
+	HFT_EVENT_LATCHED, /* a latch fell: reason = enum hft_latch; strategy or symbol */
 	HFT_EVENT_KINDS,
 };
 
@@ -218,12 +323,15 @@ enum hft_counter {
 	HFT_C_BOOK_RESTORES, /* and out of it */
 	HFT_C_COMMANDS, /* commands of user space done */
 	HFT_C_COMMANDS_REFUSED, /* not authentic, or not possible in that state */
-	HFT_C_TRIGGERS, /* the strategy's condition held and nothing made it wait, per symbol and packet */
-	HFT_C_TRIGGERS_STALE, /* a later message of the same packet undid the condition */
-	HFT_C_TRIGGERS_DROPPED, /* more symbols triggered in one packet than HFT_MAX_ORDERS_PER_PACKET */
-	HFT_C_WAIT_IN_FLIGHT, /* the condition held, an order of this symbol is in flight */
-	HFT_C_WAIT_LIMIT, /* the condition held, the position limit is reached, or the quantities are 0 */
-	HFT_C_ORDERS, /* orders that left */
+	HFT_C_SIGNALS, /* times a strategy was asked */
+	HFT_C_INTENTS, /* what they wanted, each of which met the gate */
+	HFT_C_SHADOW_SIGNALS, /* the same for strategies in shadow */
+	HFT_C_SHADOW_INTENTS,
+	HFT_C_TRIGGERS_DROPPED, /* more armed symbols touched by one packet than HFT_MAX_TOUCHED, or more intents than HFT_MAX_PENDING */
+	HFT_C_WAIT_IN_FLIGHT, /* a condition held, an order of this symbol is open */
+	HFT_C_WAIT_LIMIT, /* a condition held, the position limits leave no room, or the quantity is 0 */
+	HFT_C_ORDERS, /* orders that left, replacements included */
+	HFT_C_CANCELS, /* cancels that left */
 	HFT_C_ORDER_FRAMES, /* datagrams they left in */
 	HFT_C_REPLY_PACKETS,
 	HFT_C_REPLY_MALFORMED, /* passed, nothing applied */
@@ -231,7 +339,7 @@ enum hft_counter {
 	HFT_C_REPLY_GAPS, /* sequenced packets above the expected sequence: not applied, to be re-requested */
 	HFT_C_REPLY_CONTROL, /* login accept or reject, end of session */
 	HFT_C_REPLY_WRONG_SESSION, /* login accept under another session name */
-	HFT_C_REPLY_UNKNOWN_REF, /* for an order we do not know */
+	HFT_C_REPLY_UNKNOWN_REF, /* for an order or an execution we do not know */
 	HFT_C_REPLY_UNHANDLED, /* OUCH that this engine does not act upon */
 	HFT_C_REPLY_BAD_LENGTH, /* known OUCH type, wrong length */
 	HFT_C_REPLY_BAD_STATE, /* a reply that the order's state does not allow */
@@ -312,27 +420,140 @@ struct hft_flow {
 
 /* Live, global, written by user space: one aligned store each, effective on the next packet. */
 struct hft_control {
-	__u64 kill; /* enum hft_kill, read last before an order is written */
-	__u64 epoch; /* raised by user space after every change; a decision carries the one it began under */
-	__u64 max_orders_per_second; /* over any one second; at most HFT_MAX_ORDERS_PER_SECOND; 0 = none may leave */
-	__u64 pad0[5];
+	__u64 kill; /* enum hft_kill of all orders; read last before an order is written, with the next */
+	__u64 lease_until_ns; /* by the gate's clock: nothing but cancels leaves from then on */
+	__u64 epoch; /* raised by user space with every change; its lowest bit chooses the set of limits that holds */
+	__u64 mark; /* enum hft_mark */
+	__u64 pad0[4];
+	__u64 strategy_kill[8]; /* enum hft_kill, by enum hft_strategy */
+};
+
+/* Limits of all orders together. Two sets: entry epoch & 1 of map `limits` holds, user space prepares the other. 0 refuses everywhere. */
+struct hft_account_limits {
+	__u64 max_order_qty;
+	__u64 max_notional_e4; /* price x quantity of one order */
+	__u64 max_gross_e4; /* sum of |position| at its mark and of all open orders at their prices */
+	__u64 max_net_e4; /* |sum of positions at their marks|, with the open orders of the side that makes it larger */
+	__u64 max_open_orders;
+	__u64 max_loss_e4; /* of the day, fees included; reaching it latches. 0: any loss, and standing at zero, latches */
+	__u64 interval_ns; /* throttle: ns of one message at the sustained rate; 0 = none may leave */
+	__u64 burst; /* messages that may leave at once */
+	__u64 duplicate_ns; /* an equal order within this time is refused; 0 = not checked */
+	__u64 pad0[7];
+};
+
+/* Limits of one strategy's orders. */
+struct hft_strategy_limits {
+	__u64 max_order_qty;
+	__u64 max_notional_e4;
+	__u64 max_open_orders;
+	__u64 max_executions; /* since it was armed; reaching it latches */
+	__u64 interval_ns;
+	__u64 burst;
+	__u64 pad0[2];
+};
+
+struct hft_limits {
+	struct hft_account_limits account;
+	struct hft_strategy_limits strategy[8];
+};
+
+/* Limits of one symbol's orders: entry (epoch & 1) * config.symbols + slot of map `symbol_limits`. */
+struct hft_symbol_limits {
+	__u64 max_order_qty;
+	__u64 max_notional_e4;
+	__u64 max_long; /* shares; at most HFT_MAX_POSITION counts */
+	__u64 max_short; /* shares below zero; needs short_ok */
+	__u64 max_open_orders; /* at most HFT_MAX_OPEN counts */
+	__u64 max_loss_e4; /* as for the account */
+	__u64 interval_ns;
+	__u64 burst;
+	__u64 collar_ppm; /* how far from the reference a price may be, 1/1,000,000 of it */
+	__u64 reference; /* enum hft_reference */
+	__u64 reference_age_ns; /* how old it may be, by the feed's time stamps */
+	__u64 restricted; /* not 0: no order */
+	__u64 short_ok; /* 1: short sales are allowed (located); anything else: not */
+	__u64 pad0[3];
 };
 
 /* Live, per symbol, written by user space: one aligned store each, effective on the next packet. */
 struct hft_symbol_params {
 	__u8 name[8]; /* space padded as on the wire; all zero = slot unused */
 	__u64 kill; /* enum hft_kill */
+	__u64 feed; /* which feed lists it, below HFT_MAX_FEEDS; fixed before the name is registered */
+	__u64 strategy; /* enum hft_strategy that trades it, THRESHOLD to USER; anything else: none */
+	__u64 shadow; /* bit of each strategy that is asked too, without its orders leaving */
+	__u64 tick_e4; /* price step of all strategies; 0 counts as 100 (one cent) */
+	/* threshold */
 	__u64 buy_below_e4; /* buy when best offer <= this; 0 = off */
 	__u64 sell_above_e4; /* sell the position when best bid >= this; 0 = off */
 	__u64 base_qty; /* shares at the target */
 	__u64 step_qty; /* shares more for each whole tick beyond the target */
-	__u64 tick_e4; /* that tick; 0 counts as 100 (one cent) */
 	__u64 cap_qty; /* most shares the strategy asks for */
-	__u64 max_order_qty; /* risk: shares of one order */
-	__u64 max_notional_e4; /* risk: price x quantity of one order */
-	__u64 max_position; /* risk: |position + open| in shares */
-	__u64 feed; /* which feed lists it, below HFT_MAX_FEEDS; fixed before the name is registered */
-	__u64 pad0[4];
+	/* imbalance */
+	__u64 imbalance_ppm; /* share of the touch's shares on one side, in 1/1,000,000, from which on it takes the other; 0 = off */
+	__u64 imbalance_least; /* shares that must be at the touch, both sides together */
+	__u64 imbalance_qty;
+	/* momentum */
+	__u64 momentum_ticks; /* ticks that trades moved the touch within the window; 0 = off */
+	__u64 momentum_window_ns; /* by the feed's time stamps */
+	__u64 momentum_qty;
+	/* quoter */
+	__u64 quote_half_spread_e4; /* distance of our prices from the middle; 0 = off */
+	__u64 quote_qty; /* shares of each quote; 0 = off */
+	__u64 quote_skew_e4; /* both prices go down by this for each 100 shares held (up when short) */
+	__u64 quote_inventory; /* a position of that many shares or more is not added to */
+	__u64 quote_requote_e4; /* a quote stays while it is nearer than this to where it should be; 0 counts as 1 */
+	__u64 pad0[2];
+};
+
+/* What a strategy is told, and what it wants: also the contract of a plug-in (bpf/hft/strategy_api.h). Arrays of two: bid or buy at 0. */
+struct hft_touch {
+	__u32 price_e4[2]; /* 0 = none */
+	__u32 qty[2]; /* shares there, at most 2^32 - 1 */
+	__u32 orders[2]; /* how many orders they are */
+	__u32 last_e4; /* last trade that counts */
+	__u32 last_qty;
+	__u64 volume; /* shares traded today */
+};
+
+struct hft_own {
+	__u32 ref; /* UserRefNum, 0 = no open order of that side */
+	__u32 price_e4;
+	__u32 qty; /* open */
+	__u16 state; /* enum hft_order_state: SENT or LIVE */
+	__u16 pending; /* enum hft_pending */
+};
+
+struct hft_signal {
+	__u32 slot;
+	__u32 strategy; /* enum hft_strategy that is asked */
+	__u64 feed_seq; /* of the newest message of the symbol */
+	__u64 exchange_ns; /* its time stamp */
+	__u64 now_ns; /* the gate's clock */
+	__s64 position; /* shares */
+	__u64 room[2]; /* shares that the position limits still leave, open orders counted as filled */
+	__u64 open_qty[2]; /* shares of our open orders */
+	__u32 open_orders;
+	__u32 tick_e4; /* never 0 */
+	struct hft_touch before; /* as this strategy's symbol was at its signal before; zeros at the first */
+	struct hft_touch after; /* as the packet left it */
+	struct hft_own own[2]; /* the newest open order of each side */
+};
+
+struct hft_intent {
+	__u32 action; /* enum hft_action */
+	__u32 side; /* enum hft_side; not of a CANCEL */
+	__u32 price_e4;
+	__u32 qty; /* REPLACE: what shall be open */
+	__u32 ref; /* REPLACE, CANCEL: UserRefNum of the order */
+	__u32 tif; /* enum hft_tif */
+};
+
+struct hft_intents {
+	__u32 count; /* at most HFT_MAX_INTENTS count */
+	__u32 wait; /* enum hft_wait, when there is none */
+	struct hft_intent intent[4];
 };
 
 /* A stock name on a feed -> its slot. */
@@ -362,7 +583,7 @@ struct hft_side_top {
 struct hft_book {
 	__u32 version;
 	__u8 health; /* enum hft_book_health. These four together, 0: nothing but the book itself is to be looked at */
-	__u8 armed; /* written by user space: 1 = the strategy is to be asked */
+	__u8 armed; /* written by user space: 1 = a strategy is to be asked */
 	__u8 holds; /* 1 = there is a position to be marked */
 	__u8 crossed; /* 1 = it was crossed in continuous trading: crossed_ns */
 	__u32 best_e4[2]; /* best bid and offer, 0 = none; the shares there: side[].cell[0] */
@@ -372,8 +593,9 @@ struct hft_book {
 	__u32 book_orders; /* live orders */
 	__u64 crossed_ns; /* time stamp at which it was first seen crossed in continuous trading; 0 = it is not */
 	__u8 trading_state; /* ITCH H: H halted, P paused, Q quotation only, T trading; 0 = not heard yet */
-	__u8 pad0[7];
-	__u64 pad1;
+	__u8 pad0[3];
+	__u32 touched; /* number of the packet that last touched it while armed, held or crossed */
+	__u64 touched_seq; /* and of its message */
 	/* second to fifth line */
 	struct hft_side_top side[2];
 	/* sixth line: seldom touched */
@@ -392,7 +614,7 @@ struct hft_book {
 	__u64 notional_e4; /* price x shares of them, the low 64 bits; over volume = VWAP */
 	__u32 notional_high; /* and the high ones */
 	__u8 halt_reason[4]; /* ITCH H */
-	__u64 pad2;
+	__u64 last_ns; /* time stamp of the last trade that counts */
 };
 
 /* What seldom comes and nobody waits for: ITCH J and K of a symbol. */
@@ -407,25 +629,85 @@ struct hft_auction {
 	__u8 pad0[7];
 };
 
+/* An order that left lately. */
+struct hft_recent {
+	__u64 sent_ns; /* gate's clock; 0 = none */
+	__u32 price_e4;
+	__u32 qty_side; /* quantity << 1 | side */
+};
+
 /* Our own trading in one symbol, written by the hook under the version of its book. */
 struct hft_symbol_state {
 	__s64 position; /* shares, signed */
 	__s64 cost_e4; /* what the open position cost, signed like it */
-	__s64 realized_e4; /* profit and loss of closed shares */
-	__s64 unrealized_e4; /* position at mark_e4, less cost_e4 */
-	__u32 mark_e4; /* the side we would hit: bid when long, offer when short; the last one seen if empty */
-	__u32 working_ref; /* UserRefNum in flight, 0 = none */
-	__u32 working_qty; /* its open shares */
-	__u32 working_side; /* enum hft_side */
-	__u64 orders_sent;
-	__u64 fills; /* executions */
-	/* second cache line: gross sums, for the ledgers */
+	__s64 realized_e4; /* profit and loss of closed shares, without fees */
+	__s64 unrealized_e4; /* position at mark_e4, less cost_e4; 0 without a mark */
+	__s64 exposure_e4; /* position at mark_e4; at its cost without a mark */
+	__s64 fees_e8; /* paid, in 1/100,000,000 dollar; negative = received */
+	__u32 mark_e4; /* what the position is valued at; the newest one that could be had */
+	__u32 open_orders;
+	__u64 tat_ns; /* throttle: when the next message would be due at the sustained rate */
+	/* second cache line */
+	__u32 open_ref[8]; /* UserRefNums of the open orders; 0 = free */
+	__u64 open_qty[2]; /* shares that they would still add to what we bought and sold */
+	__u32 recent_head; /* orders sent, modulo 2^32: the next goes to recent[recent_head % 8] */
+	__u32 loss_latched; /* 1 = the symbol's loss limit was reached */
+	__u64 pad0;
+	/* third and fourth */
+	struct hft_recent recent[8];
+	/* fifth: gross sums, for the ledgers */
+	__u64 orders_sent; /* replacements included */
+	__u64 fills; /* executions, less those broken */
 	__u64 bought_qty;
 	__u64 sold_qty;
 	__u64 bought_e4; /* sum of price x quantity */
 	__u64 sold_e4;
-	__u64 canceled_qty; /* open shares given back by Canceled or Rejected */
-	__u64 pad2[3];
+	__u64 canceled_qty; /* open shares given back: Canceled, Rejected, Modified, Replaced */
+	__u64 broken; /* trades broken */
+};
+
+/* What a strategy has to remember of a symbol. */
+struct hft_memory {
+	struct hft_touch touch; /* at the newest signal */
+	__u64 momentum_since_ns; /* 0 = no window is open */
+	__u32 momentum_up; /* ticks moved up by trades within it */
+	__u32 momentum_down;
+	__u64 pad0;
+};
+
+struct hft_strategy_state {
+	__u64 open_orders;
+	__u64 executions; /* since it was armed */
+	__u64 tat_ns;
+	__u64 orders_sent;
+	__u64 latched; /* 1 = max_executions was reached */
+	__u64 pad0[3];
+};
+
+/* Our own trading in all symbols, written by the hook. */
+struct hft_account {
+	__s64 realized_e4;
+	__s64 unrealized_e4;
+	__s64 fees_e8;
+	__u64 gross_e4; /* sum of |exposure_e4| */
+	__s64 net_e4; /* sum of exposure_e4 */
+	__u64 open_e4[2]; /* price x shares of open orders, by side */
+	__u64 open_orders;
+	__u64 tat_ns;
+	__u64 loss_latched;
+	__u64 executions; /* all of the day: the next goes to executions[executions % HFT_MAX_EXECUTIONS] */
+	__u64 pad0[5];
+	struct hft_strategy_state strategy[8];
+};
+
+/* An execution, so that it can be broken. */
+struct hft_execution {
+	__u64 match_number;
+	__u32 user_ref;
+	__u32 qty; /* 0 = free, or broken */
+	__u32 price_e4;
+	__u32 flag; /* liquidity flag, the ASCII code */
+	__u64 pad0;
 };
 
 struct hft_feed_state {
@@ -477,10 +759,11 @@ struct hft_session_state {
 	__u32 expected_seq; /* next sequenced UFO message; 0 = not logged in */
 	__u32 highest_seq; /* one past the highest sequence any packet announced: above expected_seq = replies missing */
 	__u32 next_user_ref; /* next UserRefNum; 0 counts as 1 */
-	__u32 order_head; /* orders sent, for the rate window */
+	__u32 recover; /* written by user space before a login: 1 = read the day's replies from the first, and take our orders from them */
 	__u64 exchange_ns; /* newest OUCH time stamp */
 	__u64 event_id; /* last event id given out */
-	__u64 pad1[2];
+	__u64 orders_sent;
+	__u64 pad1;
 };
 
 /*
@@ -511,26 +794,36 @@ struct hft_working {
 	__u32 state; /* enum hft_order_state */
 	__u32 symbol; /* index into symbol_params */
 	__u32 side; /* enum hft_side */
-	__u32 price_e4;
+	__u32 price_e4; /* now */
 	__u32 qty; /* as sent */
 	__u32 open_qty; /* not yet executed or canceled */
 	__u32 filled_qty;
 	__u64 sent_ns; /* monotonic clock */
 	__u64 filled_e4; /* sum of price x quantity */
+	__u32 strategy; /* enum hft_strategy */
+	__u32 pending; /* enum hft_pending */
+	__u32 other_ref; /* SENT: the order it shall replace; REPLACED: the one that did; LIVE: its replacement under way; 0 = none */
+	__u32 chain_qty; /* executed of the orders that it replaced, one after the other */
+	__u32 counted_qty; /* its part of open_qty of the symbol */
+	__u32 short_sale; /* 1 = marked as a short sale */
+	__u64 counted_e4; /* its part of open_e4 of the account */
+	__u64 epoch; /* it was decided under */
+	__u64 order_ref; /* the exchange's reference; 0 = not heard */
+	__u64 pad0[4];
 };
 
 /*
- * The frame an order leaves in, prepared by user space: complete Ethernet, IPv4 and UDP headers and one complete
- * upstream message (length prefix, UFO 'U', OUCH Enter Order). The hook patches lengths, checksums, IPv4 id,
- * reference, side, quantity, symbol and price.
+ * The frame an order leaves in, prepared by user space: complete Ethernet, IPv4 and UDP headers, and one complete
+ * upstream message of each action (length prefix, UFO 'U', OUCH Enter, Replace or Cancel Order). The hook patches lengths, checksums,
+ * IPv4 id, references, side, quantity, symbol, price and time in force.
  */
 struct hft_template {
 	__u32 protocol; /* enum hft_protocol; 0 = not configured, nothing leaves */
 	__u32 headers_len; /* 42, 46 or 50: IPv4 without options */
-	__u32 msg_len; /* bytes of one message, its length prefix included */
-	__u32 pad0;
+	__u32 msg_len[4]; /* bytes of one message, its length prefix included, by enum hft_action */
+	__u32 pad0[2];
 	__u8 headers[64];
-	__u8 msg[64];
+	__u8 msg[4][64]; /* by enum hft_action */
 };
 
 /* One record per decision and per reply; 128 bytes. */
@@ -554,7 +847,9 @@ struct hft_event {
 	__s64 position; /* after */
 	__s64 realized_e4; /* after */
 	__u64 open_qty; /* of this order, after */
-	__u64 pad0[2];
+	__u32 strategy; /* enum hft_strategy; 0 = none */
+	__u32 other_ref; /* REPLACED, and ORDER of a replacement: the order whose place it takes; 0 = none */
+	__s64 fees_e8; /* of the symbol, after */
 };
 
 /* Counters: once per CPU for what is counted before a packet may enter the engine, once for the rest. User space sums them. */

@@ -38,17 +38,32 @@
 /* Messages of a packet that are handled in one go, between two rounds of bpf_loop. Not a bound. */
 #define HFT_CHUNK 8
 
-/* Orders decided from one packet. At the bound: counted as triggers_dropped; the next tick triggers again. */
+/* Messages (orders, replacements, cancels) sent on one packet. At the bound: risk refuses with NO_ROOM. */
 #define HFT_MAX_ORDERS_PER_PACKET 8
+
+/* Symbols that one packet touches and whose strategy is asked. At the bound: counted as triggers_dropped; the next tick asks again. */
+#define HFT_MAX_TOUCHED 256
+
+/* Intents of one packet, those of shadows included. At the bound: as above. */
+#define HFT_MAX_PENDING 32
+
+/* Intents of one signal: what stands behind is not looked at. */
+#define HFT_MAX_INTENTS 4
+
+/* Our own open orders in one symbol, whatever max_open_orders says. At the bound: risk refuses with OPEN_ORDERS. */
+#define HFT_MAX_OPEN 8
+
+/* Orders of a symbol that a duplicate is looked for among. At the bound: an older one is not seen. */
+#define HFT_RECENT 8
+
+/* Executions that are remembered so that they can be broken. At the bound: a break of an older one makes order entry suspect. */
+#define HFT_MAX_EXECUTIONS 16384
 
 /* Sequenced OUCH replies in one UFO datagram. At the bound: malformed (counted), nothing applied. */
 #define HFT_MAX_REPLIES 256
 
 /* Our own orders, by the low bits of UserRefNum. At the bound: risk refuses with WORKING_FULL. */
 #define HFT_MAX_WORKING 4096
-
-/* Largest orders-per-second limit that the exact one-second window can enforce. Python refuses more. */
-#define HFT_MAX_ORDERS_PER_SECOND 1024
 
 /*
  * The book's tables, sized at load; these are the sizes of a bare load. Powers of two. A key lives in its home bucket or in one
@@ -120,11 +135,10 @@
 #define HFT_ENTER_SPINS 4096
 
 #define HFT_MAX_HEADERS 64 /* Ethernet + two 802.1Q tags + IPv4 + UDP of the order template */
-#define HFT_MAX_ORDER_MSG 64 /* length prefix + UFO type + OUCH Enter Order */
+#define HFT_MAX_ORDER_MSG 64 /* length prefix + UFO type + OUCH message */
 
 #ifndef HFT_CFFI
 _Static_assert((HFT_MAX_WORKING & (HFT_MAX_WORKING - 1)) == 0, "working orders are indexed by a mask");
-_Static_assert((HFT_MAX_ORDERS_PER_SECOND & (HFT_MAX_ORDERS_PER_SECOND - 1)) == 0, "the rate ring is masked");
 _Static_assert((HFT_DEFAULT_SYMBOLS & (HFT_DEFAULT_SYMBOLS - 1)) == 0, "slots are masked");
 _Static_assert((HFT_DEFAULT_ORDER_BUCKETS & (HFT_DEFAULT_ORDER_BUCKETS - 1)) == 0, "buckets are masked");
 _Static_assert(HFT_LADDER_BITS *HFT_LADDER_DEPTH >= 29, "the ladder spans every block of prices");
