@@ -159,21 +159,21 @@ hft_global int latches_check(__u32 slot, __u32 strategy)
 	symbol = symbol_limits_of(epoch, slot);
 	if (!limits || !symbol)
 		return 0;
-	if (!state->loss_latched &&
-	    loss_reached(state->realized_e4, state->unrealized_e4, state->fees_e8, symbol->max_loss_e4)) {
+	if (CLAUSE(!state->loss_latched &&
+		   loss_reached(state->realized_e4, state->unrealized_e4, state->fees_e8, symbol->max_loss_e4))) {
 		state->loss_latched = 1;
 		latch_event(HFT_LATCH_SYMBOL_LOSS, slot, 0);
 	}
-	if (!account->loss_latched &&
-	    loss_reached(account->realized_e4, account->unrealized_e4, account->fees_e8, limits->account.max_loss_e4)) {
+	if (CLAUSE(!account->loss_latched && loss_reached(account->realized_e4, account->unrealized_e4,
+							  account->fees_e8, limits->account.max_loss_e4))) {
 		account->loss_latched = 1;
 		latch_event(HFT_LATCH_LOSS, HFT_NO_SYMBOL, 0);
 	}
 	hft_opaque(which);
 	if (which >= HFT_STRATEGIES)
 		return 0;
-	if (!account->strategy[which].latched &&
-	    account->strategy[which].executions >= limits->strategy[which].max_executions) {
+	if (CLAUSE(!account->strategy[which].latched &&
+		   account->strategy[which].executions >= limits->strategy[which].max_executions)) {
 		account->strategy[which].latched = 1;
 		latch_event(HFT_LATCH_EXECUTIONS, HFT_NO_SYMBOL, strategy);
 	}

@@ -135,16 +135,10 @@ hft_inline void reply_rejected(struct reply *reply, const struct reply_target *a
 	struct hft_working *order = at->order;
 
 	reply->qty = order->qty;
-	if (order->other_ref) {
-		struct hft_working *old = working_at(order->other_ref);
-
-		if (old && old->user_ref == order->other_ref && old->state == HFT_ORDER_LIVE) {
-			old->pending &= ~HFT_PENDING_REPLACE;
-			old->other_ref = 0;
-		}
-	} else {
+	if (order->other_ref)
+		order_unfollowed(working_at(order->other_ref), order);
+	else
 		at->state->canceled_qty += order->open_qty;
-	}
 	order_ends(order, at->state, at->account, HFT_ORDER_REJECTED);
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * RISK: the one gate. Fail-closed: a map nobody wrote refuses everything. Rule 6. Reads, and writes nothing. The checks stand in
- * the order of enum hft_reason; each is a function of its own, marked with RISK_CHECK, so that it can be taken out alone by who wants
- * to see that a test misses it. Epoch, kill words and lease come last, because nothing may come between them and the write of the order.
+ * the order of enum hft_reason, and each clause of them can be taken out alone (clause.h). Epoch, kill words and lease come last, because nothing may come between them and the write of the order.
  */
 #ifndef HFT_RISK_BPF_H
 #define HFT_RISK_BPF_H
@@ -41,7 +40,7 @@ struct gate {
 
 #define RISK_CHECK(reason, refuses)                 \
 	do {                                        \
-		if (refuses)                        \
+		if (CLAUSE(refuses))                \
 			return HFT_REASON_##reason; \
 	} while (0)
 
@@ -84,8 +83,10 @@ hft_inline const struct hft_working *order_to_change(const struct pending *asked
 	__u32 ref = asked->intent.ref;
 	const struct hft_working *old = working_at(ref);
 
-	if (!ref || !old || old->user_ref != ref || old->symbol != asked->slot || old->state != HFT_ORDER_LIVE ||
-	    old->pending)
+	if (!ref || !old)
+		return NULL;
+	if (CLAUSE(old->user_ref != ref) || CLAUSE(old->symbol != asked->slot) ||
+	    CLAUSE(old->state != HFT_ORDER_LIVE) || CLAUSE(old->pending))
 		return NULL;
 	return old;
 }
@@ -96,9 +97,10 @@ hft_inline bool bad_intent(const struct pending *asked, const struct hft_working
 
 	switch (intent->action) {
 	case HFT_ACTION_ENTER:
-		return intent->side > HFT_SELL || intent->tif > HFT_TIF_DAY;
+		return CLAUSE(intent->side > HFT_SELL) || CLAUSE(intent->tif > HFT_TIF_DAY);
 	case HFT_ACTION_REPLACE:
-		return intent->side > HFT_SELL || intent->tif > HFT_TIF_DAY || !old || old->side != intent->side;
+		return CLAUSE(intent->side > HFT_SELL) || CLAUSE(intent->tif > HFT_TIF_DAY) || CLAUSE(!old) ||
+		       (old && CLAUSE(old->side != intent->side));
 	case HFT_ACTION_CANCEL:
 		return !old;
 	default:
@@ -108,34 +110,35 @@ hft_inline bool bad_intent(const struct pending *asked, const struct hft_working
 
 hft_inline bool market_closed(const struct gate *gate)
 {
-	return gate->feed->phase != HFT_PHASE_MARKET || gate->feed->breaker;
+	return CLAUSE(gate->feed->phase != HFT_PHASE_MARKET) || CLAUSE(gate->feed->breaker);
 }
 
 hft_inline bool not_trading(const struct gate *gate)
 {
-	return gate->book->trading_state != 'T' || gate->book->operational_halt;
+	return CLAUSE(gate->book->trading_state != 'T') || CLAUSE(gate->book->operational_halt);
 }
 
 hft_inline bool qty_range(const struct gate *gate)
 {
-	return !gate->qty || gate->old_done + gate->qty > HFT_OUCH_MAX_QTY;
+	return CLAUSE(!gate->qty) || CLAUSE(gate->old_done + gate->qty > HFT_OUCH_MAX_QTY);
 }
 
 hft_inline bool price_range(const struct gate *gate)
 {
-	return !gate->price_e4 || gate->price_e4 > HFT_OUCH_MAX_PRICE_E4;
+	return CLAUSE(!gate->price_e4) || CLAUSE(gate->price_e4 > HFT_OUCH_MAX_PRICE_E4);
 }
 
 hft_inline bool max_order_qty(const struct gate *gate)
 {
-	return gate->qty > gate->limits->account.max_order_qty || gate->qty > gate->strategy->max_order_qty ||
-	       gate->qty > gate->symbol->max_order_qty;
+	return CLAUSE(gate->qty > gate->limits->account.max_order_qty) ||
+	       CLAUSE(gate->qty > gate->strategy->max_order_qty) || CLAUSE(gate->qty > gate->symbol->max_order_qty);
 }
 
 hft_inline bool max_notional(const struct gate *gate)
 {
-	return gate->notional_e4 > gate->limits->account.max_notional_e4 ||
-	       gate->notional_e4 > gate->strategy->max_notional_e4 || gate->notional_e4 > gate->symbol->max_notional_e4;
+	return CLAUSE(gate->notional_e4 > gate->limits->account.max_notional_e4) ||
+	       CLAUSE(gate->notional_e4 > gate->strategy->max_notional_e4) ||
+	       CLAUSE(gate->notional_e4 > gate->symbol->max_notional_e4);
 }
 
 /* A fresh price to compare with; 0 = none. */
@@ -152,7 +155,9 @@ hft_inline __u64 reference_price(const struct gate *gate)
 		price = bid_e4 && ask_e4 ? (bid_e4 + ask_e4) / 2 : 0;
 		at = gate->book->exchange_ns;
 	}
-	return at <= now && now - at <= gate->symbol->reference_age_ns ? price : 0;
+	if (CLAUSE(at > now) || CLAUSE(now - at > gate->symbol->reference_age_ns))
+		return 0;
+	return price;
 }
 
 hft_inline bool outside_collar(const struct gate *gate, __u64 reference_e4)
@@ -164,13 +169,13 @@ hft_inline bool outside_collar(const struct gate *gate, __u64 reference_e4)
 
 hft_inline bool short_sale(const struct gate *gate)
 {
-	return gate->is_short && (gate->symbol->short_ok != 1 || (gate->replaces && !gate->old_short));
+	return gate->is_short && (CLAUSE(gate->symbol->short_ok != 1) || CLAUSE(gate->replaces && !gate->old_short));
 }
 
 /* Rule 201: after a fall of 10 % a short sale must stand above the best bid. */
 hft_inline bool short_price(const struct gate *gate)
 {
-	return gate->is_short && (gate->book->reg_sho == '1' || gate->book->reg_sho == '2') &&
+	return gate->is_short && (CLAUSE(gate->book->reg_sho == '1') || CLAUSE(gate->book->reg_sho == '2')) &&
 	       gate->price_e4 <= gate->book->best_e4[HFT_BUY];
 }
 
@@ -209,11 +214,12 @@ hft_inline bool open_orders(const struct gate *gate)
 {
 	__u64 strategy = hft_masked(gate->asked->strategy, HFT_STRATEGIES);
 
-	if (gate->state->open_orders >= HFT_MAX_OPEN)
+	if (CLAUSE(gate->state->open_orders >= HFT_MAX_OPEN))
 		return true;
-	return !gate->replaces && (gate->state->open_orders >= gate->symbol->max_open_orders ||
-				   gate->account->strategy[strategy].open_orders >= gate->strategy->max_open_orders ||
-				   gate->account->open_orders >= gate->limits->account.max_open_orders);
+	return !gate->replaces &&
+	       (CLAUSE(gate->state->open_orders >= gate->symbol->max_open_orders) ||
+		CLAUSE(gate->account->strategy[strategy].open_orders >= gate->strategy->max_open_orders) ||
+		CLAUSE(gate->account->open_orders >= gate->limits->account.max_open_orders));
 }
 
 /* Would it meet an order of our own? */
@@ -245,7 +251,8 @@ hft_inline bool duplicate(const struct gate *gate)
 		const struct hft_recent *sent = &gate->state->recent[i];
 
 		if (sent->sent_ns && sent->price_e4 == gate->price_e4 &&
-		    sent->qty_side == ((__u32)gate->qty << 1 | gate->side) && decide_ns < sent->sent_ns + within)
+		    sent->qty_side == ((__u32)gate->qty << 1 | gate->side) &&
+		    (decide_ns < sent->sent_ns || decide_ns - sent->sent_ns < within))
 			return true;
 	}
 	return false;
@@ -253,7 +260,7 @@ hft_inline bool duplicate(const struct gate *gate)
 
 hft_inline bool loss_limit(const struct gate *gate)
 {
-	return !gate->reduces && (gate->state->loss_latched || gate->account->loss_latched);
+	return !gate->reduces && (CLAUSE(gate->state->loss_latched) || CLAUSE(gate->account->loss_latched));
 }
 
 hft_inline bool executions_latched(const struct gate *gate)
@@ -308,8 +315,8 @@ hft_inline __u32 gate_live(const struct gate *gate)
 	RISK_CHECK(LIMITS_CHANGED, live->epoch != gate->asked->epoch);
 	strategy = live->strategy_kill[hft_masked(gate->asked->strategy, HFT_STRATEGIES)];
 	all = live->kill;
-	RISK_CHECK(REDUCING,
-		   may_only_reduce(symbol, gate) || may_only_reduce(strategy, gate) || may_only_reduce(all, gate));
+	RISK_CHECK(REDUCING, CLAUSE(may_only_reduce(symbol, gate)) || CLAUSE(may_only_reduce(strategy, gate)) ||
+				     CLAUSE(may_only_reduce(all, gate)));
 	RISK_CHECK(HALTED_SYMBOL, halted(symbol));
 	RISK_CHECK(HALTED_STRATEGY, halted(strategy));
 	RISK_CHECK(HALTED_GLOBAL, halted(live->kill));

@@ -11,7 +11,7 @@ hft_inline bool throttled(__u64 tat_ns, __u64 now, __u64 interval_ns, __u64 burs
 {
 	interval_ns = at_most(interval_ns, HFT_MOST_INTERVAL);
 	burst = at_most(burst, HFT_MOST_BURST);
-	return !interval_ns || !burst || tat_ns > now + (burst - 1) * interval_ns;
+	return CLAUSE(!interval_ns) || CLAUSE(!burst) || CLAUSE(tat_ns > now + (burst - 1) * interval_ns);
 }
 
 hft_inline __u64 throttle_next(__u64 tat_ns, __u64 now, __u64 interval_ns)

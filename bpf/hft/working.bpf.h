@@ -108,6 +108,15 @@ hft_inline void order_event(const struct hft_working *order, __u32 kind)
 	event_end(event);
 }
 
+/* Nothing comes of the replacement `order` of `old`. */
+hft_inline void order_unfollowed(struct hft_working *old, const struct hft_working *order)
+{
+	if (!old || old->user_ref != order->other_ref || old->state != HFT_ORDER_LIVE)
+		return;
+	old->pending &= ~HFT_PENDING_REPLACE;
+	old->other_ref = 0;
+}
+
 /* An order or a replacement that the exchange never had, or will not carry out any more. */
 hft_global int order_lost(__u32 ref)
 {
@@ -123,17 +132,10 @@ hft_global int order_lost(__u32 ref)
 		return -1;
 	book = book_at(order->symbol);
 	book_open(book);
-	if (order->other_ref) {
-		struct hft_working *old = working_at(order->other_ref);
-
-		if (old && old->user_ref == order->other_ref && old->other_ref == ref) {
-			old->pending &= ~HFT_PENDING_REPLACE;
-			old->other_ref = 0;
-		}
-		order->other_ref = 0;
-	} else {
+	if (order->other_ref)
+		order_unfollowed(working_at(order->other_ref), order);
+	else
 		state->canceled_qty += order->open_qty;
-	}
 	order_ends(order, state, account, HFT_ORDER_LOST);
 	book_close(book);
 	order_event(order, HFT_EVENT_LOST);
