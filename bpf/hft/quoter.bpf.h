@@ -29,7 +29,7 @@ hft_inline void quote_side(const struct hft_symbol_params *params, __u32 side, _
 {
 	const struct hft_own *own = &signal.own[hft_masked(side, 2)];
 	__u64 qty = at_most(at_most(params->quote_qty, 0xffffffff), signal.room[hft_masked(side, 2)] + own->qty);
-	__u64 most = at_most(params->quote_inventory, MOST_SIGNED), apart;
+	__u64 most = at_most(params->quote_inventory, HFT_MOST_STEP), apart;
 	__s64 price = quote_price(side, half_e4, skew_e4), held = side == HFT_BUY ? signal.position : -signal.position;
 	bool wanted = price > 0 && price <= HFT_OUCH_MAX_PRICE_E4 && qty && held < (__s64)most;
 

@@ -269,14 +269,16 @@ static struct reply reply HFT_STATE; /* the one under work */
 hft_global int reply_adopt(void)
 {
 	struct hft_session_state *session = hft_the(session_state);
+	const struct hft_control *live = hft_the(control);
 	struct hft_account *account = the_account();
 	struct hft_working *order = working_at(reply.user_ref), *old = working_at(reply.other_ref);
 	struct hft_name_key name = {};
 	struct hft_symbol_state *state;
 	__u32 *slot = NULL, index;
 
-	if (!session || !account || !order || !old || session->health != HFT_SESSION_RECOVERING || !reply.user_ref ||
-	    order_is_open(order) || !reply.qty || !is_trade_price(reply.price_e4))
+	if (!session || !live || !account || !order || !old || session->health != HFT_SESSION_RECOVERING ||
+	    !reply.user_ref || reply.user_ref == 0xffffffff || order_is_open(order) || !reply.qty ||
+	    !is_trade_price(reply.price_e4))
 		return -1;
 	*(__u64 *)name.name = reply.name;
 	hft_rolled for (__u32 feed = 0; feed < HFT_MAX_FEEDS && !slot; feed++)
@@ -288,7 +290,8 @@ hft_global int reply_adopt(void)
 		return -1;
 	index = *slot;
 	if (reply.kind == REPLY_REPLACED &&
-	    (old->user_ref != reply.other_ref || old->symbol != index || old->state != HFT_ORDER_LIVE || old->pending))
+	    (old->user_ref != reply.other_ref || old->symbol != index || old->state != HFT_ORDER_LIVE || old->pending ||
+	     old->side != letter_side(reply.side)))
 		return -1;
 	state = hft_at(symbol_state, index);
 	if (!state || state->open_orders >= HFT_MAX_OPEN)
@@ -296,6 +299,7 @@ hft_global int reply_adopt(void)
 	book_open(book_at(index));
 	order_begins(order, reply.user_ref, index, letter_side(reply.side), (__u32)reply.price_e4, reply.qty);
 	order->strategy = HFT_STRATEGY_MANUAL;
+	order->epoch = live->epoch;
 	order->short_sale = reply.side == 'T' || reply.side == 'E';
 	if (reply.kind == REPLY_REPLACED)
 		order_follows(order, old, state, account);
@@ -306,7 +310,7 @@ hft_global int reply_adopt(void)
 	book_close(book_at(index));
 	account->strategy[HFT_STRATEGY_MANUAL].orders_sent++;
 	session->orders_sent++;
-	if (reply.user_ref >= next_user_ref(session) && reply.user_ref != 0xffffffff)
+	if (reply.user_ref >= next_user_ref(session))
 		session->next_user_ref = reply.user_ref + 1;
 	return 0;
 }

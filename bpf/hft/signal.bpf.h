@@ -54,11 +54,11 @@ hft_inline void symbol_touch(struct hft_book *book, __u32 slot, __u64 feed_seq)
 	book->touched_seq = feed_seq;
 	if (book->touched == packet_number)
 		return;
+	book->touched = packet_number;
 	if (at >= HFT_MAX_TOUCHED) {
 		count(HFT_C_TRIGGERS_DROPPED);
 		return;
 	}
-	book->touched = packet_number;
 	touched[hft_masked(at, HFT_MAX_TOUCHED)] = slot;
 	touched_len = at + 1;
 }

@@ -39,9 +39,11 @@ hft_inline void strategy_ask(__u32 slot, __u32 strategy)
 	}
 }
 
-/* What was wanted joins the packet's pending intents. */
-hft_inline void intents_take(const struct hft_book *book, __u32 slot, __u32 strategy, __u32 shadow)
+/* What was wanted joins the packet's pending intents. Was anything? */
+hft_inline bool intents_take(const struct hft_book *book, __u32 slot, __u32 strategy, __u32 shadow)
 {
+	bool any = false;
+
 	hft_rolled for (__u32 i = 0; i < HFT_MAX_INTENTS; i++)
 	{
 		const struct hft_intent *intent = &intents.intent[hft_masked(i, HFT_MAX_INTENTS)];
@@ -51,6 +53,7 @@ hft_inline void intents_take(const struct hft_book *book, __u32 slot, __u32 stra
 			break;
 		if (intent->action == HFT_ACTION_NONE)
 			continue;
+		any = true;
 		if (pending_len >= HFT_MAX_PENDING) {
 			count(HFT_C_TRIGGERS_DROPPED);
 			continue;
@@ -65,6 +68,7 @@ hft_inline void intents_take(const struct hft_book *book, __u32 slot, __u32 stra
 		one->feed_seq = book->touched_seq;
 		one->exchange_ns = book->exchange_ns;
 	}
+	return any;
 }
 
 /* A plug-in may have scribbled over its signal: each strategy gets a fresh one. */
@@ -75,13 +79,12 @@ hft_global int symbol_ask(__u32 slot, __u32 strategy, __u32 shadow)
 	if (signal_read(slot))
 		return 0;
 	strategy_ask(slot, strategy);
-	if (!shadow && !intents.count) {
-		if (intents.wait == HFT_WAIT_IN_FLIGHT)
-			count(HFT_C_WAIT_IN_FLIGHT);
-		else if (intents.wait == HFT_WAIT_LIMIT)
-			count(HFT_C_WAIT_LIMIT);
-	}
-	intents_take(book, slot, strategy, shadow);
+	if (intents_take(book, slot, strategy, shadow) || shadow)
+		return 0;
+	if (intents.wait == HFT_WAIT_IN_FLIGHT)
+		count(HFT_C_WAIT_IN_FLIGHT);
+	else if (intents.wait == HFT_WAIT_LIMIT)
+		count(HFT_C_WAIT_LIMIT);
 	return 0;
 }
 
