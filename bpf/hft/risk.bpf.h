@@ -70,11 +70,15 @@ hft_inline bool not_configured(void)
 	return !template || !template_ready(template);
 }
 
-hft_inline bool session_down(void)
+/* Order entry in doubt lets nothing new through; what is there can still be taken down. */
+hft_inline bool session_down(__u32 action)
 {
 	const struct hft_session_state *session = hft_the(session_state);
 
-	return !session || session->health != HFT_SESSION_UP;
+	if (!session)
+		return true;
+	return session->health != HFT_SESSION_UP &&
+	       !(action == HFT_ACTION_CANCEL && session->health == HFT_SESSION_SUSPECT);
 }
 
 /* The order that an intent names can be changed now; NULL if there is none, or it cannot. */
@@ -404,7 +408,7 @@ hft_global int risk_gate(__u32 index, __u32 room)
 	__u64 strategy = hft_masked(asked->strategy, HFT_STRATEGIES);
 
 	RISK_CHECK(NOT_CONFIGURED, not_configured());
-	RISK_CHECK(SESSION_DOWN, session_down());
+	RISK_CHECK(SESSION_DOWN, session_down(asked->intent.action));
 	if (asked->intent.action == HFT_ACTION_REPLACE || asked->intent.action == HFT_ACTION_CANCEL)
 		old = order_to_change(asked);
 	RISK_CHECK(BAD_INTENT, bad_intent(asked, old));
