@@ -30,6 +30,7 @@ BPF_ARCH = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv", "s390x": "s
 NATIVE_SOURCES = [
     "native/engine.c",
     "native/depth.c",
+    "native/link.c",
     "native/market.c",
     "native/reference.c",
     "native/replay.c",

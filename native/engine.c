@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Load, attach and find the program; read and write its maps; run frames through it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
+#include <linux/membarrier.h>
 
 #include "hft/limits.h"
 #include "hft/abi.h"
@@ -19,18 +23,30 @@
 #include "xdp_hft.skel.h"
 
 #include "hft.h"
+#include "link.h"
 
 #define STATE_READ_TRIES 100000
 #define ETHERNET_BYTES 14
 #define IPV4_BYTES 20
 #define UDP_BYTES 8
 
-/* The tables of the fast path are global arrays of the program, each in a section, and so a map, of its own. */
-enum { BOOKS, LOCATES, ORDERS, SPILL, LEVELS, LADDER, FLAT_TABLES };
+#define STATS_LOG 4 /* BPF_LOG_STATS of the kernel's bpf_verifier.h */
+#define MAX_MAPS 64 /* the kernel lets a program have no more */
+#define MAP_NAME 16 /* and keeps no more of a name */
+#define GENERATIONS "generations"
+
+_Static_assert(HFT_GENERATIONS == sizeof(((struct hft_generations *)0)->entry) / sizeof(struct hft_generation),
+	       "the table holds what its name says");
 
 struct hft_object {
-	struct xdp_hft *skeleton;
-	int flat[FLAT_TABLES];
+	int program;
+	unsigned int maps;
+	struct {
+		char name[MAP_NAME];
+		int fd;
+	} map[MAX_MAPS];
+	void *btf;
+	size_t btf_size;
 };
 
 /* libbpf reports through one global callback: what it says while a thread loads goes to that thread's buffer. */
@@ -80,6 +96,30 @@ static int size_maps(const struct xdp_hft *skeleton, const struct hft_config *co
 	return 0;
 }
 
+/* Under the name that the kernel has for it. The descriptor is the object's from here on, and closed if it cannot be. */
+static int hold_map(struct hft_object *object, int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 length = sizeof(info);
+
+	if (fd < 0)
+		return -errno;
+	if (object->maps == MAX_MAPS || bpf_obj_get_info_by_fd(fd, &info, &length)) {
+		int error = object->maps == MAX_MAPS ? -E2BIG : -errno;
+
+		close(fd);
+		return error;
+	}
+	memcpy(object->map[object->maps].name, info.name, MAP_NAME);
+	object->map[object->maps++].fd = fd;
+	return 0;
+}
+
+static int copy_of(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 /* A one-element map; MMAPABLE, so that user space reads it in place. */
 static int make_table(const char *name, __u64 bytes)
 {
@@ -92,84 +132,249 @@ static int make_table(const char *name, __u64 bytes)
 	return fd < 0 ? -errno : fd;
 }
 
+static int put_table(struct bpf_map *map, __u64 bytes)
+{
+	int fd = make_table(bpf_map__name(map), bytes), error;
+
+	if (fd < 0)
+		return fd;
+	error = bpf_map__reuse_fd(map, fd);
+	close(fd);
+	return error;
+}
+
 /*
  * libbpf 1.1 takes the size of a global array from the object. So larger ones are made here and put in their place for the load;
- * afterwards maps of the old size take theirs, because libbpf unmaps by what it believes the size to be.
+ * afterwards (without config) maps of the old size take theirs, because libbpf unmaps by what it believes the size to be.
  */
-static int swap_tables(struct hft_object *object, const struct hft_config *config, int loading)
+static int put_tables(const struct xdp_hft *skeleton, const struct hft_config *config)
 {
-	const struct xdp_hft *skeleton = object->skeleton;
 	const struct {
 		struct bpf_map *map;
-		__u64 bytes;
+		size_t size;
 		__u64 bare;
-	} tables[FLAT_TABLES] = {
-		[BOOKS] = { skeleton->maps.data_books, config->symbols * sizeof(struct hft_book),
-			    HFT_DEFAULT_SYMBOLS * sizeof(struct hft_book) },
-		[LOCATES] = { skeleton->maps.data_locates, config->feeds * HFT_LOCATES * sizeof(__u16),
-			      HFT_DEFAULT_FEEDS * HFT_LOCATES * sizeof(__u16) },
-		[ORDERS] = { skeleton->maps.data_orders, (config->order_mask + 1ULL) * sizeof(struct hft_bucket),
-			     HFT_DEFAULT_ORDER_BUCKETS * sizeof(struct hft_bucket) },
-		[SPILL] = { skeleton->maps.data_spill, (config->spill_mask + 1ULL) * sizeof(struct hft_bucket),
-			    HFT_DEFAULT_SPILL_BUCKETS * sizeof(struct hft_bucket) },
-		[LEVELS] = { skeleton->maps.data_levels, (config->level_mask + 1ULL) * sizeof(struct hft_level_block),
-			     HFT_DEFAULT_LEVEL_BLOCKS * sizeof(struct hft_level_block) },
-		[LADDER] = { skeleton->maps.data_ladder, (config->ladder_mask + 1ULL) * sizeof(struct hft_bucket),
-			     HFT_DEFAULT_LADDER_BUCKETS * sizeof(struct hft_bucket) },
+		__u64 configured;
+	} tables[] = {
+		{ skeleton->maps.data_books, sizeof(struct hft_book), HFT_DEFAULT_SYMBOLS,
+		  config ? config->symbols : 0 },
+		{ skeleton->maps.data_locates, sizeof(__u16), HFT_DEFAULT_FEEDS * HFT_LOCATES,
+		  config ? config->feeds * (__u64)HFT_LOCATES : 0 },
+		{ skeleton->maps.data_orders, sizeof(struct hft_bucket), HFT_DEFAULT_ORDER_BUCKETS,
+		  config ? config->order_mask + 1ULL : 0 },
+		{ skeleton->maps.data_spill, sizeof(struct hft_bucket), HFT_DEFAULT_SPILL_BUCKETS,
+		  config ? config->spill_mask + 1ULL : 0 },
+		{ skeleton->maps.data_levels, sizeof(struct hft_level_block), HFT_DEFAULT_LEVEL_BLOCKS,
+		  config ? config->level_mask + 1ULL : 0 },
+		{ skeleton->maps.data_ladder, sizeof(struct hft_bucket), HFT_DEFAULT_LADDER_BUCKETS,
+		  config ? config->ladder_mask + 1ULL : 0 },
 	};
+	int error = 0;
 
-	for (int i = 0; i < FLAT_TABLES; i++) {
-		const char *name = bpf_map__name(tables[i].map);
-		int fd = make_table(name, loading ? tables[i].bytes : tables[i].bare), error;
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]) && !error; i++)
+		error = put_table(tables[i].map, tables[i].size * (config ? tables[i].configured : tables[i].bare));
+	return error;
+}
 
-		if (fd < 0)
-			return fd;
-		error = bpf_map__reuse_fd(tables[i].map, fd);
-		if (loading && !error)
-			object->flat[i] = fd;
-		else
-			close(fd);
+/* Constants are not state: a user's object may have some too, and then they lie in one map. */
+static int is_constant(const struct xdp_hft *skeleton, const struct bpf_map *map)
+{
+	return (bpf_map__map_flags(map) & BPF_F_RDONLY_PROG) && map != skeleton->maps.rodata_config;
+}
+
+/* Every map of the engine is that of the program which is replaced; those of a user's object are new. */
+static int take_maps(const struct xdp_hft *skeleton, const struct hft_object *from)
+{
+	int error = 0;
+
+	for (int i = 0; i < skeleton->skeleton->map_cnt && !error; i++) {
+		struct bpf_map *map = *skeleton->skeleton->maps[i].map;
+		int fd;
+
+		if (is_constant(skeleton, map))
+			continue;
+		fd = hft_map_fd(from, bpf_map__name(map));
+		error = fd < 0 ? fd : bpf_map__reuse_fd(map, fd);
+	}
+	return error;
+}
+
+/* The generations: a map that no instruction names, tied to the program so that it is found with it. */
+static int hold_generations(struct hft_object *object, const struct hft_object *from)
+{
+	int fd = from ? hft_map_fd(from, GENERATIONS) : -ENOENT, error;
+
+	fd = fd < 0 ? make_table(GENERATIONS, sizeof(struct hft_generations)) : copy_of(fd);
+	error = fd < 0 ? fd : hold_map(object, fd);
+	if (error)
+		return error;
+	return bpf_prog_bind_map(object->program, fd, NULL) ? -errno : 0;
+}
+
+/* All that outlives the skeleton. */
+static int hold_all(struct hft_object *object, const struct xdp_hft *skeleton, const struct hft_object *from)
+{
+	const struct bpf_map *map;
+	const void *btf;
+	__u32 size;
+
+	object->program = copy_of(bpf_program__fd(skeleton->progs.xdp_hft));
+	if (object->program < 0)
+		return -errno;
+	bpf_object__for_each_map(map, skeleton->obj)
+	{
+		int error = bpf_map__fd(map) < 0 ? 0 : hold_map(object, copy_of(bpf_map__fd(map)));
+
 		if (error)
 			return error;
 	}
-	return 0;
+	btf = btf__raw_data(bpf_object__btf(skeleton->obj), &size);
+	object->btf = btf ? malloc(size) : NULL;
+	if (!object->btf)
+		return -ENOMEM;
+	memcpy(object->btf, btf, size);
+	object->btf_size = size;
+	return hold_generations(object, from);
 }
 
-static int load_skeleton(struct hft_object *object, const struct hft_config *config)
+static int load_skeleton(struct hft_object *object, const struct xdp_hft *skeleton, const struct hft_config *config,
+			 const struct hft_object *from)
 {
-	struct xdp_hft *skeleton = object->skeleton;
 	int error, restored;
 
-	skeleton->rodata_config->config = *config;
-	skeleton->rodata_config->config.abi_version = HFT_ABI_VERSION;
-	error = size_maps(skeleton, config);
-	if (error)
-		return error;
-	error = swap_tables(object, config, 1);
+	if (from) {
+		error = take_maps(skeleton, from);
+	} else {
+		skeleton->rodata_config->config = *config;
+		skeleton->rodata_config->config.abi_version = HFT_ABI_VERSION;
+		error = size_maps(skeleton, config);
+		if (!error)
+			error = put_tables(skeleton, config);
+	}
 	if (!error)
 		error = bpf_object__load(skeleton->obj);
-	restored = swap_tables(object, config, 0);
+	if (!error)
+		error = hold_all(object, skeleton, from);
+	restored = put_tables(skeleton, NULL);
 	return error ?: restored;
 }
 
-struct hft_object *hft_load(const struct hft_config *config, char *log, size_t log_size, int *error)
+/* The object inside this module, or that with a user's linked in (*linked, which the skeleton reads from). */
+static int open_skeleton(struct xdp_hft *skeleton, const struct hft_source *source, void **linked)
+{
+	int error = xdp_hft__create_skeleton(skeleton);
+
+	if (!error && source->user) {
+		size_t size = 0;
+
+		error = hft_link_objects(skeleton->skeleton->data, skeleton->skeleton->data_sz, source->user,
+					 source->user_size, linked, &size);
+		skeleton->skeleton->data = *linked;
+		skeleton->skeleton->data_sz = size;
+	}
+	return error ?: bpf_object__open_skeleton(skeleton->skeleton, NULL);
+}
+
+static int load(struct hft_object *object, const struct hft_config *config, const struct hft_source *source, char *log,
+		size_t log_size)
+{
+	struct xdp_hft *skeleton = calloc(1, sizeof(*skeleton));
+	void *linked = NULL;
+	int error;
+
+	if (!skeleton)
+		return -ENOMEM;
+	error = open_skeleton(skeleton, source, &linked);
+	if (!error && source->explain) {
+		bpf_program__set_log_level(skeleton->progs.xdp_hft, STATS_LOG);
+		bpf_program__set_log_buf(skeleton->progs.xdp_hft, log, log_size);
+	}
+	if (!error)
+		error = load_skeleton(object, skeleton, config, source->replaces);
+	xdp_hft__destroy(skeleton);
+	free(linked);
+	return error;
+}
+
+static struct hft_object *new_object(int *error)
 {
 	struct hft_object *object = calloc(1, sizeof(*object));
 
-	if (!object) {
+	if (object)
+		object->program = -1;
+	else
 		*error = -ENOMEM;
+	return object;
+}
+
+struct hft_object *hft_load(const struct hft_config *config, const struct hft_source *source, char *log,
+			    size_t log_size, int *error)
+{
+	struct hft_object *object = new_object(error);
+
+	if (!object)
 		return NULL;
-	}
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	libbpf_set_print(log_line);
-	log_at = log;
-	log_left = log_size;
 	if (log_size)
 		log[0] = '\0';
-	memset(object->flat, -1, sizeof(object->flat));
-	object->skeleton = xdp_hft__open();
-	*error = object->skeleton ? load_skeleton(object, config) : -errno;
+	log_at = source->explain ? NULL : log;
+	log_left = log_size;
+	*error = load(object, config, source, log, log_size);
 	log_at = NULL;
+	if (*error) {
+		hft_unload(object);
+		return NULL;
+	}
+	return object;
+}
+
+/* The types of a running program. One without any is none of ours, which its maps tell. */
+static int hold_btf(struct hft_object *object, __u32 id)
+{
+	struct bpf_btf_info info = {};
+	__u32 length = sizeof(info);
+	int fd = id ? bpf_btf_get_fd_by_id(id) : -1, error = 0;
+
+	if (fd < 0)
+		return id ? -errno : 0;
+	if (bpf_obj_get_info_by_fd(fd, &info, &length)) {
+		error = -errno;
+	} else {
+		object->btf = malloc(info.btf_size);
+		object->btf_size = info.btf_size;
+		info = (struct bpf_btf_info){ .btf = (__u64)(unsigned long)object->btf, .btf_size = object->btf_size };
+		length = sizeof(info);
+		error = !object->btf ? -ENOMEM : bpf_obj_get_info_by_fd(fd, &info, &length) ? -errno : 0;
+	}
+	close(fd);
+	return error;
+}
+
+static int adopt(struct hft_object *object, unsigned int program_id)
+{
+	struct bpf_prog_info info = {};
+	__u32 length = sizeof(info), ids[MAX_MAPS];
+	int error = 0;
+
+	object->program = bpf_prog_get_fd_by_id(program_id);
+	if (object->program < 0)
+		return -errno;
+	info.nr_map_ids = MAX_MAPS;
+	info.map_ids = (__u64)(unsigned long)ids;
+	if (bpf_obj_get_info_by_fd(object->program, &info, &length))
+		return -errno;
+	for (__u32 i = 0; i < info.nr_map_ids && i < MAX_MAPS && !error; i++)
+		error = hold_map(object, bpf_map_get_fd_by_id(ids[i]));
+	return error ?: hold_btf(object, info.btf_id);
+}
+
+struct hft_object *hft_adopt(unsigned int program_id, int *error)
+{
+	struct hft_object *object = new_object(error);
+
+	if (!object)
+		return NULL;
+	*error = adopt(object, program_id);
 	if (*error) {
 		hft_unload(object);
 		return NULL;
@@ -181,29 +386,72 @@ void hft_unload(struct hft_object *object)
 {
 	if (!object)
 		return;
-	for (int i = 0; i < FLAT_TABLES; i++)
-		if (object->flat[i] >= 0)
-			close(object->flat[i]);
-	xdp_hft__destroy(object->skeleton);
+	for (unsigned int i = 0; i < object->maps; i++)
+		close(object->map[i].fd);
+	if (object->program >= 0)
+		close(object->program);
+	free(object->btf);
 	free(object);
 }
 
 int hft_program_fd(const struct hft_object *object)
 {
-	return bpf_program__fd(object->skeleton->progs.xdp_hft);
+	return object->program;
 }
 
 int hft_map_fd(const struct hft_object *object, const char *name)
 {
-	static const char *const flat[FLAT_TABLES] = {
-		[BOOKS] = ".data.books", [LOCATES] = ".data.locates", [ORDERS] = ".data.orders",
-		[SPILL] = ".data.spill", [LEVELS] = ".data.levels",   [LADDER] = ".data.ladder",
-	};
+	for (unsigned int i = 0; i < object->maps; i++)
+		if (!strncmp(object->map[i].name, name, MAP_NAME - 1))
+			return object->map[i].fd;
+	return -ENOENT;
+}
 
-	for (int i = 0; i < FLAT_TABLES; i++)
-		if (!strcmp(name, flat[i]))
-			return object->flat[i];
-	return bpf_object__find_map_fd_by_name(object->skeleton->obj, name);
+const void *hft_btf(const struct hft_object *object, size_t *size)
+{
+	*size = object->btf_size;
+	return object->btf;
+}
+
+const void *hft_engine_object(size_t *size)
+{
+	return xdp_hft__elf_bytes(size);
+}
+
+int hft_program_facts(const struct hft_object *object, struct hft_program_facts *facts)
+{
+	struct bpf_prog_info info = {};
+	__u32 length = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(object->program, &info, &length))
+		return -errno;
+	facts->id = info.id;
+	facts->verified_insns = info.verified_insns;
+	facts->xlated_bytes = info.xlated_prog_len;
+	facts->jited_bytes = info.jited_prog_len;
+	return 0;
+}
+
+int hft_functions(const struct hft_object *object, unsigned int *types, unsigned int room)
+{
+	struct bpf_func_info *functions = calloc(room, sizeof(*functions));
+	struct bpf_prog_info info = {};
+	__u32 length = sizeof(info);
+	int count = -ENOMEM;
+
+	if (!functions)
+		return count;
+	info.nr_func_info = room;
+	info.func_info_rec_size = sizeof(*functions);
+	info.func_info = (__u64)(unsigned long)functions;
+	if (bpf_obj_get_info_by_fd(object->program, &info, &length))
+		count = -errno;
+	else
+		count = info.nr_func_info < room ? (int)info.nr_func_info : (int)room;
+	for (int i = 0; i < count; i++)
+		types[i] = functions[i].type_id;
+	free(functions);
+	return count;
 }
 
 int hft_attach(int program_fd, int ifindex, unsigned int flags)
@@ -212,6 +460,40 @@ int hft_attach(int program_fd, int ifindex, unsigned int flags)
 	int fd = bpf_link_create(program_fd, ifindex, BPF_XDP, &options);
 
 	return fd < 0 ? -errno : fd;
+}
+
+int hft_link_of_program(unsigned int program_id)
+{
+	__u32 id = 0;
+
+	while (!bpf_link_get_next_id(id, &id)) {
+		struct bpf_link_info info = {};
+		__u32 length = sizeof(info);
+		int fd = bpf_link_get_fd_by_id(id);
+
+		if (fd < 0 && errno == ENOENT)
+			continue; /* it went in the meantime */
+		if (fd < 0)
+			return -errno;
+		if (!bpf_obj_get_info_by_fd(fd, &info, &length) && info.type == BPF_LINK_TYPE_XDP &&
+		    info.prog_id == program_id)
+			return fd;
+		close(fd);
+	}
+	return -errno; /* ENOENT behind the last */
+}
+
+int hft_link_update(int link_fd, int program_fd, int replaced_fd)
+{
+	LIBBPF_OPTS(bpf_link_update_opts, options, .flags = BPF_F_REPLACE, .old_prog_fd = replaced_fd);
+
+	return bpf_link_update(link_fd, program_fd, &options) ? -errno : 0;
+}
+
+int hft_wait_for_packets(void)
+{
+	/* The barrier of all processes is an RCU grace period, and a driver polls inside of one. */
+	return syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) ? -errno : 0;
 }
 
 int hft_query(int ifindex, unsigned int *program_id, unsigned int *flags)
@@ -231,36 +513,6 @@ int hft_query(int ifindex, unsigned int *program_id, unsigned int *flags)
 		return -ENOENT;
 	}
 	return 0;
-}
-
-int hft_program_by_id(unsigned int program_id)
-{
-	int fd = bpf_prog_get_fd_by_id(program_id);
-
-	return fd < 0 ? -errno : fd;
-}
-
-int hft_map_of_program(int program_fd, const char *name)
-{
-	struct bpf_prog_info info = {};
-	__u32 length = sizeof(info), ids[64];
-
-	info.nr_map_ids = sizeof(ids) / sizeof(ids[0]);
-	info.map_ids = (__u64)(unsigned long)ids;
-	if (bpf_obj_get_info_by_fd(program_fd, &info, &length))
-		return -errno;
-	for (__u32 i = 0; i < info.nr_map_ids && i < sizeof(ids) / sizeof(ids[0]); i++) {
-		struct bpf_map_info map = {};
-		int fd = bpf_map_get_fd_by_id(ids[i]);
-
-		if (fd < 0)
-			return -errno;
-		length = sizeof(map);
-		if (!bpf_obj_get_info_by_fd(fd, &map, &length) && !strcmp(map.name, name))
-			return fd;
-		close(fd);
-	}
-	return -ENOENT;
 }
 
 int hft_map_shape(int map_fd, struct hft_map_shape *shape)

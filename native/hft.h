@@ -4,25 +4,62 @@
  * return a negative errno value; file descriptors they return belong to the caller.
  */
 
-/* The program and its maps, loaded from the object inside this module. */
+/* A program, its maps and the types it was built from. */
 struct hft_object;
 
-/* Load with `config` (abi_version is filled in); its masks and `symbols` size the maps. On failure NULL, *error = -errno, and
- * `log` holds what libbpf and the verifier said. */
-struct hft_object *hft_load(const struct hft_config *config, char *log, size_t log_size, int *error);
+/* What is loaded beside the object inside this module. All zero: nothing. */
+struct hft_source {
+	const void *
+		user; /* an object that is linked in: its hft_user_strategy takes the place of the engine's own, which does nothing */
+	size_t user_size;
+	const struct hft_object *replaces; /* the program whose maps are taken over; NULL = new ones */
+	int explain; /* 1: `log` gets the verifier's figures */
+};
+
+/* Load with `config` (abi_version is filled in); its masks and `symbols` size the maps. A program that replaces another has the other's
+ * config. On failure NULL, *error = -errno, and `log` holds what libbpf and the verifier said. */
+struct hft_object *hft_load(const struct hft_config *config, const struct hft_source *source, char *log,
+			    size_t log_size, int *error);
+
+/* The running program of that id. On failure NULL and *error. */
+struct hft_object *hft_adopt(unsigned int program_id, int *error);
 void hft_unload(struct hft_object *object);
+
+/* Borrowed: good as long as the object is. Maps are known by their first 15 characters; -ENOENT if the program uses none of that name. */
 int hft_program_fd(const struct hft_object *object);
 int hft_map_fd(const struct hft_object *object, const char *name);
+
+/* The BTF of the program as the kernel has it, and of the engine's own object: borrowed, NULL if there is none. */
+const void *hft_btf(const struct hft_object *object, size_t *size);
+const void *hft_engine_object(size_t *size);
+
+/* What the kernel says of the program. */
+struct hft_program_facts {
+	unsigned int id;
+	unsigned int verified_insns; /* how many the verifier looked at, each as often as it did */
+	unsigned int xlated_bytes;
+	unsigned int jited_bytes;
+};
+
+int hft_program_facts(const struct hft_object *object, struct hft_program_facts *facts);
+
+/* BTF types of the program's functions in its order, up to `room`; how many. */
+int hft_functions(const struct hft_object *object, unsigned int *types, unsigned int room);
 
 /* Attach as a link: it lives as long as the returned descriptor. flags: HFT_XDP_*. */
 int hft_attach(int program_fd, int ifindex, unsigned int flags);
 
+/* A descriptor of the link that holds the program of that id; -ENOENT if none does. */
+int hft_link_of_program(unsigned int program_id);
+
+/* From the next packet on the link has `program_fd`, if it had `replaced_fd` until now. */
+int hft_link_update(int link_fd, int program_fd, int replaced_fd);
+
+/* Wait until every packet that was under way in a program when this was called has left it. */
+int hft_wait_for_packets(void);
+
 /* The program on an interface: its id and HFT_XDP_* mode; -ENOENT if there is none. */
 int hft_query(int ifindex, unsigned int *program_id, unsigned int *flags);
-
-/* A descriptor of the running program, and of the map of that name that it uses (-ENOENT if it uses none). */
-int hft_program_by_id(unsigned int program_id);
-int hft_map_of_program(int program_fd, const char *name);
 
 struct hft_map_shape {
 	unsigned int type;
@@ -106,3 +143,23 @@ void hft_ring_close(struct hft_ring *ring);
 int hft_ring_drain(struct hft_ring *ring, struct hft_event *events, int room);
 /* The same, polling for up to `timeout_ns` until there is at least one. */
 int hft_ring_wait(struct hft_ring *ring, struct hft_event *events, int room, unsigned long long timeout_ns);
+
+/* A strategy that was linked in. The table of them is a map of the program, "generations", which the hook does not read. */
+struct hft_generation {
+	__u64 number;
+	__u64 first_epoch; /* no order of this epoch or a later one is older than this generation */
+	__u64 settled_epoch; /* from this one on all are of it; 0 = not yet: in between some are of the generation before */
+	__u32 program_id;
+	__u32 object_bytes; /* 0 = none is linked in */
+	unsigned char sha256[32];
+	char name[64];
+};
+
+struct hft_generations {
+	__u64 current; /* its entry is entry[current % HFT_GENERATIONS] */
+	__u64 pad0[15];
+	struct hft_generation entry[1023];
+};
+
+/* How many are remembered. At the bound: what an order older than that many swaps was made by is not known. */
+#define HFT_GENERATIONS 1023

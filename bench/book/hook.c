@@ -138,7 +138,7 @@ int main(int count, char **words)
 	if (track > config.symbols || track > day.listed)
 		die("track", -EINVAL);
 
-	object = hft_load(&config, log, sizeof(log), &error);
+	object = hft_load(&config, &(struct hft_source){}, log, sizeof(log), &error);
 	if (!object) {
 		fputs(log, stderr);
 		die("the program does not load", error);

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, Unpack
+from weakref import WeakKeyDictionary
 
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
@@ -22,7 +24,12 @@ Clock = Literal["monotonic", "feed"]
 
 _LOG_BYTES = 1 << 20
 _CONFIG_MAP = ".rodata.config"
+_MOST_FUNCTIONS = 1024
+_FIGURES = re.compile(r"(libbpf: )?processed \d+ insns")
 _NEEDED = "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (or run as root)"
+
+# What a C struct points to has to live as long as it.
+_alive: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 _ORDER_WAYS = 4  # struct hft_bucket
 _ORDERS_A_BLOCK = 8  # neighbouring prices share a block: far fewer levels than orders
@@ -155,6 +162,12 @@ def map_shapes(config: Config) -> dict[str, Shape]:
         "control": Shape("control", "struct hft_control"),
         "command_nonce": Shape("command_nonce", "uint64_t"),
         "symbol_params": Shape("symbol_params", "struct hft_symbol_params", symbols),
+        "limits": Shape("limits", "struct hft_limits", 2),
+        "symbol_limits": Shape("symbol_limits", "struct hft_symbol_limits", 2 * symbols),
+        "fees": Shape("fees", "int64_t", 256),
+        "account": Shape("account", "struct hft_account"),
+        "memory": Shape("memory", "struct hft_memory", symbols),
+        "executions": Shape("executions", "struct hft_execution", lib.HFT_MAX_EXECUTIONS),
         "symbol_state": Shape("symbol_state", "struct hft_symbol_state", symbols),
         "symbol_names": Shape("symbol_names", "uint32_t", symbols),
         "books": Shape(".data.books", "struct hft_book", symbols, flat=True),
@@ -163,7 +176,6 @@ def map_shapes(config: Config) -> dict[str, Shape]:
         "feed_state": Shape(".data.feeds", "struct hft_feed_state", lib.HFT_MAX_FEEDS, flat=True),
         "session_state": Shape("session_state", "struct hft_session_state"),
         "working": Shape("working", "struct hft_working", lib.HFT_MAX_WORKING),
-        "order_times": Shape("order_times", "uint64_t", lib.HFT_MAX_ORDERS_PER_SECOND),
         "locates": Shape(".data.locates", "uint16_t", locates, flat=True),
         "book_orders": Shape(".data.orders", "struct hft_bucket", orders, flat=True),
         "order_spill": Shape(".data.spill", "struct hft_bucket", config.spill_mask + 1, flat=True),
@@ -206,58 +218,218 @@ def share_array(map_fd: int, shape: Shape, *, writable: bool) -> Any:
     return ffi.cast(f"{shape.ctype} *", memory)
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the kernel says of a program: `verified_insns` is what the verifier looked at, each as often as it did."""
+
+    id: int
+    verified_insns: int
+    xlated_bytes: int
+    jited_bytes: int
+
+
+class Successor:
+    """A program that waits to take another's place. `log`: what was asked of the verifier."""
+
+    def __init__(self, handle: Any, name: str, log: str) -> None:
+        self._handle = handle
+        self.name = name
+        self.log = log
+
+    @property
+    def fd(self) -> int:
+        """Descriptor of the program."""
+        return int(lib.hft_program_fd(self._handle))
+
+    def user_map(self, name: str) -> int | None:
+        """As `Program.user_map`."""
+        fd = int(lib.hft_map_fd(self._handle, name.encode()))
+        return None if fd < 0 else fd
+
+    def btf(self) -> bytes:
+        """The program's types."""
+        return _btf(self._handle)
+
+    def functions(self) -> list[int]:
+        """Types of the program's functions, in its order."""
+        ids = ffi.new("unsigned int[]", _MOST_FUNCTIONS)
+        count = lib.hft_functions(self._handle, ids, _MOST_FUNCTIONS)
+        if count < 0:
+            raise os_error(count, "cannot ask the kernel for the program's functions")
+        return list(ids[0:count])
+
+    def facts(self) -> Facts:
+        """What the kernel says of it."""
+        return _facts(self._handle)
+
+    def release(self) -> Any:
+        """Give the handle away."""
+        handle, self._handle = self._handle, None
+        return handle
+
+    def close(self) -> None:
+        """Unload it, unless it has taken its place."""
+        if self._handle is not None:
+            lib.hft_unload(self._handle)
+            self._handle = None
+
+
+def _source(user: bytes | None = None, replaces: Any = ffi.NULL, *, explain: bool = False) -> Any:
+    source = ffi.new("struct hft_source *")
+    source.replaces, source.explain = replaces, explain
+    if user is not None:
+        memory = ffi.from_buffer(user)
+        source.user, source.user_size = memory, len(user)
+        _alive[source] = memory
+    return source
+
+
+def _load(config: Any, source: Any, *, log: Any = None, strategy: str = "") -> Any:
+    log, error = ffi.new("char[]", _LOG_BYTES) if log is None else log, ffi.new("int *")
+    handle = lib.hft_load(config, source, log, _LOG_BYTES, error)
+    if handle != ffi.NULL:
+        return handle
+    text = ffi.string(log).decode(errors="replace")
+    if error[0] == -errno.EPERM:
+        raise CapabilityError(f"the kernel does not let this process load BPF programs. It needs {_NEEDED}.")
+    if error[0] in (-errno.E2BIG, -errno.ENOMEM) and not strategy:
+        raise LoadError(f"the maps do not fit: {os.strerror(-error[0])}. Ask for fewer symbols, orders or kept.", text)
+    why = f"{os.strerror(-error[0])} ({refusal(text)})"
+    if strategy:
+        raise LoadError(
+            f"strategy {strategy} was refused: {why}. What was in force before stays; the verifier's words are in "
+            ".verifier_log.",
+            text,
+        )
+    raise LoadError(
+        f"the kernel refused the program: {why}. Linux 6.1 or newer with BTF is needed; the verifier's words are in "
+        ".verifier_log.",
+        text,
+    )
+
+
+def refusal(log: str) -> str:
+    """The line of a log that says why: the verifier's last one before its figures, or the last of all."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    for number, line in enumerate(lines):
+        if _FIGURES.match(line) and number:
+            return lines[number - 1]
+    return lines[-1] if lines else "no message"
+
+
+def _adopt(program_id: int, what: str) -> Any:
+    error = ffi.new("int *")
+    handle = lib.hft_adopt(program_id, error)
+    if handle == ffi.NULL:
+        raise os_error(error[0], f"cannot open {what}")
+    return handle
+
+
+def _btf(handle: Any) -> bytes:
+    size = ffi.new("size_t *")
+    start = lib.hft_btf(handle, size)
+    return b"" if start == ffi.NULL else bytes(ffi.buffer(ffi.cast("char *", start), size[0]))
+
+
+def _facts(handle: Any) -> Facts:
+    facts = ffi.new("struct hft_program_facts *")
+    error = lib.hft_program_facts(handle, facts)
+    if error:
+        raise os_error(error, "cannot ask the kernel for the program")
+    return Facts(**abi.fields(facts[0]))
+
+
 class Program:
     """Descriptors of a loaded program and of its maps. `owner`: this process loaded it, and it ends with this process.
-    `config`: what it was loaded with."""
+    `config`: what it was loaded with.
 
-    def __init__(self, program_fd: int, *, handle: Any = None) -> None:
-        self.fd = program_fd
-        self.owner = handle is not None
+    A program can be replaced by one that has the same maps and another strategy linked in, by this process (`become`)
+    or by another one; this object then stands for the new one.
+    """
+
+    def __init__(self, handle: Any, *, owner: bool) -> None:
+        self.owner = owner
         self._handle = handle
         self._fds: dict[str, int] = {}
         self._shapes: dict[str, Shape] = {}
         self._check()
+        self.generations = self._share_generations()
+        self._generation = int(self.generations.current)
 
     @classmethod
     def load(cls, **settings: Unpack[LoadSettings]) -> Program:
         """Load a fresh program. Raises ConfigError, CapabilityError, or LoadError with the verifier's log."""
-        config = load_config(**settings)
-        log, error = ffi.new("char[]", _LOG_BYTES), ffi.new("int *")
-        handle = lib.hft_load(config, log, _LOG_BYTES, error)
-        if handle != ffi.NULL:
-            return cls(lib.hft_program_fd(handle), handle=handle)
-        text = ffi.string(log).decode(errors="replace")
-        if error[0] == -errno.EPERM:
-            raise CapabilityError(f"the kernel does not let this process load BPF programs. It needs {_NEEDED}.")
-        if error[0] in (-errno.E2BIG, -errno.ENOMEM):
-            raise LoadError(
-                f"the maps do not fit: {os.strerror(-error[0])}. Ask for fewer symbols, orders or kept.", text
-            )
-        last = next((line for line in reversed(text.splitlines()) if line.strip()), "no message")
-        raise LoadError(
-            f"the kernel refused the program: {os.strerror(-error[0])} ({last}). Linux 6.1 or newer with BTF is "
-            "needed; the verifier's words are in .verifier_log.",
-            text,
-        )
+        return cls(_load(load_config(**settings), _source()), owner=True)
 
     @classmethod
     def adopt(cls, interface: str) -> Program:
         """The Turbo-HFT program that runs on `interface`. Raises NotRunning if there is none, AbiMismatch if it is
         another version."""
         program_id, _ = query(interface)
-        fd = lib.hft_program_by_id(program_id)
-        if fd < 0:
-            raise os_error(fd, f"cannot open the program on {interface}")
-        probe = lib.hft_map_of_program(fd, _CONFIG_MAP.encode())
-        if probe < 0:
-            os.close(fd)
-            if probe == -errno.ENOENT:
-                raise NotRunning(
-                    f"the XDP program on {interface} is not Turbo-HFT's. Detach it, or name another interface."
-                )
-            raise os_error(probe, f"cannot read the maps of the program on {interface}")
-        os.close(probe)
-        return cls(fd)
+        handle = _adopt(program_id, f"the program on {interface}")
+        if lib.hft_map_fd(handle, _CONFIG_MAP.encode()) < 0:
+            lib.hft_unload(handle)
+            raise NotRunning(
+                f"the XDP program on {interface} is not Turbo-HFT's. Detach it, or name another interface."
+            )
+        return cls(handle, owner=False)
+
+    @property
+    def fd(self) -> int:
+        """Descriptor of the program that is in force; -1 when closed."""
+        if self._handle is None:
+            return -1
+        if self.generations.current != self._generation:
+            self._follow()
+        return int(lib.hft_program_fd(self._handle))
+
+    def _follow(self) -> None:
+        """Another process has replaced the program."""
+        generation = int(self.generations.current)
+        program_id = self.generations.entry[generation % lib.HFT_GENERATIONS].program_id
+        handle = _adopt(program_id, f"generation {generation} of the strategy, which another process put in force")
+        lib.hft_unload(self._handle)
+        self._handle, self._generation = handle, generation
+
+    # Replacement
+
+    def successor(self, name: str, user: bytes | None, *, explain: bool = False) -> Successor:
+        """Load a program with the same maps, and with a user's object linked in; it is not in force yet.
+
+        Raises LoadError with the verifier's log. `explain`: have the verifier's figures in `Successor.log`.
+        """
+        assert self.fd >= 0, "a closed program has no maps to share"
+        log = ffi.new("char[]", _LOG_BYTES)
+        handle = _load(ffi.NULL, _source(user, self._handle, explain=explain), log=log, strategy=name)
+        return Successor(handle, name, ffi.string(log).decode(errors="replace"))
+
+    def become(self, successor: Successor, generation: int) -> None:
+        """From now on this object is the successor, of that generation."""
+        lib.hft_unload(self._handle)
+        self._handle, self._generation = successor.release(), generation
+
+    def facts(self) -> Facts:
+        """What the kernel says of the program."""
+        assert self.fd >= 0
+        return _facts(self._handle)
+
+    def user_map(self, name: str) -> int | None:
+        """Descriptor of a map that a user's object brought, borrowed until the program is replaced; None without."""
+        assert self.fd >= 0
+        fd = int(lib.hft_map_fd(self._handle, name.encode()))
+        return None if fd < 0 else fd
+
+    def btf(self) -> bytes:
+        """The program's types."""
+        assert self.fd >= 0
+        return _btf(self._handle)
+
+    def _share_generations(self) -> Any:
+        fd = lib.hft_map_fd(self._handle, b"generations")
+        if fd < 0:  # `ip link` loaded it: nobody can replace it
+            return ffi.new("struct hft_generations *")
+        self._fds["generations"] = os.dup(fd)
+        return share_array(fd, Shape("generations", "struct hft_generations", flat=True), writable=True)
 
     def _check(self) -> None:
         """Believe no map whose shape is not this package's."""
@@ -303,17 +475,10 @@ class Program:
         """Descriptor of a map by its name in the program."""
         if name not in self._fds:
             known = (self._shapes[name].name if name in self._shapes else name).encode()
-            if self._handle is not None:
-                fd = lib.hft_map_fd(self._handle, known)
-            else:
-                fd = lib.hft_map_of_program(self.fd, known)
-            if fd == -errno.ENOENT:
-                raise AbiMismatch(f"the loaded program has no map {name}: it was built from another version.")
+            fd = lib.hft_map_fd(self._handle, known)
             if fd < 0:
-                raise os_error(fd, f"cannot open map {name}")
-            if self._handle is not None:
-                fd = os.dup(fd)  # the program keeps its own
-            self._fds[name] = fd
+                raise AbiMismatch(f"the loaded program has no map {name}: it was built from another version.")
+            self._fds[name] = os.dup(fd)  # the same for all programs that take this one's place
         return self._fds[name]
 
     def share(self, name: str, *, writable: bool = False) -> Any:
@@ -360,9 +525,6 @@ class Program:
         if self._handle is not None:
             lib.hft_unload(self._handle)
             self._handle = None
-        elif self.fd >= 0:
-            os.close(self.fd)
-        self.fd = -1
 
 
 def interface_index(interface: str) -> int:
