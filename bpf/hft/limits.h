@@ -47,6 +47,14 @@
 /* Intents of one packet, those of shadows included. At the bound: as above. */
 #define HFT_MAX_PENDING 32
 
+/*
+ * What is left for a strategy that is linked in, of the 512 bytes and eight calls that the kernel lets the whole chain have: bytes
+ * of stack of the deepest chain of its functions, each rounded up to 32, and how deep its own calls may go below
+ * hft_user_strategy. At the bound: the verifier refuses it, and the one before stays.
+ */
+#define HFT_USER_STACK 256
+#define HFT_USER_CALLS 3
+
 /* Intents of one signal: what stands behind is not looked at. */
 #define HFT_MAX_INTENTS 4
 

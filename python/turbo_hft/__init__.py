@@ -8,6 +8,7 @@ loaded program; `turbo_hft.exchange` is a simulator to trade against; `turbo_hft
 from turbo_hft.addresses import FeedAddress, OrderSession, lab_feed, lab_session
 from turbo_hft.engine import Engine, Mode
 from turbo_hft.events import Event, EventStream
+from turbo_hft.include_dir import include_dir
 from turbo_hft.order_entry import OrderEntry
 from turbo_hft.symbols import SymbolView
 
@@ -20,6 +21,7 @@ __all__ = [
     "OrderEntry",
     "OrderSession",
     "SymbolView",
+    "include_dir",
     "lab_feed",
     "lab_session",
 ]
