@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Unpack
 
@@ -32,6 +33,7 @@ from turbo_hft.snapshots import (
 from turbo_hft.steering import Memberships, SteeredFlow, Steering, describe, is_multicast
 from turbo_hft.symbols import Symbols
 from turbo_hft.template import order_template
+from turbo_hft.user_strategy import Generation, UserStrategy
 from turbo_hft.wire.frame import udp_frame
 
 _LATENCY = {"order": "ORDER", "refused": "REFUSED", "feed": "FEED", "reply": "REPLY"}
@@ -93,6 +95,7 @@ class Engine:
         self._kept = program.share("kept")
         self._tallies = program.share("tallies")
         self.symbols = Symbols(program, self._feeds, self._changed)
+        self.user = UserStrategy(program, link=self._link_fd, epoch=lambda: self.epoch, changed=self._changed)
 
     # Life
 
@@ -143,6 +146,12 @@ class Engine:
             raise self._attach_error(link)
         self._link = link
         self._join()
+
+    def _link_fd(self) -> int | None:
+        """Of the link that holds the program: -1 = another process has it, None = it is not attached."""
+        if self._link >= 0:
+            return self._link
+        return -1 if self.attached else None
 
     def _attach_error(self, code: int) -> Exception:
         where = f"cannot attach to {self.interface} in {self.mode.value} mode: {os.strerror(-code)}."
@@ -414,6 +423,16 @@ class Engine:
             raise ConfigError(f"max_orders_per_second is {value!r}: give 0 to {lib.HFT_MAX_ORDERS_PER_SECOND}.")
         self._control[0].max_orders_per_second = value
         self._changed()
+
+    def load_strategy(self, path: str | Path, *, keep_params: bool = True) -> Generation:
+        """Link a strategy of your own in (`user`), in place of the one before, while packets flow: books, orders and
+        everything else stay. Symbols ask it whose strategy is USER, or that have it in shadow.
+
+        `keep_params`: parameters that the one before has too, with the same type, keep their values. Raises ConfigError
+        for an object that cannot be one, LoadError (with the verifier's log) for one that the kernel refuses; the one
+        before stays in force then.
+        """
+        return self.user.load(path, keep_params=keep_params)
 
     # What the hook says
 

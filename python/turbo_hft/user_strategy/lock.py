@@ -1,0 +1,41 @@
+"""One swap at a time: two at once would each share the maps of a program that the other takes out of force."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+from pathlib import Path
+from types import TracebackType
+
+from turbo_hft.errors import ConfigError, TurboHftError
+from turbo_hft.program import Program
+
+
+class SwapLock:
+    """Held while a context is open, or until this process ends. Raises ConfigError when somebody has it."""
+
+    def __init__(self, program: Program) -> None:
+        # The control map is the same for all programs that take each other's place.
+        about = Path(f"/proc/self/fdinfo/{program.map('control')}").read_text(encoding="ascii")
+        found = re.search(r"^map_id:\s*(\d+)$", about, re.MULTILINE)
+        if found is None:
+            raise TurboHftError("the kernel does not tell the number of a map: is /proc mounted?")
+        self._name = f"\0turbo-hft strategy {found[1]}"
+
+    def __enter__(self) -> SwapLock:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            # An abstract name dies with its owner, so a killed process leaves no stale lock.
+            self._socket.bind(self._name)
+        except OSError as taken:
+            self._socket.close()
+            if taken.errno != errno.EADDRINUSE:
+                raise
+            raise ConfigError("another strategy is being loaded into this engine: try again when it is done.") from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()

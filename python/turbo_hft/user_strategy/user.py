@@ -1,0 +1,200 @@
+"""`engine.user`: which strategy is linked in, its parameters, and how another one takes its place."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from turbo_hft._native import lib
+from turbo_hft.errors import AttachError, CapabilityError, ConfigError, LoadError, TurboHftError
+from turbo_hft.program import Program, Successor, os_error
+from turbo_hft.user_strategy import btf as types
+from turbo_hft.user_strategy import objects
+from turbo_hft.user_strategy.generations import Generation, Generations
+from turbo_hft.user_strategy.lock import SwapLock
+from turbo_hft.user_strategy.params import PARAMS_SECTION, Memory, Params, Source, layout_of
+
+
+class UserStrategy:
+    """The strategy that is linked in, whoever linked it. Generation 0 is the engine's own, which wants nothing."""
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        link: Callable[[], int | None],
+        epoch: Callable[[], int],
+        changed: Callable[[], None],
+    ) -> None:
+        """`link`: descriptor of the link that holds the program, -1 = another process has it, None = not attached."""
+        self._program = program
+        self._link = link
+        self._epoch = epoch
+        self._changed = changed
+        self._memory: tuple[int, Memory] | None = None
+        self.generations = Generations(program.generations)
+
+    # Which one it is
+
+    @property
+    def now(self) -> Generation:
+        """All about the one that is in force."""
+        return self.generations[self.generations.current]
+
+    @property
+    def generation(self) -> int:
+        """Raised with every swap."""
+        return self.generations.current
+
+    @property
+    def name(self) -> str:
+        """The object file's name without its ending; empty when none is linked in."""
+        return self.now.name
+
+    @property
+    def sha256(self) -> str:
+        """Of the object file."""
+        return self.now.sha256
+
+    @property
+    def size(self) -> int:
+        """Bytes of the object file; 0 when none is linked in."""
+        return self.now.size
+
+    # Parameters
+
+    @property
+    def params(self) -> Params:
+        """Its parameters, live. Raises ConfigError when it has none (that it reads)."""
+        memory = self._params_memory()
+        if memory is None:
+            what = f"strategy {self.name}" if self.size else "no strategy is linked in, and what is not there"
+            raise ConfigError(f"{what} has no parameters: declare them with HFT_PARAMS, and read them in the code.")
+        generation = self.generation
+
+        def check() -> None:
+            if self.generation != generation:
+                raise ConfigError(
+                    f"these are parameters of generation {generation}, and {self.generation} is in force: use "
+                    "engine.user.params anew."
+                )
+
+        return Params(Source(memory, check, self._changed), memory.layout.shape)
+
+    @property
+    def has_params(self) -> bool:
+        """Are there any?"""
+        return self._params_memory() is not None
+
+    def _params_memory(self) -> Memory | None:
+        program = self._program
+        generation = self.generation
+        if self._memory is None or self._memory[0] != generation:
+            memory = _memory_of(program.user_map(PARAMS_SECTION), program.btf, self.name)
+            self._memory = None if memory is None else (generation, memory)
+        return None if self._memory is None else self._memory[1]
+
+    # Change
+
+    def load(self, path: str | Path, *, keep_params: bool = True) -> Generation:
+        """Link an object in, in place of the one before, while packets flow; maps, books and orders stay.
+
+        `keep_params`: parameters that the one before has too, with the same type, keep their values. Raises ConfigError
+        for an object that cannot be one, LoadError (with the verifier's log) for one that the kernel refuses; the one
+        before stays in force then.
+        """
+        user = objects.read(path)
+        return self._swap(user.name, user.data, keep_params=keep_params)
+
+    def unload(self) -> Generation:
+        """Back to the engine's own, which wants nothing."""
+        return self._swap("", None, keep_params=False)
+
+    def _swap(self, name: str, data: bytes | None, *, keep_params: bool) -> Generation:
+        with SwapLock(self._program):
+            link = self._link()
+            opened = -1
+            if link == -1:
+                link = opened = self._link_of_another()
+            successor = self._program.successor(name, data)
+            try:
+                if data is not None:
+                    check_apart(successor)
+                self._prepare_params(successor, keep=keep_params)
+                return self._replace(successor, data, link)
+            finally:
+                successor.close()
+                if opened >= 0:
+                    os.close(opened)
+
+    def _link_of_another(self) -> int:
+        link = lib.hft_link_of_program(self._program.facts().id)
+        if link == -errno.ENOENT:
+            raise ConfigError(
+                "the program was attached without a link (by `ip link`), and only a link can be updated: detach it, "
+                "and start the engine with `turbo-hft run` or Engine.attach."
+            )
+        if link in (-errno.EPERM, -errno.EACCES):
+            raise CapabilityError("only who has CAP_SYS_ADMIN can change another process's program: run as root.")
+        if link < 0:
+            raise os_error(link, "cannot open the program's link")
+        return int(link)
+
+    def _prepare_params(self, successor: Successor, *, keep: bool) -> None:
+        new = _memory_of(successor.user_map(PARAMS_SECTION), successor.btf, successor.name)
+        old = self._params_memory()
+        if keep and new is not None and old is not None:
+            new.keep_from(old)
+
+    def _replace(self, successor: Successor, data: bytes | None, link: int | None) -> Generation:
+        table = self.generations
+        number = table.prepare(successor.name, data or b"", hashlib.sha256(data or b"").digest(), successor.facts().id)
+        # Orders of epochs before this one were decided before: the program has not changed yet.
+        self._changed()
+        first = self._epoch()
+        if link is not None:
+            error = lib.hft_link_update(link, successor.fd, self._program.fd)
+            if error:
+                raise _update_error(error)
+        table.publish(number, first)
+        self._program.become(successor, number)
+        if link is not None:
+            error = lib.hft_wait_for_packets()
+            if error:
+                raise os_error(
+                    error, "the new strategy is in force, but when the last packet left the old one is not known"
+                )
+            self._changed()
+        table.settle(number, self._epoch())
+        return table[number]
+
+
+def _update_error(code: int) -> TurboHftError:
+    if code == -errno.EPERM:
+        return AttachError(
+            "another program took this one's place meanwhile, or this process may not change it (CAP_NET_ADMIN): "
+            "nothing was changed."
+        )
+    return AttachError(f"the link does not take the new program: {os.strerror(-code)}. The one before stays in force.")
+
+
+def _memory_of(map_fd: int | None, btf: Callable[[], bytes], name: str) -> Memory | None:
+    if map_fd is None:
+        return None
+    layout = layout_of(types.parse(btf()), name)
+    return None if layout is None else Memory(map_fd, layout)
+
+
+def check_apart(successor: Successor) -> None:
+    """Was the strategy verified by itself, for whatever arguments there could be? A function of another linkage would
+    have been verified with the engine's own pointers in its hands. Raises LoadError."""
+    btf = types.parse(successor.btf())
+    linkage = {btf[number].name: btf[number].count for number in successor.functions()}
+    if linkage.get(objects.FUNCTION) != objects.GLOBAL_LINKAGE:
+        raise LoadError(
+            f"strategy {successor.name} was refused: its types say that {objects.FUNCTION} is no global function. "
+            "Compile it as docs/strategies.md tells."
+        )
