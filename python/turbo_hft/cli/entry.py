@@ -21,13 +21,29 @@ from turbo_hft.cli import (
     resync,
     run,
     status,
+    strategy,
     version,
 )
 from turbo_hft.cli import set as set_command
 from turbo_hft.cli.signals import Interrupted
 from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunning, TurboHftError
 
-_COMMANDS = (demo, lab, exchange, run, dashboard, status, set_command, halt, resume, resync, book, replay, version)
+_COMMANDS = (
+    demo,
+    lab,
+    exchange,
+    run,
+    dashboard,
+    status,
+    set_command,
+    halt,
+    resume,
+    resync,
+    strategy,
+    book,
+    replay,
+    version,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
