@@ -58,9 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = commands.add_parser("show", help="which one is in force, and its parameters")
     show.set_defaults(do=_show)
     assign = commands.add_parser("set", help="set parameters, live")
-    assign.add_argument(
-        "values", nargs="+", metavar="NAME=VALUE", help="qty=100, mood=KEEN, on=true, levels[2]=7, leg.x=1"
-    )
+    assign.add_argument("values", nargs="+", metavar="NAME=VALUE", help="qty=100, mood=KEEN, levels[2]=7, leg.x=1")
     assign.set_defaults(do=_set)
     for command in (swap, unload, show, assign):
         common.add_interface(command)
@@ -114,9 +112,8 @@ def _check(args: argparse.Namespace) -> int:
 def _print_report(found: Report) -> None:
     stack = ", ".join(f"{name} {depth}" for name, depth in found.stack.items())
     print(f"{found.name}: good, {found.size:,} bytes, sha256 {found.sha256[:16]}")
-    print(
-        f"  verified  {found.verified_insns:,} instructions, {found.own_insns:,} of them for it ({found.load_ms:.0f} ms)"
-    )
+    print(f"  verified  {found.verified_insns:,} instructions, {found.own_insns:,} for it")
+    print(f"  loaded    in {found.load_ms:.0f} ms")
     print(f"  program   {found.xlated_bytes:,} bytes translated, {found.jited_bytes:,} compiled by the kernel")
     print(f"  stack     {stack or 'none'}; {found.stack_budget} bytes for all of a chain, each rounded up to 32")
     for name, value in found.params.items():
