@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gc
+import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +22,8 @@ from user_strategies import BUYER, EXAMPLE, ROOT, body, compiled
 pytestmark = pytest.mark.kernel
 
 Compile = Callable[..., Path]
+UNAVAILABLE = 77  # QEMU or a kernel is not here; anything else is a failure
+INSNS, STACK_BYTES = 250_000, 512  # as in test_verifier_budget.py
 
 
 @pytest.fixture
@@ -481,6 +487,32 @@ def test_what_is_left_of_stack_and_calls_is_what_is_promised(engine: Engine, mak
     assert found.stack == {"hft_user_strategy": each} | {f"f{i}": each for i in range(1, lib.HFT_USER_CALLS + 1)}
     with pytest.raises(LoadError, match="stack"):
         engine.load_strategy(make(deep(480, 0), "greedy"))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("what", ["stack", "calls", "example"])
+def test_older_kernels_grant_it_too(make: Compile, tmp_path: Path, what: str) -> None:
+    each = lib.HFT_USER_STACK // (lib.HFT_USER_CALLS + 1)
+    text = {
+        "stack": deep(lib.HFT_USER_STACK, 0),
+        "calls": deep(each, lib.HFT_USER_CALLS),
+        "example": EXAMPLE.read_text(),
+    }[what]
+    # bpftool has the same linker.
+    bpftool, linked = shutil.which("bpftool", path="/usr/sbin:/usr/bin:/sbin:/bin"), tmp_path / "linked.o"
+    assert bpftool, "bpftool is missing: `make deps`"
+    command = [bpftool, "gen", "object", str(linked), str(ROOT / "build" / "xdp_hft.bpf.o"), str(make(text))]
+    subprocess.run(command, check=True)
+    command = [sys.executable, "-m", "tools.verifier", "--object", str(linked), "--kernels", "6.1", "6.12", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode == UNAVAILABLE:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    runs = json.loads(done.stdout)
+    assert [run["release"].split(".")[:2] for run in runs[1:]] == [["6", "1"], ["6", "12"]]
+    for run in runs:
+        assert run["programs"][0]["verified_insns"] <= INSNS
+        assert run["programs"][0]["stack_chain_bytes"] <= STACK_BYTES
 
 
 def deep(stack: int, calls: int) -> str:
