@@ -18,14 +18,15 @@ MATRIX_ARGS ?=
 VERIFIER_ARGS ?=
 BOOK_CHECK_ARGS ?=
 TORTURE_ARGS ?=
+SWAP_ARGS ?=
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
-C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
+C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
 .PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc clean distclean help
-.PHONY: verifier kernel-matrix matrix-deps book-check torture bench-book
+.PHONY: swap-test verifier kernel-matrix matrix-deps book-check torture bench-book
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
 
@@ -77,6 +78,9 @@ torture: build ## days on which all goes wrong on the feed that can (TORTURE_ARG
 bench-book: build ## ns/message of a whole book beside other ITCH books (ITCH_ORDER_BOOK=DIR CPPTRADER=DIR BENCH_BOOK_ARGS=...)
 	$(PY) -m bench.book.run $(if $(ITCH_ORDER_BOOK),--itch-order-book $(ITCH_ORDER_BOOK)) \
 		$(if $(CPPTRADER),--cpptrader $(CPPTRADER)) $(BENCH_BOOK_ARGS)
+
+swap-test: build ## a user's strategy swapped 1,000 times under a whole market's feed (SWAP_ARGS="--swaps 100")
+	$(PY) -m tools.swap_test $(SWAP_ARGS)
 
 verifier: build ## what the verifier says: instructions, states, stack, sizes (VERIFIER_ARGS="--kernels")
 	$(PY) -m tools.verifier $(VERIFIER_ARGS)

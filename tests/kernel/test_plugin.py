@@ -17,6 +17,7 @@ from turbo_hft.errors import ConfigError, LoadError
 from turbo_hft.user_strategy import objects
 from turbo_hft.user_strategy import report as reports
 from turbo_hft.user_strategy.lock import SwapLock
+from turbo_hft.user_strategy.user import check_apart
 from user_strategies import BUYER, EXAMPLE, ROOT, body, compiled
 
 pytestmark = pytest.mark.kernel
@@ -455,6 +456,55 @@ def test_damaged_objects_are_refused_or_harmless(make: Compile) -> None:
             objects.check("mine", bytes(damaged))
         except ConfigError:
             continue
+
+
+def test_a_larger_signal_would_be_the_engines_memory(engine: Engine, make: Compile) -> None:
+    """What lies behind the signal in the engine's own map are its intents, the packet, and who is inside. The linker
+    goes by a struct's name, and the verifier by the size that the function's own types give it."""
+    text = """
+typedef unsigned int __u32; typedef unsigned long long __u64;
+struct hft_signal { char bytes[4096]; };
+struct hft_intents { __u32 count; };
+__attribute__((btf_decl_tag("hft_abi_3")))
+int hft_user_strategy(struct hft_signal *signal, struct hft_intents *intents)
+{
+	if (!signal || !intents)
+		return 0;
+	signal->bytes[4000] = 1;
+	return 0;
+}
+"""
+    path = make(text)
+    refused(engine, path, "another struct hft_signal")
+    successor = engine.program.successor("mine", path.read_bytes())
+    try:
+        with pytest.raises(LoadError, match="another function"):
+            check_apart(successor)
+    finally:
+        successor.close()
+    path = make(text.replace("struct hft_signal", "struct more"))
+    with pytest.raises(LoadError, match="mine was refused"):
+        engine.load_strategy(path)
+
+
+def test_a_call_that_aims_beside_its_own_functions(make: Compile) -> None:
+    # No C does this: both objects' code lies in one section once they are linked.
+    before = "static __attribute__((noinline)) __u32 twice(__u32 x) { return 2 * x; }"
+    good = bytearray(make(body("hft_wait_for(intents, twice(signal->slot));", before)).read_bytes())
+    objects.check("mine", bytes(good))
+    at = good.index(b"\x85\x10\0\0")
+    aimed = int.from_bytes(good[at + 4 : at + 8], "little", signed=True)
+    good[at + 4 : at + 8] = (aimed - 40).to_bytes(4, "little", signed=True)
+    with pytest.raises(ConfigError, match="no function of its own"):
+        objects.check("mine", bytes(good))
+
+
+def test_a_loop_with_a_function_of_its_own(engine: Engine, make: Compile) -> None:
+    before = (
+        "static long (*loop)(__u32, void *, void *, __u64) = (void *)181;"
+        "static long step(__u32 i, void *to) { *(__u32 *)to += i; return 0; }"
+    )
+    engine.load_strategy(make(body("__u32 sum = 0; loop(10, step, &sum, 0); hft_wait_for(intents, sum);", before)))
 
 
 # What it may have

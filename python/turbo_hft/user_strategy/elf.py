@@ -18,6 +18,7 @@ UNDEFINED = 0
 RESERVED = 0xFF00  # section numbers from here on are none
 LOCAL, GLOBAL, WEAK = 0, 1, 2
 FUNCTION = 2
+SECTION = 3
 DEFAULT = 0
 EXECUTABLE = 4  # section flag
 
@@ -110,12 +111,12 @@ def _parse(data: bytes) -> ElfObject:
     return ElfObject(sections, tuple(symbols))
 
 
-def relocated(elf: ElfObject, section: str) -> frozenset[int]:
-    """Offsets in that section which the linker will fill in."""
+def relocated(elf: ElfObject, section: str) -> dict[int, Symbol]:
+    """Offsets in that section which the linker will fill in, and from what. Raises NotAnObject."""
     relocations = elf.section(f".rel{section}")
     if relocations is None or relocations.kind != _RELOCATIONS:
-        return frozenset()
+        return {}
     try:
-        return frozenset(offset for offset, _ in _RELOCATION.iter_unpack(relocations.data))
-    except struct.error:
+        return {at: elf.symbols[about >> 32] for at, about in _RELOCATION.iter_unpack(relocations.data)}
+    except (struct.error, IndexError):
         raise NotAnObject("it is cut short or damaged") from None

@@ -262,24 +262,48 @@ class _Check:
         return self.btf.plain(pointer.of).count if pointer.kind is types.Kind.PTR else 0
 
     def _calls(self) -> None:
+        """Calls go to helpers that are for strategies, and to functions of its own."""
         code = self.elf.section(_CODE)
         if code is None or len(code.data) % _INSTRUCTION.size:
             self.refuse("has no code.")
         linked = elf.relocated(self.elf, _CODE)
+        starts = {symbol.value for symbol in self._own_functions()}
         wide = False
         for index, (operation, registers, _, value) in enumerate(_INSTRUCTION.iter_unpack(code.data)):
             if wide:
                 wide = False
                 continue
+            at = index * _INSTRUCTION.size
             wide = operation == _WIDE_LOAD
             source = registers >> 4 if sys.byteorder == "little" else registers & 15
-            if operation != _CALL or source or index * _INSTRUCTION.size in linked:
-                continue
-            if value not in _HELPERS:
-                allowed = ", ".join(_HELPERS.values())
-                self.refuse(
-                    f"calls the kernel's helper number {value}, which is not for strategies. These are: {allowed}."
+            if operation == _CALL and not source:
+                self._helper(value)
+            elif operation == _CALL:
+                self._target(
+                    linked.get(at), at + (value + 1) * _INSTRUCTION.size, (value + 1) * _INSTRUCTION.size, starts
                 )
+            elif wide and at in linked and self._is_code(linked[at]):
+                self._target(linked[at], value, value, starts)
+
+    def _helper(self, number: int) -> None:
+        if number not in _HELPERS:
+            allowed = ", ".join(_HELPERS.values())
+            self.refuse(
+                f"calls helper number {number} of the kernel, which is not for strategies. These are: {allowed}."
+            )
+
+    def _own_functions(self) -> list[elf.Symbol]:
+        return [symbol for symbol in self.elf.symbols if symbol.kind == elf.FUNCTION and self._is_code(symbol)]
+
+    def _is_code(self, symbol: elf.Symbol) -> bool:
+        return symbol.section < len(self.elf.sections) and self.elf.sections[symbol.section].name == _CODE
+
+    def _target(self, symbol: elf.Symbol | None, here: int, beyond: int, starts: set[int]) -> None:
+        """A call, or a function's address: clang aims at the beginning of a function. What aims elsewhere would hit the
+        engine's, once both lie in one section."""
+        target = here if symbol is None else symbol.value + (beyond if symbol.kind == elf.SECTION else 0)
+        if target not in starts or (symbol is not None and not self._is_code(symbol)):
+            self.refuse("calls something that is no function of its own: compile it with clang, from C.")
 
 
 def _shape(btf: types.Btf, number: int) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from turbo_hft._native import lib
+from turbo_hft._native import ffi, lib
 from turbo_hft.errors import AttachError, CapabilityError, ConfigError, LoadError, TurboHftError
 from turbo_hft.program import Program, Successor, os_error
 from turbo_hft.user_strategy import btf as types
@@ -16,6 +16,8 @@ from turbo_hft.user_strategy import objects
 from turbo_hft.user_strategy.generations import Generation, Generations
 from turbo_hft.user_strategy.lock import SwapLock
 from turbo_hft.user_strategy.params import PARAMS_SECTION, Memory, Params, Source, layout_of
+
+_CONTRACT = [(name, int(ffi.sizeof(f"struct {name}"))) for name in ("hft_signal", "hft_intents")]
 
 
 class UserStrategy:
@@ -189,12 +191,20 @@ def _memory_of(map_fd: int | None, btf: Callable[[], bytes], name: str) -> Memor
 
 
 def check_apart(successor: Successor) -> None:
-    """Was the strategy verified by itself, for whatever arguments there could be? A function of another linkage would
-    have been verified with the engine's own pointers in its hands. Raises LoadError."""
+    """Was the strategy verified by itself, for whatever arguments of the contract's types there could be? A function of
+    another linkage would have been verified with the engine's own pointers in its hands, one that takes larger structs
+    would have been given what lies behind its signal. Raises LoadError."""
     btf = types.parse(successor.btf())
-    linkage = {btf[number].name: btf[number].count for number in successor.functions()}
-    if linkage.get(objects.FUNCTION) != objects.GLOBAL_LINKAGE:
+    found = next((btf[number] for number in successor.functions() if btf[number].name == objects.FUNCTION), None)
+    if found is None or found.count != objects.GLOBAL_LINKAGE or _arguments(btf, found) != _CONTRACT:
         raise LoadError(
-            f"strategy {successor.name} was refused: its types say that {objects.FUNCTION} is no global function. "
-            "Compile it as docs/strategies.md tells."
+            f"strategy {successor.name} was refused: its types say that {objects.FUNCTION} is another function than "
+            "that of hft/strategy_api.h. Include the header, and define it as it is declared there."
         )
+
+
+def _arguments(btf: types.Btf, function: types.Type) -> list[tuple[str, int]]:
+    """Name and size of what the arguments point to."""
+    arguments = [btf.plain(member.type) for member in btf[function.of].members]
+    targets = [btf.plain(one.of) if one.kind is types.Kind.PTR else one for one in arguments]
+    return [(target.name, target.size) for target in targets]
