@@ -483,8 +483,8 @@ int hft_user_strategy(struct hft_signal *signal, struct hft_intents *intents)
     finally:
         successor.close()
     path = make(text.replace("struct hft_signal", "struct more"))
-    with pytest.raises(LoadError, match="mine was refused"):
-        engine.load_strategy(path)
+    with pytest.raises(LoadError, match="incompatible struct names"):
+        engine.program.successor("mine", path.read_bytes())
 
 
 def test_a_call_that_aims_beside_its_own_functions(make: Compile) -> None:
