@@ -36,7 +36,9 @@ class Day:
         self.sequence = self.reply_sequence = 1
         self.clock = 34_200_000_000_000
         symbol = self.engine.symbols.add("AAPL")
-        symbol.strategy, symbol.shadow = (None, {"user"}) if shadow else ("user", set())
+        symbol.strategy = None if shadow else "user"
+        if shadow:
+            symbol.shadow = frozenset({"user"})
         self.engine.configure(SESSION, FEED)
         self.engine.lease.forever()
         self.engine.resume()
