@@ -8,14 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
-#include <linux/membarrier.h>
 
 #include "hft/limits.h"
 #include "hft/abi.h"
@@ -492,8 +490,22 @@ int hft_link_update(int link_fd, int program_fd, int replaced_fd)
 
 int hft_wait_for_packets(void)
 {
-	/* The barrier of all processes is an RCU grace period, and a driver polls inside of one. */
-	return syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) ? -errno : 0;
+	/* An update of a map of maps returns when no program is left that could see the map before: the kernel's promise. */
+	LIBBPF_OPTS(bpf_map_create_opts, options);
+	int inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "hft_wait", sizeof(__u32), sizeof(__u32), 1, NULL);
+	int outer, error = 0;
+	__u32 zero = 0;
+
+	if (inner < 0)
+		return -errno;
+	options.inner_map_fd = (__u32)inner;
+	outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "hft_wait", sizeof(__u32), sizeof(__u32), 1, &options);
+	if (outer < 0 || bpf_map_update_elem(outer, &zero, &inner, BPF_ANY))
+		error = -errno;
+	if (outer >= 0)
+		close(outer);
+	close(inner);
+	return error;
 }
 
 int hft_query(int ifindex, unsigned int *program_id, unsigned int *flags)

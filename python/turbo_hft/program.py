@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, Unpack
@@ -243,8 +244,7 @@ class Successor:
 
     def user_map(self, name: str) -> int | None:
         """As `Program.user_map`."""
-        fd = int(lib.hft_map_fd(self._handle, name.encode()))
-        return None if fd < 0 else fd
+        return _user_map(self._handle, name)
 
     def btf(self) -> bytes:
         """The program's types."""
@@ -325,6 +325,11 @@ def _adopt(program_id: int, what: str) -> Any:
     return handle
 
 
+def _user_map(handle: Any, name: str) -> int | None:
+    fd = lib.hft_map_fd(handle, name.encode())
+    return None if fd < 0 else os.dup(fd)
+
+
 def _btf(handle: Any) -> bytes:
     size = ffi.new("size_t *")
     start = lib.hft_btf(handle, size)
@@ -344,12 +349,14 @@ class Program:
     `config`: what it was loaded with.
 
     A program can be replaced by one that has the same maps and another strategy linked in, by this process (`become`)
-    or by another one; this object then stands for the new one.
+    or by another one; this object then stands for the new one. `lock` is held while they change places.
     """
 
     def __init__(self, handle: Any, *, owner: bool) -> None:
         self.owner = owner
+        self.lock = threading.RLock()
         self._handle = handle
+        self._fd = os.dup(lib.hft_program_fd(handle))
         self._fds: dict[str, int] = {}
         self._shapes: dict[str, Shape] = {}
         self._check()
@@ -376,18 +383,23 @@ class Program:
 
     @property
     def fd(self) -> int:
-        """Descriptor of the program that is in force; -1 when closed."""
-        if self._handle is None:
-            return -1
-        if self.generations.current != self._generation:
-            self._follow()
-        return int(lib.hft_program_fd(self._handle))
+        """Descriptor of the program that is in force: the same number for all that take its place, -1 when closed."""
+        if self._handle is not None and self.generations.current != self._generation:
+            with self.lock:
+                self._follow()
+        return self._fd
 
     def _follow(self) -> None:
-        """Another process has replaced the program."""
+        """Another process has replaced the program, unless another thread has seen to it meanwhile."""
         generation = int(self.generations.current)
-        program_id = self.generations.entry[generation % lib.HFT_GENERATIONS].program_id
-        handle = _adopt(program_id, f"generation {generation} of the strategy, which another process put in force")
+        if generation != self._generation:
+            program_id = self.generations.entry[generation % lib.HFT_GENERATIONS].program_id
+            what = f"generation {generation} of the strategy, which another process put in force"
+            self._take(_adopt(program_id, what), generation)
+
+    def _take(self, handle: Any, generation: int) -> None:
+        # Whoever uses the descriptor at this moment uses the one or the other.
+        os.dup2(lib.hft_program_fd(handle), self._fd, inheritable=False)
         lib.hft_unload(self._handle)
         self._handle, self._generation = handle, generation
 
@@ -404,25 +416,26 @@ class Program:
         return Successor(handle, name, ffi.string(log).decode(errors="replace"))
 
     def become(self, successor: Successor, generation: int) -> None:
-        """From now on this object is the successor, of that generation."""
-        lib.hft_unload(self._handle)
-        self._handle, self._generation = successor.release(), generation
+        """From now on this object is the successor, of that generation. With `lock` held."""
+        self._take(successor.release(), generation)
 
     def facts(self) -> Facts:
         """What the kernel says of the program."""
         assert self.fd >= 0
-        return _facts(self._handle)
+        with self.lock:
+            return _facts(self._handle)
 
     def user_map(self, name: str) -> int | None:
-        """Descriptor of a map that a user's object brought, borrowed until the program is replaced; None without."""
+        """Descriptor of a map that a user's object brought, the caller's to close; None without."""
         assert self.fd >= 0
-        fd = int(lib.hft_map_fd(self._handle, name.encode()))
-        return None if fd < 0 else fd
+        with self.lock:
+            return _user_map(self._handle, name)
 
     def btf(self) -> bytes:
         """The program's types."""
         assert self.fd >= 0
-        return _btf(self._handle)
+        with self.lock:
+            return _btf(self._handle)
 
     def _share_generations(self) -> Any:
         fd = lib.hft_map_fd(self._handle, b"generations")
@@ -523,6 +536,8 @@ class Program:
             os.close(fd)
         self._fds.clear()
         if self._handle is not None:
+            os.close(self._fd)
+            self._fd = -1
             lib.hft_unload(self._handle)
             self._handle = None
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from turbo_hft._native import lib
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, LoadError
-from turbo_hft.user_strategy import objects
+from turbo_hft.user_strategy import btf, objects
 from turbo_hft.user_strategy import report as reports
 from turbo_hft.user_strategy.lock import SwapLock
 from turbo_hft.user_strategy.user import check_apart
@@ -92,17 +94,22 @@ def test_the_engines_maps_are_kept_and_its_strategy_s_are_new(engine: Engine, ma
     path = make(BUYER)
     engine.load_strategy(path)
     ids = {name: _map_id(engine.program.map(name)) for name in engine.program._shapes}
-    own = engine.program.user_map(".data.params")
-    assert own is not None
-    first = _map_id(own)
+    first = _own_map_id(engine)
     engine.load_strategy(path)
     handle = engine.program._handle
     for name, shape in engine.program._shapes.items():
         assert _map_id(lib.hft_map_fd(handle, shape.name.encode())) == ids[name], name
     assert _map_id(lib.hft_map_fd(handle, b".data.engine")) > 0
-    own = engine.program.user_map(".data.params")
-    assert own is not None
-    assert _map_id(own) != first
+    assert _own_map_id(engine) != first
+
+
+def _own_map_id(engine: Engine) -> int:
+    fd = engine.program.user_map(".data.params")
+    assert fd is not None
+    try:
+        return _map_id(fd)
+    finally:
+        os.close(fd)
 
 
 def _map_id(fd: int) -> int:
@@ -134,6 +141,35 @@ def _open_files() -> int:
 
 def _mappings() -> int:
     return sum("bpf" in line or "memfd" in line for line in Path("/proc/self/maps").read_text().splitlines())
+
+
+def test_frames_run_in_other_threads_while_it_is_swapped(engine: Engine, make: Compile) -> None:
+    path, ended, ran, errors = make(BUYER), threading.Event(), [0], []
+
+    def run() -> None:
+        while not ended.is_set():
+            try:
+                engine.program.inject(bytes(42), b"")
+                assert not engine.user.size or engine.user.params.qty == 100
+                ran[0] += 1
+            except ConfigError as error:  # parameters of the generation before
+                assert "is in force" in str(error)
+            except Exception as error:
+                errors.append(error)
+                return
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    fd = engine.program.fd
+    for _ in range(20):
+        engine.load_strategy(path)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert ran[0] > 0
+    assert engine.program.fd == fd
 
 
 def test_two_swaps_at_once_are_one_too_many(engine: Engine, make: Compile) -> None:
@@ -479,7 +515,7 @@ int hft_user_strategy(struct hft_signal *signal, struct hft_intents *intents)
     successor = engine.program.successor("mine", path.read_bytes())
     try:
         with pytest.raises(LoadError, match="another function"):
-            check_apart(successor)
+            check_apart(successor, btf.parse(successor.btf()))
     finally:
         successor.close()
     path = make(text.replace("struct hft_signal", "struct more"))
@@ -525,7 +561,9 @@ def test_maps_and_variables_of_its_own(engine: Engine, make: Compile) -> None:
 	calls += start + steps[signal->slot & 3] + half(signal->slot) + third(signal->slot);
 	"""
     engine.load_strategy(make(body(use, before)))
-    assert engine.program.user_map("mine") is not None
+    fd = engine.program.user_map("mine")
+    assert fd is not None
+    os.close(fd)
     assert engine.user.generation == 1
 
 

@@ -12,8 +12,8 @@ from turbo_hft._native import lib
 from turbo_hft.program import Program
 from turbo_hft.user_strategy import btf as types
 from turbo_hft.user_strategy.objects import UserObject
-from turbo_hft.user_strategy.params import PARAMS_SECTION, Memory, Params, Source, layout_of
-from turbo_hft.user_strategy.user import check_apart
+from turbo_hft.user_strategy.params import PARAMS_SECTION, Params, Source
+from turbo_hft.user_strategy.user import check_apart, memory_of
 
 _STACK = re.compile(r"^stack depth (\d+(?:\+\d+)*)", re.MULTILINE)
 
@@ -54,13 +54,11 @@ def _report(program: Program, user: UserObject) -> Report:
     successor = program.successor(user.name, user.data)
     took = time.monotonic() - began
     try:
-        check_apart(successor)
         facts, btf = successor.facts(), types.parse(successor.btf())
+        check_apart(successor, btf)
         names = [btf[number].name for number in successor.functions()]
-        map_fd, layout = successor.user_map(PARAMS_SECTION), layout_of(btf, user.name)
-        values = {}
-        if map_fd is not None and layout is not None:
-            values = Params(Source(Memory(map_fd, layout), _nothing, _nothing), layout.shape).as_dict()
+        memory = memory_of(successor.user_map(PARAMS_SECTION), lambda: btf, user.name)
+        values = {} if memory is None else Params(Source(memory, _nothing, _nothing), memory.layout.shape).as_dict()
     finally:
         successor.close()
     explained = program.successor(user.name, user.data, explain=True)

@@ -36,7 +36,7 @@ class UserStrategy:
         self._link = link
         self._epoch = epoch
         self._changed = changed
-        self._memory: tuple[int, Memory] | None = None
+        self._memory: tuple[int, Memory | None] | None = None
         self.generations = Generations(program.generations)
 
     # Which one it is
@@ -71,11 +71,11 @@ class UserStrategy:
     @property
     def params(self) -> Params:
         """Its parameters, live. Raises ConfigError when it has none (that it reads)."""
-        memory = self._params_memory()
+        with self._program.lock:
+            memory, generation = self._params_memory(), self.generation
         if memory is None:
             what = f"strategy {self.name}" if self.size else "no strategy is linked in, and what is not there"
             raise ConfigError(f"{what} has no parameters: declare them with HFT_PARAMS, and read them in the code.")
-        generation = self.generation
 
         def check() -> None:
             if self.generation != generation:
@@ -93,11 +93,12 @@ class UserStrategy:
 
     def _params_memory(self) -> Memory | None:
         program = self._program
-        generation = self.generation
-        if self._memory is None or self._memory[0] != generation:
-            memory = _memory_of(program.user_map(PARAMS_SECTION), program.btf, self.name)
-            self._memory = None if memory is None else (generation, memory)
-        return None if self._memory is None else self._memory[1]
+        with program.lock:
+            generation = self.generation
+            if self._memory is None or self._memory[0] != generation:
+                memory = memory_of(program.user_map(PARAMS_SECTION), lambda: types.parse(program.btf()), self.name)
+                self._memory = (generation, memory)
+            return self._memory[1]
 
     # Change
 
@@ -123,9 +124,10 @@ class UserStrategy:
                 link = opened = self._link_of_another()
             successor = self._program.successor(name, data)
             try:
+                btf = types.parse(successor.btf())
                 if data is not None:
-                    check_apart(successor)
-                self._prepare_params(successor, keep=keep_params)
+                    check_apart(successor, btf)
+                self._prepare_params(successor, btf, keep=keep_params)
                 return self._replace(successor, data, link)
             finally:
                 successor.close()
@@ -145,8 +147,8 @@ class UserStrategy:
             raise os_error(link, "cannot open the program's link")
         return int(link)
 
-    def _prepare_params(self, successor: Successor, *, keep: bool) -> None:
-        new = _memory_of(successor.user_map(PARAMS_SECTION), successor.btf, successor.name)
+    def _prepare_params(self, successor: Successor, btf: types.Btf, *, keep: bool) -> None:
+        new = memory_of(successor.user_map(PARAMS_SECTION), lambda: btf, successor.name)
         old = self._params_memory()
         if keep and new is not None and old is not None:
             new.keep_from(old)
@@ -161,8 +163,9 @@ class UserStrategy:
             error = lib.hft_link_update(link, successor.fd, self._program.fd)
             if error:
                 raise _update_error(error)
-        table.publish(number, first)
-        self._program.become(successor, number)
+        with self._program.lock:
+            table.publish(number, first)
+            self._program.become(successor, number)
         if link is not None:
             error = lib.hft_wait_for_packets()
             if error:
@@ -183,18 +186,21 @@ def _update_error(code: int) -> TurboHftError:
     return AttachError(f"the link does not take the new program: {os.strerror(-code)}. The one before stays in force.")
 
 
-def _memory_of(map_fd: int | None, btf: Callable[[], bytes], name: str) -> Memory | None:
+def memory_of(map_fd: int | None, btf: Callable[[], types.Btf], name: str) -> Memory | None:
+    """The parameters of a program, if it has any that it reads; `map_fd` is closed."""
     if map_fd is None:
         return None
-    layout = layout_of(types.parse(btf()), name)
-    return None if layout is None else Memory(map_fd, layout)
+    try:
+        layout = layout_of(btf(), name)
+        return None if layout is None else Memory(map_fd, layout)
+    finally:
+        os.close(map_fd)
 
 
-def check_apart(successor: Successor) -> None:
+def check_apart(successor: Successor, btf: types.Btf) -> None:
     """Was the strategy verified by itself, for whatever arguments of the contract's types there could be? A function of
     another linkage would have been verified with the engine's own pointers in its hands, one that takes larger structs
     would have been given what lies behind its signal. Raises LoadError."""
-    btf = types.parse(successor.btf())
     found = next((btf[number] for number in successor.functions() if btf[number].name == objects.FUNCTION), None)
     if found is None or found.count != objects.GLOBAL_LINKAGE or _arguments(btf, found) != _CONTRACT:
         raise LoadError(
