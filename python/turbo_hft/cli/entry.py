@@ -10,24 +10,34 @@ from collections.abc import Sequence
 
 from turbo_hft.cli import (
     book,
+    cancel,
     codes,
     dashboard,
     demo,
     exchange,
     halt,
     lab,
+    limits,
+    orders,
+    rearm,
+    reduce,
     replay,
     resume,
     resync,
     run,
     status,
+    strategies,
+    trust,
     version,
 )
 from turbo_hft.cli import set as set_command
 from turbo_hft.cli.signals import Interrupted
 from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunning, TurboHftError
 
-_COMMANDS = (demo, lab, exchange, run, dashboard, status, set_command, halt, resume, resync, book, replay, version)
+_COMMANDS = (
+    *(demo, lab, exchange, run, dashboard, status, set_command, limits),
+    *(halt, reduce, resume, orders, cancel, strategies, rearm, trust, resync, book, replay, version),
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
