@@ -594,6 +594,11 @@ int hft_state_read(const struct hft_book *book, const struct hft_symbol_state *s
 	return -EAGAIN;
 }
 
+void hft_publish(unsigned long long *word, unsigned long long value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
 /* Is it a message of a symbol, whole? No others are kept because a symbol is in quarantine. */
 static int is_symbol_message(const struct hft_kept *message)
 {

@@ -84,6 +84,9 @@ void *hft_map_share(int map_fd, size_t length, int writable, int *error);
 int hft_state_read(const struct hft_book *book, const struct hft_symbol_state *state, struct hft_book *book_copy,
 		   struct hft_symbol_state *state_copy);
 
+/* One aligned store that another CPU sees after everything that was stored before it. */
+void hft_publish(unsigned long long *word, unsigned long long value);
+
 /* The tables behind the books, in shared memory. */
 struct hft_tables {
 	const struct hft_level_block *levels;

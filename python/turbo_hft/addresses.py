@@ -66,7 +66,8 @@ class OrderSession:
 
     `local` and `remote` are (IPv4 address, UDP port), MACs are ``"02:00:00:00:77:01"``; `remote_mac` is the next hop's.
     `firm` is the four-character MPID, empty for the port's default. `tif`: immediate-or-cancel, or good for the day.
-    `vlan` tags the order frames.
+    `vlan` tags the order frames. `token_prefix`: OUCH 4.2, the six characters that the tokens of all orders begin
+    with; left empty they are others at each start. Who shall recognise the orders of the start before needs the same.
     """
 
     local: tuple[str, int]
@@ -80,6 +81,7 @@ class OrderSession:
     tif: TimeInForce = "ioc"
     vlan: int | None = None
     session: str = ""
+    token_prefix: str = ""
 
 
 def lab_feed() -> FeedAddress:

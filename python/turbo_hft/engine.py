@@ -7,41 +7,52 @@ import errno
 import os
 import secrets
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import FeedAddress, FeedLine, OrderSession
+from turbo_hft.change import Changes, map_id
 from turbo_hft.errors import AttachError, CapabilityError, ConfigError, TurboHftError
 from turbo_hft.events import EventStream
+from turbo_hft.fees import Fees
+from turbo_hft.kill import Switch
+from turbo_hft.lease import Lease
+from turbo_hft.limits import ACCOUNT_DEFAULTS, STRATEGY_DEFAULTS, AccountLimits
+from turbo_hft.orders import Answer, CancelReport, Orders
 from turbo_hft.program import Closed, LoadSettings, Program, interface_index, os_error, query
 from turbo_hft.snapshots import (
+    Account,
     FeedSnapshot,
     Histogram,
     KeptMessages,
     SessionSnapshot,
-    WorkingOrder,
+    account_snapshot,
     feed_snapshot,
-    order_state,
     session_health,
-    side_name,
     text,
 )
 from turbo_hft.steering import Memberships, SteeredFlow, Steering, describe, is_multicast
+from turbo_hft.strategies import Strategies, strategy_name
 from turbo_hft.symbols import Symbols
 from turbo_hft.template import order_template
 from turbo_hft.user_strategy import Generation, UserStrategy
 from turbo_hft.wire.frame import udp_frame
 
+if TYPE_CHECKING:
+    from turbo_hft.recovery.commands import Commands
+
 _LATENCY = {"order": "ORDER", "refused": "REFUSED", "feed": "FEED", "reply": "REPLY"}
-_BUSY_STATES = ("sent", "live")
 _LINES = {"a": lib.HFT_LINE_A, "b": lib.HFT_LINE_B, "rerequest": lib.HFT_LINE_REREQUEST}
 _KEPT_BATCH = 1024
-_REFUSED, _DONE, _UNREAD = 0, 1, 2  # XDP_ABORTED, XDP_DROP, XDP_PASS: the hook's answers to a command
+_REFUSED, _DONE, _UNREAD, _SENT = 0, 1, 2, 3  # XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX: the hook's answers to a command
 _TRIES = 1000  # of a command, while another CPU stays inside the hook
+Mark = Literal["side", "mid", "last"]
+_MARKS: dict[int, Mark] = {lib.HFT_MARK_SIDE: "side", lib.HFT_MARK_MID: "mid", lib.HFT_MARK_LAST: "last"}
 _TAG_BITS = 48  # struct hft_kept: the sequence below, the generation above
 
 
@@ -70,8 +81,8 @@ class Pulse(NamedTuple):
 _FLAGS = {Mode.NATIVE: lib.HFT_XDP_NATIVE, Mode.GENERIC: lib.HFT_XDP_GENERIC}
 
 
-class Engine:
-    """One loaded program. Starts halted: `resume` lets orders leave.
+class Engine(Switch):
+    """One loaded program. Starts halted: `resume` lets orders leave, as long as its `lease` is kept.
 
     `open` for an interface, `load` for runs without one (tests, replay), `adopt` for a program that runs already. A
     context manager: leaving it detaches and unloads what this process owns; an adopted engine goes on.
@@ -89,35 +100,57 @@ class Engine:
         self._template = program.share("order_template", writable=True)
         self._feeds = program.share("feed_state")
         self._session = program.share("session_state", writable=True)
-        self._working = program.share("working")
+        self._account = program.share("account")
         self._nonce = program.share("command_nonce", writable=True)
         self._command_headers = b""
         self._kept = program.share("kept")
         self._tallies = program.share("tallies")
-        self.symbols = Symbols(program, self._feeds, self._changed)
-        self.user = UserStrategy(program, link=self._link_fd, epoch=lambda: self.epoch, changed=self._changed)
+        self._changes = Changes(program, f"turbo-hft change {map_id(program.map('control'))}")
+        self.symbols = Symbols(program, self._feeds, self._changes, self._rearm_symbol)
+        self.strategies = Strategies(self._changes, self._account, self._rearm_strategy)
+        self.limits = AccountLimits("all orders", self._changes, lambda: self._changes.limits().account)
+        self.lease = Lease(self._control, feed_clock=program.config.clock == "feed")
+        self.fees = Fees(program, self._changes)
+        self.orders = Orders(program, self.symbols, self._submit, self._declare_lost, interface)
+        self.user = UserStrategy(program, link=self._link_fd, epoch=lambda: self.epoch, changed=self._changes.note)
 
     # Life
 
     @classmethod
-    def load(cls, **settings: Unpack[LoadSettings]) -> Engine:
+    def load(cls, *, strategy: str | Path | None = None, **settings: Unpack[LoadSettings]) -> Engine:
         """Load a program that is attached to nothing; run frames through it with turbo_hft.testing.
 
-        `LoadSettings` says what can be set and what it costs. Raises ConfigError, CapabilityError, LoadError.
+        `LoadSettings` says what can be set and what it costs. `strategy`: an object to link in (`load_strategy`).
+        Raises ConfigError, CapabilityError, LoadError.
         """
-        engine = cls(Program.load(**settings), interface=None, mode=Mode.NATIVE)
-        engine.max_orders_per_second = 100
-        engine._open_commands()
+        return cls._loaded(None, Mode.NATIVE, settings, strategy)
+
+    @classmethod
+    def _loaded(cls, interface: str | None, mode: Mode, settings: LoadSettings, strategy: str | Path | None) -> Engine:
+        engine = cls(Program.load(**settings), interface=interface, mode=mode)
+        try:
+            engine.use_default_limits()
+            engine._open_commands()
+            if strategy is not None:
+                engine.load_strategy(strategy)
+        except BaseException:
+            engine.close()
+            raise
         return engine
 
     @classmethod
-    def open(cls, interface: str, *, mode: Mode = Mode.NATIVE, **settings: Unpack[LoadSettings]) -> Engine:
+    def open(
+        cls,
+        interface: str,
+        *,
+        mode: Mode = Mode.NATIVE,
+        strategy: str | Path | None = None,
+        **settings: Unpack[LoadSettings],
+    ) -> Engine:
         """Load a program for `interface`, as `load` does; `attach` puts it there. Raises NotRunning without such an
         interface."""
         interface_index(interface)
-        engine = cls.load(**settings)
-        engine.interface, engine.mode = interface, mode
-        return engine
+        return cls._loaded(interface, mode, settings, strategy)
 
     @classmethod
     def adopt(cls, interface: str) -> Engine:
@@ -189,8 +222,10 @@ class Engine:
             self._events.close()
             self._events = None
         closed: Any = Closed()
-        self._control = self._template = self._feeds = self._session = self._working = closed
+        self._control = self._template = self._feeds = self._session = self._account = closed
         self._nonce = self._kept = self._tallies = closed
+        self._changes.control = closed
+        self.orders.close()
         self.symbols.close()
         self.program.close()
 
@@ -210,7 +245,7 @@ class Engine:
         feeds = (feed,) if isinstance(feed, FeedAddress) else tuple(feed)
         if not self.halted:
             raise ConfigError("halt the engine before its session or feed is changed.")
-        if self.working():
+        if self.orders.open():
             raise ConfigError("orders are working: wait until they end before session or feed are changed.")
         begun = any(self._feeds[i].highest_seq or self._feeds[i].expected_seq for i in range(self.program.config.feeds))
         if self._session[0].health != lib.HFT_SESSION_DOWN or begun:
@@ -231,7 +266,7 @@ class Engine:
         self._template[0].protocol = protocol  # last: the gate reads it first
         self._groups = tuple(line.address for _, line in lines if is_multicast(line.address))
         self._join()
-        self._changed()
+        self._changes.note()
 
     @property
     def configured(self) -> bool:
@@ -301,7 +336,7 @@ class Engine:
         if not self._nonce[0]:
             self._nonce[0] = 1 + secrets.randbelow((1 << 64) - 1)
         self._add_flow(at, lib.HFT_ROLE_COMMAND, (None, 0))
-        self._command_headers = _command_headers(at)
+        self._command_headers = _command_frame(at)
 
     @property
     def command_nonce(self) -> int:
@@ -313,15 +348,25 @@ class Engine:
         """Have the program do something between two packets: one ``struct hft_command`` and its blocks (docs/rules.md,
         rule 10). False if it refused. Raises ConfigError when the engine has no way for commands yet, TurboHftError
         when it never got in, or is none at all (nonce, shape)."""
+        headers = self._to_commands()
+        return self._insist(lambda: (self.program.inject(headers, payload), b""))[0] == _DONE
+
+    def _to_commands(self) -> bytes:
+        """Headers of a frame that carries a command."""
         if not self._command_headers:
             at = next((at for at, flow in self._flow_table() if flow.role == lib.HFT_ROLE_COMMAND), None)
             if at is None:
                 raise ConfigError("this engine takes no commands before it is configured: use engine.configure first.")
-            self._command_headers = _command_headers(at)
+            self._command_headers = _command_frame(at)
+        return self._command_headers
+
+    @staticmethod
+    def _insist(run: Callable[[], tuple[int, bytes]]) -> tuple[int, bytes]:
+        """Run a command until the hook has taken it or refused it: its answer."""
         for _ in range(_TRIES):
-            answer = self.program.inject(self._command_headers, payload)
-            if answer != _UNREAD:
-                return answer == _DONE
+            answer = run()
+            if answer[0] != _UNREAD:
+                return answer
             # Passed on: another CPU was inside for longer than the hook waits, or it is no command of this engine.
         raise TurboHftError(
             f"the hook passed a command on {_TRIES} times: another CPU never leaves it (is a feed faster than this "
@@ -331,10 +376,8 @@ class Engine:
     def resync(self, name: str) -> bool:
         """Doubt the book of a symbol: nothing trades in it until `Recovery` (or `turbo-hft resync`) has restored it
         from a snapshot. False if it was in quarantine already. Raises ConfigError for a symbol that is not tracked."""
-        from turbo_hft.recovery.commands import Commands
-
         symbol = self.symbols[name]
-        return self.command(Commands(self.command_nonce, symbol.feed).quarantine(symbol.index))
+        return self.command(self._commands(symbol.feed).quarantine(symbol.index))
 
     def kept(self, feed: int, locates: Iterable[int], first: int, end: int) -> KeptMessages:
         """Messages of these stock locates that the hook keeps, with sequences from `first` to below `end`.
@@ -387,42 +430,131 @@ class Engine:
             ranges.append((begin, end))
         return tuple(ranges)
 
+    def _submit(self, feed: int, slot: int, intent: bytes) -> Answer:
+        """An intent of ours through the gate."""
+        before = self.refusals()
+        at, payload = _destination(self._to_commands()), self._commands(feed).order(slot, intent)
+        command = _command_frame(at, payload)
+        verdict, frame = self._insist(lambda: self.program.run(command))
+        if verdict == _SENT:
+            return Answer(frame)
+        after = self.refusals()
+        reasons = tuple(name for name, count in after.items() if count != before[name])
+        if not reasons:
+            raise TurboHftError("the hook took no order: is this symbol of another engine (docs/rules.md, rule 10)?")
+        return Answer(None, reasons)
+
+    def _declare_lost(self, user_ref: int) -> bool:
+        return self.command(self._commands().lost(user_ref))
+
+    def _commands(self, feed: int = 0) -> Commands:
+        from turbo_hft.recovery.commands import Commands
+
+        return Commands(self.command_nonce, feed)
+
+    def _rearm(self, latch: int, what: str, *, strategy: int = 0, slot: int = 0, feed: int = 0) -> None:
+        if not self.command(self._commands(feed).rearm(latch, strategy=strategy, slot=slot)):
+            raise TurboHftError(f"the hook does not lift the latch of {what} (docs/rules.md, rule 10)")
+
+    def _rearm_strategy(self, number: int) -> None:
+        self._rearm(lib.HFT_LATCH_EXECUTIONS, f"strategy {strategy_name(number)}", strategy=number)
+
+    def _rearm_symbol(self, slot: int) -> None:
+        book = self.symbols.book(slot)
+        self._rearm(lib.HFT_LATCH_SYMBOL_LOSS, book.name, slot=slot, feed=book.feed)
+
+    def rearm(self) -> None:
+        """A person has looked at the day's loss of all symbols: lift its latch. It falls again at once while the loss
+        is not below ``limits.max_loss``."""
+        self._rearm(lib.HFT_LATCH_LOSS, "the account's loss")
+
+    def trust_session(self) -> None:
+        """A person has looked at an order entry that is suspect (a reply could not be applied), and at the positions:
+        take it for up again. Only while halted. Raises ConfigError when it is not suspect."""
+        if not self.halted:
+            raise ConfigError("halt the engine before its order entry is trusted again.")
+        if not self.command(self._commands().trust()):
+            raise ConfigError(f"order entry is {self.session.health}, not suspect: there is nothing to be trusted.")
+
     # Live control
 
-    def _changed(self) -> None:
-        self._control[0].epoch += 1
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Limits of the account, of strategies and of symbols that are set inside hold together from its end on, or,
+        after an exception, not at all. Kill switches and parameters of strategies are single stores: they hold at
+        once. Raises TurboHftError while another process is in the middle of a change."""
+        with self._changes.change():
+            yield
+
+    def use_default_limits(self) -> None:
+        """Limits of the account and of all strategies as a fresh engine has them, and every strategy's own switch
+        released: for a program that somebody else loaded (``ip link``), of which everything is 0."""
+        for strategy in self.strategies:
+            self._control[0].strategy_kill[strategy.number] = lib.HFT_ACTIVE
+        with self.change():
+            self.limits.set(ACCOUNT_DEFAULTS)
+            for strategy in self.strategies:
+                strategy.limits.set(STRATEGY_DEFAULTS)
+
+    @property
+    def untouched(self) -> bool:
+        """Has nobody ever set a limit? Then nothing can leave."""
+        return not any(self.limits.as_dict().values())
 
     @property
     def epoch(self) -> int:
         """Number of changes so far; every event carries the one it was decided under."""
         return int(self._control[0].epoch)
 
-    @property
-    def halted(self) -> bool:
-        """Is the global kill switch thrown? A fresh engine is halted."""
-        return bool(self._control[0].kill != lib.HFT_ACTIVE)
+    def _read_kill(self) -> int:
+        return int(self._control[0].kill)
+
+    def _write_kill(self, value: int) -> None:
+        # The store first, whatever becomes of its number: nothing may keep a halt waiting.
+        self._control[0].kill = value
+        self._changes.note_if_free()
 
     def halt(self) -> None:
-        """Throw the global kill switch: no order is written after this store. Working orders stay at the exchange."""
-        self._control[0].kill = lib.HFT_HALTED
-        self._changed()
+        """Throw the global kill switch: no order is written after this store. Working orders stay at the exchange;
+        `halt_and_cancel` takes them down."""
+        super().halt()
+
+    def halt_and_cancel(self, timeout_s: float = 2.0) -> CancelReport:
+        """Halt, cancel every working order, and wait for the answers, at most `timeout_s` seconds. The report says
+        what is left."""
+        self.halt()
+        return self.orders.cancel_all(timeout_s=timeout_s)
+
+    def reduce(self) -> None:
+        """Let only orders leave that bring a position towards zero. Raises ConfigError without a lease."""
+        self._need_lease()
+        super().reduce()
 
     def resume(self) -> None:
-        """Let orders leave, within every limit and each symbol's own kill switch."""
-        self._control[0].kill = lib.HFT_ACTIVE
-        self._changed()
+        """Let orders leave, within every limit and each strategy's and symbol's own kill switch. Raises ConfigError
+        without a lease (`turbo_hft.lease`): nothing would leave."""
+        self._need_lease()
+        super().resume()
+
+    def _need_lease(self) -> None:
+        if not self.lease.in_force:
+            raise ConfigError(
+                "the lease of this engine has lapsed: whoever runs it must renew it, with engine.lease.beat() in its "
+                "loop or inside `with engine.lease.keep():`; a replay says engine.lease.forever()."
+            )
 
     @property
-    def max_orders_per_second(self) -> int:
-        """Most orders in any one second, all symbols together; 0 = none."""
-        return int(self._control[0].max_orders_per_second)
+    def mark(self) -> Mark:
+        """What positions are valued at: ``side`` (the bid when long, the offer when short), ``mid`` or ``last``."""
+        return _MARKS.get(self._control[0].mark, "side")
 
-    @max_orders_per_second.setter
-    def max_orders_per_second(self, value: int) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= lib.HFT_MAX_ORDERS_PER_SECOND:
-            raise ConfigError(f"max_orders_per_second is {value!r}: give 0 to {lib.HFT_MAX_ORDERS_PER_SECOND}.")
-        self._control[0].max_orders_per_second = value
-        self._changed()
+    @mark.setter
+    def mark(self, value: Mark) -> None:
+        number = next((number for number, name in _MARKS.items() if name == value), None)
+        if number is None:
+            raise ConfigError(f"mark is {value!r}: give one of {', '.join(_MARKS.values())}.")
+        self._control[0].mark = number
+        self._changes.note()
 
     def load_strategy(self, path: str | Path, *, keep_params: bool = True) -> Generation:
         """Link a strategy of your own in (`user`), in place of the one before, while packets flow: books, orders and
@@ -468,9 +600,16 @@ class Engine:
             expected_seq=state.expected_seq,
             highest_seq=state.highest_seq,
             next_user_ref=state.next_user_ref or 1,
-            orders_sent=state.order_head,
+            orders_sent=state.orders_sent,
             exchange_ns=state.exchange_ns,
         )
+
+    def prepare_login(self, *, recover: bool) -> None:
+        """Say before a login whether the day's replies are to be read from the first, and our orders and positions
+        taken from them. Only while halted."""
+        if not self.halted:
+            raise ConfigError("halt the engine before it logs in.")
+        self._session[0].recover = recover
 
     def start_user_refs_at(self, user_ref: int) -> None:
         """Continue the day's UserRefNum sequence at `user_ref` if that is above the engine's own. Only while halted."""
@@ -483,23 +622,13 @@ class Engine:
         """Order entry was logged off: down if nothing is working (a login may follow), otherwise ended."""
         if not self.halted:
             raise ConfigError("halt the engine before its order-entry session is left.")
-        if self._session[0].health == lib.HFT_SESSION_UP:
-            self._session[0].health = lib.HFT_SESSION_ENDED if self.working() else lib.HFT_SESSION_DOWN
+        if self._session[0].health in (lib.HFT_SESSION_UP, lib.HFT_SESSION_RECOVERING):
+            self._session[0].health = lib.HFT_SESSION_ENDED if self.orders.open() else lib.HFT_SESSION_DOWN
 
-    def working(self, *, all: bool = False) -> list[WorkingOrder]:
-        """Our orders that are in flight or live, oldest first; `all`: the ended ones still in the table too."""
-        orders = []
-        for index in range(lib.HFT_MAX_WORKING):
-            slot = self._working[index]
-            if not slot.user_ref:
-                continue
-            values = abi.fields(slot)
-            values["state"] = order_state(values["state"])
-            if all or values["state"] in _BUSY_STATES:
-                values["side"] = side_name(values["side"])
-                values["symbol"] = self.symbols.name_of(values["symbol"]) or ""
-                orders.append(WorkingOrder(**values))
-        return sorted(orders, key=lambda order: order.user_ref)
+    @property
+    def account(self) -> Account:
+        """Our own trading in all symbols together."""
+        return account_snapshot(self._account[0])
 
     @property
     def events(self) -> EventStream:
@@ -553,10 +682,15 @@ def _checked_lines(session: OrderSession, feeds: Sequence[FeedAddress], most: in
     return lines
 
 
-def _command_headers(at: tuple[str, int]) -> bytes:
-    """Headers of a frame to `at`, from nowhere."""
+def _command_frame(at: tuple[str, int], payload: bytes = b"") -> bytes:
+    """A frame to `at`, from nowhere."""
     mac = "02:00:00:00:00:00"
-    return udp_frame(src_mac=mac, dst_mac=mac, src=("240.0.0.0", 1), dst=at, payload=b"")
+    return udp_frame(src_mac=mac, dst_mac=mac, src=("240.0.0.0", 1), dst=at, payload=payload)
+
+
+def _destination(headers: bytes) -> tuple[str, int]:
+    """Where a frame of `_command_frame` goes."""
+    return socket.inet_ntoa(headers[30:34]), int.from_bytes(headers[36:38], "big")
 
 
 def _address_be(address: str) -> int:

@@ -45,6 +45,16 @@ class LabError(TurboHftError):
     """The lab (namespace, interfaces) could not be made, used or removed."""
 
 
+class OrderRefused(TurboHftError):
+    """The risk gate refused an order by hand. `reason` is the gate's own word (``enum hft_reason``)."""
+
+    reason: str
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class RecoveryError(TurboHftError):
     """A snapshot that could not be had, or not as a whole; or a feed that somebody else looks after already."""
 

@@ -12,19 +12,20 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
+from turbo_hft.change import map_id
 from turbo_hft.errors import ConfigError
 from turbo_hft.program import Program, os_error
 from turbo_hft.snapshots import Side, doubt_name, side_name
+from turbo_hft.strategies import strategy_name
 
 _BATCH = 4096
 _ASYNC_PAUSE_S = 0.001
 _SLICE_S = 0.1
-_CODED_KINDS = frozenset({"accepted", "executed", "canceled", "rejected"})
+_CODED_KINDS = frozenset({"accepted", "executed", "canceled", "rejected", "replaced", "broken", "restated", "system"})
 _MAX_CHARACTER = 0x7E
 
 
@@ -33,9 +34,11 @@ class Event:
     """One record of ``struct hft_event``.
 
     `local_ns` is CLOCK_MONOTONIC at packet entry, `exchange_ns` the exchange's time stamp (ns since midnight).
-    `reason` is the gate's reason by name, why a book went into quarantine, or the exchange's own code: a character, or
-    for OUCH 5.0 rejects hexadecimal such as ``0x11``. `hook_ns`: from packet entry to the decision, orders and refusals
-    only. Position and realised P&L are those after it.
+    `reason` is the gate's reason by name (refused, shadow: empty if it would have left), why a book went into
+    quarantine, which latch fell, or the exchange's own code: a character, or for OUCH 5.0 rejects hexadecimal such as
+    ``0x11``. `strategy` is who decided it, ``none`` where nobody did. `other_ref`: of a replacement and of ``replaced``
+    the order whose place is taken, of a refused replacement or cancel the order meant. `hook_ns`: from packet entry to
+    the decision. Position, realised P&L and fees (1/100,000,000 dollar) are those after it.
     """
 
     id: int
@@ -58,12 +61,17 @@ class Event:
     position: int
     realized_e4: int
     open_qty: int
+    strategy: str
+    other_ref: int
+    fees_e8: int
 
 
 def reason_name(kind: str, code: int) -> str:
     """Readable form of an event's reason code."""
-    if kind == "refused":
-        return abi.reasons()[code]
+    if kind in ("refused", "shadow"):
+        return abi.reasons()[code] if code or kind == "refused" else ""
+    if kind == "latched":
+        return abi.names("hft_latch", "HFT_LATCH_").get(code, "")
     if kind == "book_quarantined":
         return doubt_name(code)
     if kind in _CODED_KINDS and code:
@@ -82,6 +90,7 @@ def event_from(record: Any, symbol_name: Callable[[int], str | None]) -> Event:
         reason_code=code,
         symbol=symbol_name(values["symbol"]),
         side=side_name(values["side"]),
+        strategy=strategy_name(values["strategy"]),
     )
     return Event(**values)
 
@@ -154,15 +163,14 @@ class EventStream:
 
 def _reader_lock(map_fd: int) -> socket.socket:
     """Be the ring's one reader: an abstract socket name, which the kernel frees when its owner dies."""
-    info = Path(f"/proc/self/fdinfo/{map_fd}").read_text(encoding="ascii")
-    map_id = next(line.split()[1] for line in info.splitlines() if line.startswith("map_id:"))
+    number = map_id(map_fd)
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        lock.bind(f"\0turbo-hft-events-{map_id}")
+        lock.bind(f"\0turbo-hft-events-{number}")
     except OSError:
         lock.close()
         raise ConfigError(
-            f"another reader holds the events of this engine (map {map_id}); process {os.getpid()} cannot share them. "
+            f"another reader holds the events of this engine (map {number}); process {os.getpid()} cannot share them. "
             "Counters, positions and books can be read by everyone."
         ) from None
     return lock

@@ -1,8 +1,12 @@
-"""The order-entry session: login, heartbeats, and asking again for replies that were lost.
+"""The order-entry session: login, heartbeats, asking again for replies that were lost, and coming back after a silence.
 
-Orders themselves leave from the hook and replies are applied by the hook; this keeps the session around them alive.
-It owns
-the UDP socket of the engine's order-entry address, on which every reply packet also arrives after the hook has seen it.
+Orders themselves leave from the hook and replies are applied by the hook; this keeps the session around them alive. It
+owns the UDP socket of the engine's order-entry address, on which every reply packet also arrives after the hook has
+seen it.
+
+An exchange that falls silent halts the engine. Then it is logged in to again, under the same session, what is missing
+is asked for, and once the replies are whole the orders that were never answered are settled (`turbo_hft.unanswered`).
+Until nothing is uncertain any more the engine stays halted; afterwards too, unless it was made with `rearm`.
 """
 
 from __future__ import annotations
@@ -16,7 +20,11 @@ from types import TracebackType
 from turbo_hft.addresses import OrderSession
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, ExchangeError, MalformedMessage
-from turbo_hft.wire import ouch50, ufo
+from turbo_hft.kill import KillState
+from turbo_hft.lease import checked_seconds
+from turbo_hft.snapshots import WorkingOrder
+from turbo_hft.unanswered import Unanswered
+from turbo_hft.wire import ouch42, ouch50, ufo
 
 _REJECT_REASONS = {"A": "user or password not authorised", "S": "session not available"}
 _HEARTBEAT_S = 1.0
@@ -25,17 +33,35 @@ _LOGIN_RETRY_S = 0.5
 _MAX_RETRANSMISSION = 0xFFFF
 _MAX_DATAGRAM = 65535
 _PAUSE_S = 0.01
+_SETTLE_S = 1.0  # between two looks at orders without an answer, while all is well
+_TOKEN_PREFIX = 6
 PEER_SILENCE_S = 5.0  # the server beats once a second
 
 
 class OrderEntry:
-    """A UFO session for one engine. A context manager: leaving it halts the engine, then logs off."""
+    """A UFO session for one engine. A context manager: leaving it halts the engine, then logs off.
 
-    def __init__(self, engine: Engine, session: OrderSession) -> None:
+    `rearm`: after a silence that left nothing uncertain, bring the engine back into the state it was in.
+    `lost_after_s`: while halted, an order without an answer is lost so long after the replies were whole (seconds).
+    """
+
+    def __init__(
+        self, engine: Engine, session: OrderSession, *, rearm: bool = False, lost_after_s: float = 5.0
+    ) -> None:
         self.engine = engine
         self.session = session
         self.retransmission_requests = 0
         self.silences = 0  # times the engine was halted because the exchange had fallen silent
+        self.logins = 0  # how often it was accepted
+        self._rearm = rearm
+        self._unanswered = Unanswered(
+            engine,
+            can_query=session.protocol == "ouch50",
+            lost_after_s=checked_seconds("lost_after_s", lost_after_s),
+        )
+        self._away = False  # silent; being logged in to again
+        self._before: KillState | None = None  # the engine's state before a silence, until all is settled
+        self._settled = 0.0
         self._heard = 0.0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -50,10 +76,29 @@ class OrderEntry:
                 "Is the address on the interface, and no other engine running?"
             ) from None
 
-    def login(self, timeout_s: float = 5.0) -> None:
+    @property
+    def uncertain(self) -> tuple[WorkingOrder, ...]:
+        """Orders without an answer whose fate is not certain."""
+        return self._unanswered.uncertain
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """UserRefNums of the orders that were declared lost."""
+        return tuple(self._unanswered.lost)
+
+    @property
+    def settled(self) -> bool:
+        """Is the exchange there, and nothing left over from a silence?"""
+        return not self._away and self._before is None
+
+    def login(self, timeout_s: float = 5.0, *, recover: bool = False) -> None:
         """Log in and continue the day's UserRefNum; returns when the hook has the session.
 
-        Raises ExchangeError when the exchange refuses, stays silent, or answers past the hook.
+        `recover`: read the day's replies again from the first, and take orders and positions from them: for an engine
+        that was restarted. All symbols that were traded must be tracked. With OUCH 4.2 it needs the session's
+        `token_prefix` of the start before, by which its orders are known.
+
+        Raises ExchangeError when the exchange refuses, stays silent, or answers past the hook; ConfigError.
         """
         if not self.engine.configured:
             raise ConfigError("configure the engine (engine.configure) before login.")
@@ -61,7 +106,13 @@ class OrderEntry:
             raise ConfigError(
                 "log in while the engine is halted, then call engine.resume(): no order may leave before."
             )
+        if self.session.protocol == "ouch42" and recover != bool(self.session.token_prefix):
+            raise ConfigError(
+                "OUCH 4.2: recover and a session with a token_prefix go together. Without reading the day's replies "
+                "its numbers would be used again, without the prefix the day's orders are not known."
+            )
         deadline = time.monotonic() + timeout_s
+        self.engine.prepare_login(recover=recover)
         self._login(deadline)
         while self.engine.session.health == "down":
             if time.monotonic() > deadline:
@@ -71,6 +122,8 @@ class OrderEntry:
                     f"that {self.session.local[0]} is on?"
                 )
             time.sleep(0.001)
+        if recover:
+            self._read_day(deadline)
         if self.engine.session.health != "up":
             raise ExchangeError(
                 f"order entry is {self.engine.session.health}: restart the engine after looking at its events."
@@ -86,27 +139,48 @@ class OrderEntry:
             self._send(request)
             for message in self._replies(min(time.monotonic() + _LOGIN_RETRY_S, deadline)):
                 if isinstance(message, ufo.LoginAccepted):
+                    self.logins += 1
                     return
                 if isinstance(message, ufo.LoginRejected):
-                    why = _REJECT_REASONS.get(message.reason, message.reason)
-                    raise ExchangeError(
-                        f"login of {self.session.username!r} was rejected: {why}. Check user, password and session."
-                    )
+                    raise ExchangeError(f"login of {self.session.username!r} was rejected: {_why(message)}")
         raise ExchangeError(
             f"no answer to the login from {self.session.remote[0]}:{self.session.remote[1]}: is the exchange up?"
         )
+
+    def _read_day(self, deadline: float) -> None:
+        """Have the hook read the day's replies. Raises ExchangeError when they do not come."""
+        ask = 0.0
+        while (state := self.engine.session).health == "recovering":
+            now = time.monotonic()
+            if now > deadline:
+                raise ExchangeError(
+                    f"the day's replies did not all come: {state.highest_seq - state.expected_seq} are missing, from "
+                    f"{state.expected_seq} on. Give login a longer timeout_s, or look whether the exchange keeps them."
+                )
+            if now >= ask:
+                self._ask_again()
+                ask = now + _RESEND_S
+            for message in self._replies(min(ask, deadline)):
+                self._continue_tokens(message)
+
+    def _continue_tokens(self, message: ufo.Downstream) -> None:
+        """OUCH 4.2: numbers of rejected orders are used up too, and the hook does not know them."""
+        if self.session.protocol != "ouch42" or not isinstance(message, ufo.Sequenced):
+            return
+        for raw in message.messages:
+            with contextlib.suppress(MalformedMessage, ValueError):
+                reply = ouch42.decode_outbound(raw)
+                if isinstance(reply, ouch42.Rejected) and reply.order_token.startswith(self.session.token_prefix):
+                    self.engine.start_user_refs_at(int(reply.order_token[_TOKEN_PREFIX:], 16) + 1)
 
     def _continue_user_refs(self, deadline: float) -> None:
         """A restarted engine must not use numbers again: the exchange would take its orders for retransmissions."""
         while time.monotonic() < deadline:
             self._send(ufo.Unsequenced(ouch50.AccountQuery().encode()))
             for message in self._replies(min(time.monotonic() + _LOGIN_RETRY_S, deadline)):
-                for raw in message.messages if isinstance(message, ufo.Sequenced) else ():
-                    with contextlib.suppress(MalformedMessage):
-                        reply = ouch50.decode_outbound(raw)
-                        if isinstance(reply, ouch50.AccountQueryResponse):
-                            self.engine.start_user_refs_at(reply.next_user_ref_num)
-                            return
+                for next_user_ref, _ in _account_answers(message):
+                    self.engine.start_user_refs_at(next_user_ref)
+                    return
         raise ExchangeError(
             "the exchange did not answer the account query: without it UserRefNum cannot be continued safely."
         )
@@ -138,25 +212,71 @@ class OrderEntry:
                 self.engine.halt()
 
     def _look_after(self) -> None:
-        """Heartbeats, retransmission requests, reading the socket empty; halt when the exchange falls silent."""
-        heartbeat = 0.0
+        """Heartbeats, retransmission requests, reading the socket empty; what has to be done after a silence."""
+        heartbeat = ask = login = 0.0
         self._heard = time.monotonic()
         while not self._stop.is_set():
             now = time.monotonic()
-            if now - self._heard > PEER_SILENCE_S and not self.engine.halted:
-                self.silences += 1
-                self.engine.halt()
+            if now - self._heard > PEER_SILENCE_S and not self._away:
+                self._fall_silent()
             if now >= heartbeat:
                 self._send(ufo.ClientHeartbeat())
                 heartbeat = now + _HEARTBEAT_S
-            state = self.engine.session
-            missing = state.highest_seq - state.expected_seq
-            if missing > 0 and state.expected_seq:
-                self._send(ufo.RetransmissionRequest(state.expected_seq, min(missing, _MAX_RETRANSMISSION)))
-                self.retransmission_requests += 1
-            end = time.monotonic() + _RESEND_S
-            while time.monotonic() < end and not self._stop.is_set():
-                self._replies(end)
+            if self._away and now >= login:
+                self._send(ufo.LoginRequest(self.session.username, self.session.password, self.session.session))
+                login = now + _LOGIN_RETRY_S
+            if now >= ask:
+                self._ask_again()
+                self._settle(now)
+                ask = now + _RESEND_S
+            while time.monotonic() < ask and not self._stop.is_set():
+                for message in self._replies(ask):
+                    self._hear(message)
+
+    def _ask_again(self) -> None:
+        state = self.engine.session
+        missing = state.highest_seq - state.expected_seq
+        if missing > 0 and state.expected_seq:
+            self._send(ufo.RetransmissionRequest(state.expected_seq, min(missing, _MAX_RETRANSMISSION)))
+            self.retransmission_requests += 1
+
+    def _fall_silent(self) -> None:
+        self._away = True
+        if self._before is None:
+            self._before = self.engine.state
+        if not self.engine.halted:
+            self.silences += 1
+            self.engine.halt()
+
+    def _hear(self, message: ufo.Downstream) -> None:
+        """What a reply means for the session; orders and positions are the hook's."""
+        if isinstance(message, ufo.LoginAccepted):
+            self.logins += 1
+            self._away = False
+        for next_user_ref, sequence in _account_answers(message):
+            self._unanswered.answered(next_user_ref, sequence)
+
+    def _settle(self, now: float) -> None:
+        """Look for orders that were never answered: always after a silence, now and then otherwise."""
+        if self._away or (self._before is None and now - self._settled < _SETTLE_S):
+            return
+        self._settled = now
+        self._unanswered.step(now)
+        if self._unanswered.query_due(now):
+            self._send(ufo.Unsequenced(ouch50.AccountQuery().encode()))
+        if self._before is None or self._unanswered.uncertain or not self._whole():
+            return
+        before, self._before = self._before, None
+        if self._rearm and self.engine.halted:
+            with contextlib.suppress(ConfigError):  # without a lease it stays halted
+                if before == "active":
+                    self.engine.resume()
+                elif before == "reducing":
+                    self.engine.reduce()
+
+    def _whole(self) -> bool:
+        state = self.engine.session
+        return state.health == "up" and state.expected_seq >= state.highest_seq
 
     def close(self) -> None:
         """Halt the engine, log off and give the address back. Working orders stay at the exchange.
@@ -181,3 +301,18 @@ class OrderEntry:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _why(message: ufo.LoginRejected) -> str:
+    return f"{_REJECT_REASONS.get(message.reason, message.reason)}. Check user, password and session."
+
+
+def _account_answers(message: ufo.Downstream) -> list[tuple[int, int]]:
+    """(next UserRefNum, number of the reply) of every answer to an Account Query."""
+    found = []
+    for sequence, raw in enumerate(message.messages, message.sequence) if isinstance(message, ufo.Sequenced) else ():
+        with contextlib.suppress(MalformedMessage):
+            reply = ouch50.decode_outbound(raw)
+            if isinstance(reply, ouch50.AccountQueryResponse):
+                found.append((reply.next_user_ref_num, sequence))
+    return found

@@ -24,6 +24,7 @@ from turbo_hft.errors import AbiMismatch, CapabilityError, ConfigError, LoadErro
 Clock = Literal["monotonic", "feed"]
 
 _LOG_BYTES = 1 << 20
+_ROOM = 4096  # of a frame as the program left it
 _CONFIG_MAP = ".rodata.config"
 _MOST_FUNCTIONS = 1024
 _FIGURES = re.compile(r"(libbpf: )?processed \d+ insns")
@@ -53,10 +54,10 @@ class LoadSettings(TypedDict, total=False):
     """What is fixed when a program is loaded; what is left away has the default in parentheses.
 
     `verify_checksums` (True): refuse datagrams of ours whose IPv4 or UDP checksum is wrong. `clock` ("monotonic"): what
-    the order-rate window and the hold of a feed read, the monotonic clock or the feed's own time stamps ("feed").
+    the throttles, the lease and the hold of a feed read, the monotonic clock or the feed's own time stamps ("feed").
     `time_all` (False): fill the feed and reply histograms too (a second clock read a packet).
 
-    `symbols` (256, at most 16,384): most that can be tracked; 600 bytes each. `feeds` (1, at most 4): most that can be
+    `symbols` (256, at most 16,384): most that can be tracked; 1.3 kB each. `feeds` (1, at most 4): most that can be
     configured. `orders` (131,072): resting orders of all symbols together; 40 bytes each. `levels` (an eighth of
     `orders`, four a symbol, and half of the first 32,768 orders): blocks of seven neighbouring prices away from the
     touch, of all books; 80 bytes each. `kept` (16,384): messages kept for each feed while an earlier one is missing or
@@ -520,6 +521,18 @@ class Program:
         if verdict < 0:
             raise os_error(verdict, f"cannot run a datagram of {len(payload)} bytes")
         return int(verdict)
+
+    def run(self, frame: bytes) -> tuple[int, bytes]:
+        """Run one complete frame through the program without a device: the XDP verdict, and the frame as it was left.
+
+        Raises TurboHftError if the kernel refuses.
+        """
+        out, length = ffi.new("unsigned char[]", _ROOM), ffi.new("unsigned int *", _ROOM)
+        verdict, duration = ffi.new("unsigned int *"), ffi.new("unsigned int *")
+        error = lib.hft_test_run(self.fd, ffi.from_buffer(frame), len(frame), out, length, 1, verdict, duration)
+        if error:
+            raise os_error(error, f"cannot run a frame of {len(frame)} bytes")
+        return int(verdict[0]), bytes(ffi.buffer(out, length[0]))
 
     def inject_all(self, headers: bytes, payloads: Sequence[bytes]) -> None:
         """Run many datagrams through the program, in order: a replay without a device. As `inject` otherwise; orders

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
+from turbo_hft.kill import KillState
 
 Side = Literal["buy", "sell"]
 SIDES: dict[int, Side] = {lib.HFT_BUY: "buy", lib.HFT_SELL: "sell"}
@@ -22,7 +23,9 @@ class SymbolSnapshot:
     """One symbol at one moment: its book, its market, our trading in it. Prices and money in 1/10000 dollar, times in
     ns.
 
-    Fields of ``struct hft_book`` and ``struct hft_symbol_state`` (abi.h). `halted` is our own kill switch. `health` is
+    Fields of ``struct hft_book`` and ``struct hft_symbol_state`` (abi.h). `state` is our own kill switch: active,
+    reducing or halted. Of our open orders, `open_refs` are the UserRefNums, `open_buy_qty` and `open_sell_qty` what
+    they may still buy and sell. `fees_e8` are paid fees in 1/100,000,000 dollar, negative if received. `health` is
     the book's: ok, quarantined, clearing or installing; `doubt` says why it is in quarantine. `phase` (of its feed:
     none, messages, system, market, after, closed, ended), `breaker` (``""``, ``1`` to ``3``, ``?`` for one that could
     not be read), `trading_state` (``""`` until heard, H, P, Q or T) and `operational_halt` are the exchange's.
@@ -31,7 +34,7 @@ class SymbolSnapshot:
 
     name: str
     feed: int
-    halted: bool
+    state: KillState
     armed: bool
     health: str
     doubt: str
@@ -58,14 +61,19 @@ class SymbolSnapshot:
     last_qty: int
     volume: int
     notional_e4: int
+    last_ns: int
     position: int
     cost_e4: int
     realized_e4: int
     unrealized_e4: int
+    exposure_e4: int
+    fees_e8: int
     mark_e4: int
-    working_ref: int
-    working_qty: int
-    working_side: Side
+    open_orders: int
+    open_refs: tuple[int, ...]
+    open_buy_qty: int
+    open_sell_qty: int
+    loss_latched: bool
     orders_sent: int
     fills: int
     bought_qty: int
@@ -73,6 +81,17 @@ class SymbolSnapshot:
     bought_e4: int
     sold_e4: int
     canceled_qty: int
+    broken: int
+
+    @property
+    def halted(self) -> bool:
+        """Is the symbol's own kill switch thrown?"""
+        return self.state == "halted"
+
+    @property
+    def pnl_e4(self) -> int:
+        """Profit and loss of the day, realized and not, less fees, 1/10000 dollar."""
+        return self.realized_e4 + self.unrealized_e4 - fees_e4(self.fees_e8)
 
     @property
     def vwap_e4(self) -> int | None:
@@ -160,8 +179,8 @@ class KeptMessages:
 
 @dataclass(frozen=True, slots=True)
 class SessionSnapshot:
-    """Order entry at one moment. `health`: down, up, ended or suspect; `highest_seq` above `expected_seq`: replies
-    are missing."""
+    """Order entry at one moment. `health`: down, recovering, up, ended or suspect; `highest_seq` above `expected_seq`:
+    replies are missing."""
 
     session: str
     health: str
@@ -173,8 +192,40 @@ class SessionSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """Our own trading in all symbols at one moment, of ``struct hft_account``. Money in 1/10000 dollar, fees in
+    1/100,000,000.
+
+    `gross_e4`, `net_e4`: sums of |positions| and of positions at their marks. `open_buy_e4`, `open_sell_e4`: open
+    orders at their prices. `loss_latched`: the day's loss has reached its limit.
+    """
+
+    realized_e4: int
+    unrealized_e4: int
+    fees_e8: int
+    gross_e4: int
+    net_e4: int
+    open_buy_e4: int
+    open_sell_e4: int
+    open_orders: int
+    loss_latched: bool
+    executions: int
+
+    @property
+    def pnl_e4(self) -> int:
+        """Profit and loss of the day, realized and not, less fees, 1/10000 dollar."""
+        return self.realized_e4 + self.unrealized_e4 - fees_e4(self.fees_e8)
+
+
+@dataclass(frozen=True, slots=True)
 class WorkingOrder:
-    """One of our orders. `state`: sent, live, filled, canceled or rejected; `sent_ns` is the monotonic clock."""
+    """One of our orders, of ``struct hft_working``.
+
+    `state`: sent, live, filled, canceled, rejected, replaced or lost. `pending`: what a live order waits for: cancel,
+    replace, later (the exchange will cancel it). `other_ref`: the order it shall replace (sent), the one that took its
+    place (replaced), the one that is to (live); 0 = none. `chain_qty`: executed of those that it replaced. `sent_ns` is
+    the monotonic clock, `epoch` that of the decision, `order_ref` the exchange's reference.
+    """
 
     user_ref: int
     state: str
@@ -186,6 +237,13 @@ class WorkingOrder:
     filled_qty: int
     filled_e4: int
     sent_ns: int
+    strategy: str
+    pending: tuple[str, ...]
+    other_ref: int
+    chain_qty: int
+    short_sale: bool
+    epoch: int
+    order_ref: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +267,11 @@ class Histogram:
             if bucket and seen >= rank:
                 return 2 << index
         return 0
+
+
+def fees_e4(fees_e8: int) -> int:
+    """Fees in 1/10000 dollar, rounded up, as the loss limits take them."""
+    return -(-fees_e8 // 10_000)
 
 
 def feed_health(value: int) -> str:
@@ -264,24 +327,53 @@ def feed_snapshot(state: Any) -> FeedSnapshot:
     return FeedSnapshot(**values)
 
 
-def symbol_snapshot(name: str, halted: bool, book: Any, state: Any, feed: Any) -> SymbolSnapshot:
+_UNSHOWN = ("name", "version", "holds", "crossed", "touched", "touched_seq", "tat_ns", "recent", "recent_head")
+
+
+def symbol_snapshot(name: str, state: KillState, book: Any, trading: Any, feed: Any) -> SymbolSnapshot:
     """From copies of ``struct hft_book`` and ``struct hft_symbol_state``, and the feed's state."""
-    values = abi.fields(book) | abi.fields(state)
-    for gone in ("name", "version", "holds", "crossed"):
-        del values[gone]
+    values = abi.fields(book) | abi.fields(trading)
+    for gone in _UNSHOWN:
+        values.pop(gone, None)
     values["bid_e4"], values["ask_e4"] = values.pop("best_e4")
     # The best level is the first of its side's; a side without a best has zeros there.
     values["bid_qty"], values["ask_qty"] = (side.cell[0] & lib.HFT_MAX_LEVEL_QTY for side in values.pop("side"))
     values["notional_e4"] += values.pop("notional_high") << 64
     values["health"], values["doubt"] = book_health(values["health"]), doubt_name(values["doubt"])
-    values["working_side"] = side_name(values["working_side"])
-    for flag in ("armed", "operational_halt", "cross_pending"):
+    values["open_refs"] = tuple(ref for ref in values.pop("open_ref") if ref)
+    values["open_buy_qty"], values["open_sell_qty"] = values.pop("open_qty")
+    for flag in ("armed", "operational_halt", "cross_pending", "loss_latched"):
         values[flag] = bool(values[flag])
     for code in ("trading_state", "cross_type", "reg_sho"):
         values[code] = character(values[code])
     values["halt_reason"] = text(values["halt_reason"])
     values["phase"], values["breaker"] = phase_name(feed.phase), character(feed.breaker)
-    return SymbolSnapshot(name=name, halted=halted, **values)
+    return SymbolSnapshot(name=name, state=state, **values)
+
+
+def account_snapshot(account: Any) -> Account:
+    """From a ``struct hft_account`` in shared memory: every word is right, and nearly always all of one moment."""
+    copy = ffi.new("struct hft_account *", account)
+    values = abi.fields(copy[0])
+    for gone in ("tat_ns", "strategy"):
+        del values[gone]
+    values["open_buy_e4"], values["open_sell_e4"] = values.pop("open_e4")
+    values["loss_latched"] = bool(values["loss_latched"])
+    return Account(**values)
+
+
+def working_order(slot: Any, symbol: str) -> WorkingOrder:
+    """From a ``struct hft_working`` in shared memory."""
+    copy = ffi.new("struct hft_working *", slot)
+    values = abi.fields(copy[0])
+    for gone in ("counted_qty", "counted_e4"):
+        del values[gone]
+    values["state"], values["side"], values["symbol"] = order_state(values["state"]), side_name(values["side"]), symbol
+    values["strategy"] = abi.names("hft_strategy", "HFT_STRATEGY_").get(values["strategy"], "none")
+    bits = abi.names("hft_pending", "HFT_PENDING_")
+    values["pending"] = tuple(name for bit, name in bits.items() if values["pending"] & bit)
+    values["short_sale"] = bool(values["short_sale"])
+    return WorkingOrder(**values)
 
 
 def symbol_health(book: Any, feed: Any) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
+from turbo_hft.change import Changes
 from turbo_hft.depth import BookTables, Depth
 from turbo_hft.errors import ConfigError
+from turbo_hft.kill import Switch
+from turbo_hft.limits import SymbolLimits, SymbolLimitSettings, symbol_limits
+from turbo_hft.parameters import Imbalance, Momentum, Quoter
 from turbo_hft.program import Closed, Program, os_error
 from turbo_hft.snapshots import (
     Auction,
@@ -22,13 +26,12 @@ from turbo_hft.snapshots import (
     symbol_health,
     symbol_snapshot,
 )
+from turbo_hft.strategies import TRADING, Trading, strategy_number
 from turbo_hft.wire.price import parse_price_e4
-
-Price = str | int | float | Decimal
+from turbo_hft.words import Price, Tick, Whole, WordView
 
 _NAME_BYTES = 8
 _EMPTY = bytes(_NAME_BYTES)
-_U64_MAX = (1 << 64) - 1
 _NAMED = 20  # symbols that an error message lists
 
 
@@ -38,21 +41,6 @@ def wire_name(name: str) -> bytes:
     if not 0 < len(raw) <= _NAME_BYTES or b"?" in raw or b" " in raw or not name.isprintable():
         raise ConfigError(f"symbol {name!r}: give 1 to 8 printable ASCII characters without spaces, such as AAPL.")
     return raw.ljust(_NAME_BYTES)
-
-
-def _quantity(field: str, doc: str) -> Any:
-    """A property that is one unsigned 64-bit word of the parameters."""
-
-    def read(self: SymbolView) -> int:
-        return int(getattr(self._params, field))
-
-    def write(self: SymbolView, value: int) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _U64_MAX:
-            raise ConfigError(f"{self.name}: {field} is {value!r}: give a whole number of shares, 0 or more.")
-        setattr(self._params, field, value)
-        self._changed()
-
-    return property(read, write, doc=doc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,32 +54,96 @@ class _Shared:
     feed: Any
 
 
-class SymbolView:
+class SymbolView(WordView, Switch):
     """One tracked symbol. Attributes are live: reading asks the shared memory, setting stores into it.
 
     Prices are given as dollars (``"163.20"``, Decimal, int) with at most four decimals and read as Decimal; `None`
     switches a target off. Invalid values raise ConfigError or MalformedMessage and change nothing.
+
+    `strategy` trades it. `buy_below`, `sell_above`, `base_qty`, `step_qty` and `cap_qty` are what threshold is told,
+    the strategy a symbol has at first; what the others are told stands in `imbalance`, `momentum` and `quoter`.
     """
 
-    # A limit with a slip in its name must not be an attribute that nobody reads.
-    __slots__ = ("_changed", "_params", "_shared", "_tables", "index")
+    __slots__ = ("_changes", "_params", "_rearm", "_shared", "_tables", "index")
 
-    def __init__(self, index: int, shared: _Shared, tables: BookTables, changed: Callable[[], None]) -> None:
+    base_qty = Whole("base_qty", "Shares that threshold asks for at the target.")
+    step_qty = Whole("step_qty", "Shares more for each whole tick beyond the target.")
+    cap_qty = Whole("cap_qty", "Most shares that threshold asks for.")
+    tick = Tick("tick_e4", "The price step of all strategies, dollars.")
+
+    def __init__(
+        self, index: int, shared: _Shared, tables: BookTables, changes: Changes | None, rearm: Callable[[int], None]
+    ) -> None:
+        super().__init__(_plain(bytes(ffi.buffer(shared.params.name))))
         self.index = index
         self._params = shared.params
         self._shared = shared
         self._tables = tables
-        self._changed = changed
+        self._changes = changes  # None of a draft, which nobody else can see
+        self._rearm = rearm
 
-    @property
-    def name(self) -> str:
-        """The symbol, without padding."""
-        return bytes(ffi.buffer(self._params.name)).decode("ascii").rstrip(" ")
+    def _struct(self) -> Any:
+        return self._params
+
+    def _write(self, words: Mapping[str, int]) -> None:
+        for field, word in words.items():
+            setattr(self._params, field, word)
+        self._changed()
+
+    def _changed(self) -> None:
+        """The parameters are others now: what is to be asked follows from them."""
+        self._arm()
+        if self._changes is not None:
+            self._changes.note()
 
     @property
     def feed(self) -> int:
         """Which feed lists it."""
         return int(self._params.feed)
+
+    @property
+    def limits(self) -> SymbolLimits:
+        """What its orders must keep to."""
+        changes = self._changes
+        assert changes is not None
+        return SymbolLimits(self.name, changes, lambda: changes.symbol_limits(self.index))
+
+    @property
+    def strategy(self) -> Trading | None:
+        """Which strategy trades it; None = none. A fresh symbol has ``threshold``, which does nothing without a
+        target."""
+        return next((name for name in TRADING if strategy_number(name) == self._params.strategy), None)
+
+    @strategy.setter
+    def strategy(self, name: Trading | None) -> None:
+        self._write({"strategy": 0 if name is None else strategy_number(name, TRADING)})
+
+    @property
+    def shadow(self) -> frozenset[Trading]:
+        """Strategies that are asked too, whose orders do not leave: events of kind ``shadow`` say what they would have
+        done."""
+        return frozenset(name for name in TRADING if self._params.shadow >> strategy_number(name) & 1)
+
+    @shadow.setter
+    def shadow(self, names: Iterable[Trading]) -> None:
+        if isinstance(names, str):
+            raise ConfigError(f"{self.name}: shadow is {names!r}: give a set of strategies, such as {{{names!r}}}.")
+        self._write({"shadow": sum(1 << strategy_number(name, TRADING) for name in set(names))})
+
+    @property
+    def imbalance(self) -> Imbalance:
+        """What the strategy ``imbalance`` is told."""
+        return Imbalance(self.name, self._params, self._changed)
+
+    @property
+    def momentum(self) -> Momentum:
+        """What the strategy ``momentum`` is told."""
+        return Momentum(self.name, self._params, self._changed)
+
+    @property
+    def quoter(self) -> Quoter:
+        """What the strategy ``quoter`` is told."""
+        return Quoter(self.name, self._params, self._changed)
 
     def _target(self, field: str) -> Decimal | None:
         value = int(getattr(self._params, field))
@@ -111,12 +163,27 @@ class SymbolView:
         self._params.buy_below_e4 = 0
         self._params.sell_above_e4 = sell
         self._params.buy_below_e4 = buy
-        self._arm()
         self._changed()
 
     def _arm(self) -> None:
-        """The strategy is asked where there is a target; everything else costs its symbol nothing."""
-        self._shared.book.armed = bool(self._params.buy_below_e4 or self._params.sell_above_e4)
+        """Strategies are asked where one of them has something to do; everything else costs its symbol nothing."""
+        asked = self.shadow if self.strategy is None else self.shadow | {self.strategy}
+        self._shared.book.armed = any(self._told(strategy) for strategy in asked)
+
+    def _told(self, strategy: Trading) -> bool:
+        """Is a strategy that is asked about this symbol switched on by its parameters?"""
+        params = self._params
+        match strategy:
+            case "threshold":
+                return bool(params.buy_below_e4 or params.sell_above_e4)
+            case "imbalance":
+                return bool(params.imbalance_ppm)
+            case "momentum":
+                return bool(params.momentum_ticks)
+            case "quoter":
+                return bool(params.quote_half_spread_e4 and params.quote_qty)
+            case "user":
+                return True
 
     @property
     def buy_below(self) -> Decimal | None:
@@ -128,7 +195,6 @@ class SymbolView:
         price = _price_e4(value)
         self._check_targets(price, int(self._params.sell_above_e4))
         self._params.buy_below_e4 = price
-        self._arm()
         self._changed()
 
     @property
@@ -141,63 +207,25 @@ class SymbolView:
         price = _price_e4(value)
         self._check_targets(int(self._params.buy_below_e4), price)
         self._params.sell_above_e4 = price
-        self._arm()
         self._changed()
 
-    base_qty = _quantity("base_qty", "Shares asked for at the target.")
-    step_qty = _quantity("step_qty", "Shares more for each whole tick beyond the target.")
-    cap_qty = _quantity("cap_qty", "Most shares the strategy asks for.")
-    max_order_qty = _quantity("max_order_qty", "Risk: most shares of one order.")
+    def _read_kill(self) -> int:
+        return int(self._params.kill)
+
+    def _write_kill(self, value: int) -> None:
+        self._params.kill = value
+        if self._changes is not None:
+            self._changes.note_if_free()
 
     @property
-    def max_position(self) -> int:
-        """Risk: most shares held, long or short."""
-        return int(self._params.max_position)
+    def loss_latched(self) -> bool:
+        """Has the day's loss of it reached `limits.max_loss`? Then only what reduces leaves, until `rearm`."""
+        return bool(self._shared.state.loss_latched)
 
-    @max_position.setter
-    def max_position(self, value: int) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= lib.HFT_MAX_POSITION:
-            raise ConfigError(f"{self.name}: max_position is {value!r}: give 0 to {lib.HFT_MAX_POSITION} shares.")
-        self._params.max_position = value
-        self._changed()
-
-    @property
-    def tick(self) -> Decimal:
-        """The price step that `step_qty` counts in, dollars."""
-        return Decimal(int(self._params.tick_e4)) / 10000
-
-    @tick.setter
-    def tick(self, value: Price) -> None:
-        tick_e4 = parse_price_e4(value)
-        if not 0 < tick_e4 <= 0xFFFFFFFF:
-            raise ConfigError(f"{self.name}: tick {value!r}: give a price step above 0, such as 0.01.")
-        self._params.tick_e4 = tick_e4
-        self._changed()
-
-    @property
-    def max_notional(self) -> Decimal:
-        """Risk: most dollars (price x quantity) of one order."""
-        return Decimal(int(self._params.max_notional_e4)) / 10000
-
-    @max_notional.setter
-    def max_notional(self, value: Price) -> None:
-        self._params.max_notional_e4 = parse_price_e4(value)
-        self._changed()
-
-    @property
-    def halted(self) -> bool:
-        """Is the symbol's kill switch thrown?"""
-        return bool(self._params.kill != lib.HFT_ACTIVE)
-
-    def halt(self) -> None:
-        """Throw the symbol's kill switch: no order leaves after this store."""
-        self._params.kill = lib.HFT_HALTED
-        self._changed()
-
-    def resume(self) -> None:
-        """Let the symbol trade again, as far as the global kill switch does."""
-        self._params.kill = lib.HFT_ACTIVE
-        self._changed()
+    def rearm(self) -> None:
+        """A person has looked at its loss: lift the latch. It falls again at once while the loss is not below the
+        limit. Raises TurboHftError if the hook refuses."""
+        self._rearm(self.index)
 
     @property
     def active(self) -> bool:
@@ -257,7 +285,11 @@ class SymbolView:
         error = lib.hft_state_read(self._shared.book, self._shared.state, book, state)
         if error:
             raise os_error(error, f"{self.name}: the hook changes this symbol without pause; read it again")
-        return symbol_snapshot(self.name, self.halted, book[0], state[0], self._shared.feed)
+        return symbol_snapshot(self.name, self.state, book[0], state[0], self._shared.feed)
+
+
+def _plain(raw: bytes) -> str:
+    return raw.decode("ascii").rstrip(" ")
 
 
 def _price_e4(value: Price | None) -> int:
@@ -283,7 +315,7 @@ class Symbols:
     """The tracked symbols of an engine, by name. A symbol keeps its slot for the engine's life; how many there can be
     was fixed when the program was loaded (`LoadSettings.symbols`)."""
 
-    def __init__(self, program: Program, feeds: Any, changed: Callable[[], None]) -> None:
+    def __init__(self, program: Program, feeds: Any, changes: Changes, rearm: Callable[[int], None]) -> None:
         self._program = program
         self._capacity = program.config.symbols
         self._params = program.share("symbol_params", writable=True)
@@ -292,25 +324,28 @@ class Symbols:
         self._auctions = program.share("auctions")
         self._feeds = feeds
         self._tables = BookTables.of(program)
-        self._changed = changed
+        self._changes = changes
+        self._rearm = rearm
         self._slots: dict[str, int] = {}
+        changes.tracked = lambda: len(self)
 
     def add(
         self,
         name: str,
         *,
         feed: int = 0,
+        strategy: Trading | None = "threshold",
+        shadow: Iterable[Trading] = (),
         buy_below: Price | None = None,
         sell_above: Price | None = None,
         base_qty: int = 100,
         step_qty: int = 0,
         tick: Price = "0.01",
         cap_qty: int = 500,
-        max_order_qty: int = 500,
-        max_notional: Price = 100_000,
-        max_position: int = 1000,
+        **limits: Unpack[SymbolLimitSettings],
     ) -> SymbolView:
-        """Track a symbol of a feed. Without a target only its book is kept.
+        """Track a symbol of a feed. Without a target, or another strategy that is told something, only its book is
+        kept. `SymbolLimitSettings` says which limits there are, and what they are if they are not given.
 
         It must be known before its directory message of the day passes, or its book is in quarantine until a snapshot
         is installed. Raises ConfigError for a name already there, a full table or bad values; then nothing is tracked.
@@ -326,26 +361,29 @@ class Symbols:
             raise ConfigError(f"{name}: all {self._capacity} symbols are in use. Load the engine with more of them.")
         # Everything is checked on a draft: the hook and other processes see a whole symbol or none.
         params, book = ffi.new("struct hft_symbol_params *"), ffi.new("struct hft_book *")
-        draft = SymbolView(index, _Shared(params, book, None, None, None), self._tables, lambda: None)
         ffi.memmove(params.name, raw, _NAME_BYTES)
         params.feed = feed
+        draft = SymbolView(index, _Shared(params, book, None, None, None), self._tables, None, self._rearm)
+        draft.set({"base_qty": base_qty, "step_qty": step_qty, "cap_qty": cap_qty, "tick": tick})
+        draft.strategy, draft.shadow = strategy, frozenset(shadow)
         draft.set_targets(buy_below=buy_below, sell_above=sell_above)
-        draft.base_qty, draft.step_qty, draft.cap_qty = base_qty, step_qty, cap_qty
-        draft.tick, draft.max_notional = tick, max_notional
-        draft.max_order_qty, draft.max_position = max_order_qty, max_position
         draft.resume()
+        with self._changes.change():
+            self._changes.new_symbol(index, symbol_limits(name, limits))
+            self._install(index, raw, params, book)
+            self._slots[name] = index
+        return self._view(index)
+
+    def _install(self, index: int, raw: bytes, params: Any, book: Any) -> None:
         shared = self._books[index]
-        shared.feed, shared.armed, shared.name = feed, book.armed, raw
+        shared.feed, shared.armed, shared.name = params.feed, book.armed, raw
         self._params[index] = params[0]
         try:
-            self._register(raw, feed, index)
+            self._register(raw, params.feed, index)
         except BaseException:
             ffi.memmove(ffi.addressof(self._params[index]), bytes(ffi.sizeof(params[0])), ffi.sizeof(params[0]))
             shared.name, shared.armed = _EMPTY, 0
             raise
-        self._slots[name] = index
-        self._changed()
-        return self._view(index)
 
     def close(self) -> None:
         """Called by the engine: no symbol can be reached through it any more."""
@@ -368,7 +406,7 @@ class Symbols:
     def _known(self) -> dict[str, int]:
         """Name -> slot. Slots are given out in order and never back, by this process or another one."""
         while (index := len(self._slots)) < self._capacity and (raw := self._raw_name(index)) != _EMPTY:
-            self._slots[raw.decode("ascii").rstrip(" ")] = index
+            self._slots[_plain(raw)] = index
         return self._slots
 
     def _view(self, index: int) -> SymbolView:
@@ -380,13 +418,13 @@ class Symbols:
             self._auctions[index],
             self._feeds[params.feed],
         )
-        return SymbolView(index, shared, self._tables, self._changed)
+        return SymbolView(index, shared, self._tables, self._changes, self._rearm)
 
     def name_of(self, index: int) -> str | None:
         """Name of a slot, None if it is unused."""
         if index >= self._capacity or (raw := self._raw_name(index)) == _EMPTY:
             return None
-        return raw.decode("ascii").rstrip(" ")
+        return _plain(raw)
 
     def health(self) -> dict[str, int]:
         """How many symbols there are in each state, by the words of `SymbolView.health`."""

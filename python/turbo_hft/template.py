@@ -1,4 +1,4 @@
-"""The order frame, complete, as the hook patches it: headers for one order session and one Enter Order in UFO."""
+"""The order frame, complete, as the hook patches it: headers for one order session, one message of each action."""
 
 from __future__ import annotations
 
@@ -29,37 +29,73 @@ def token_prefix(seconds: int) -> str:
     return "T" + text
 
 
-def enter_order(session: OrderSession) -> bytes:
-    """One Enter Order of the session's protocol; reference, side, quantity, symbol and price are placeholders."""
-    if session.protocol == "ouch50":
-        if session.firm:
-            raise ConfigError(
-                f"firm {session.firm!r}: OUCH 5.0 carries it as an option, which the fixed order template has "
-                f"no room for. "
-                "Leave it empty: the port's default firm is used."
-            )
-        return ouch50.EnterOrder(
+Message = ouch50.EnterOrder | ouch50.ReplaceOrder | ouch50.CancelOrder
+Message42 = ouch42.EnterOrder | ouch42.ReplaceOrder | ouch42.CancelOrder
+
+
+def messages(session: OrderSession) -> dict[int, bytes]:
+    """By action, one message of the session's protocol: references, side, quantity, symbol and price are placeholders.
+
+    Raises ConfigError or MalformedMessage for a session that no message can carry.
+    """
+    made = _ouch50(session) if session.protocol == "ouch50" else _ouch42(session)
+    return {action: message.encode() for action, message in made.items()}
+
+
+def _ouch50(session: OrderSession) -> dict[int, Message]:
+    if session.firm:
+        raise ConfigError(
+            f"firm {session.firm!r}: OUCH 5.0 carries it as an option, which the fixed order template has no room for. "
+            "Leave it empty: the port's default firm is used."
+        )
+    tif = _IOC_50 if session.tif == "ioc" else _DAY_50
+    none = encode_options({})
+    return {
+        lib.HFT_ACTION_ENTER: ouch50.EnterOrder(
             user_ref_num=1,
             side="B",
             quantity=1,
             symbol="X",
             price=1,
-            tif=_IOC_50 if session.tif == "ioc" else _DAY_50,
+            tif=tif,
             display="Y",
             capacity="P",
             iso="N",
             cross_type="N",
             cl_ord_id="TURBO-HFT",
-            appendage=encode_options({}),
-        ).encode()
-    if session.protocol == "ouch42":
-        return ouch42.EnterOrder(
-            order_token=token_prefix(int(time.time())) + "00000001",
+            appendage=none,
+        ),
+        lib.HFT_ACTION_REPLACE: ouch50.ReplaceOrder(
+            orig_user_ref_num=1,
+            user_ref_num=2,
+            quantity=1,
+            price=1,
+            tif=tif,
+            display="Y",
+            iso="N",
+            cl_ord_id="TURBO-HFT",
+            appendage=none,
+        ),
+        lib.HFT_ACTION_CANCEL: ouch50.CancelOrder(user_ref_num=1, quantity=0),
+    }
+
+
+def _ouch42(session: OrderSession) -> dict[int, Message42]:
+    if session.protocol != "ouch42":
+        raise ConfigError(f"order protocol {session.protocol!r}: give ouch50 or ouch42.")
+    tif = _IOC_42 if session.tif == "ioc" else _DAY_42
+    prefix = session.token_prefix or token_prefix(int(time.time()))
+    if len(prefix) != _TOKEN_PREFIX or not (prefix.isascii() and prefix.isalnum()):
+        raise ConfigError(f"token_prefix {prefix!r}: give {_TOKEN_PREFIX} letters and digits, or leave it empty.")
+    token = prefix + "00000001"
+    return {
+        lib.HFT_ACTION_ENTER: ouch42.EnterOrder(
+            order_token=token,
             side="B",
             shares=1,
             stock="X",
             price=1,
-            tif=_IOC_42 if session.tif == "ioc" else _DAY_42,
+            tif=tif,
             firm=session.firm,
             display="Y",
             capacity="P",
@@ -67,27 +103,40 @@ def enter_order(session: OrderSession) -> bytes:
             min_qty=0,
             cross_type="N",
             customer_type="N",
-        ).encode()
-    raise ConfigError(f"order protocol {session.protocol!r}: give ouch50 or ouch42.")
+        ),
+        lib.HFT_ACTION_REPLACE: ouch42.ReplaceOrder(
+            existing_token=token,
+            replacement_token=prefix + "00000002",
+            shares=1,
+            price=1,
+            tif=tif,
+            display="Y",
+            iso="N",
+            min_qty=0,
+        ),
+        lib.HFT_ACTION_CANCEL: ouch42.CancelOrder(order_token=token, shares=0),
+    }
 
 
 def order_template(session: OrderSession) -> Any:
     """A filled ``struct hft_template``. Raises ConfigError or MalformedMessage for values that no frame can carry."""
     if session.vlan is not None and not 1 <= session.vlan <= _MAX_VLAN:
         raise ConfigError(f"vlan {session.vlan}: give 1 to {_MAX_VLAN}.")
-    message = ufo.encode_upstream(ufo.Unsequenced(enter_order(session)))
+    made = {action: ufo.encode_upstream(ufo.Unsequenced(ouch)) for action, ouch in messages(session).items()}
+    enter = made[lib.HFT_ACTION_ENTER]
     frame = udp_frame(
         src_mac=session.local_mac,
         dst_mac=session.remote_mac,
         src=session.local,
         dst=session.remote,
-        payload=message,
+        payload=enter,
         vlans=() if session.vlan is None else (session.vlan,),
     )
     template = ffi.new("struct hft_template *")
     template.protocol = lib.HFT_OUCH50 if session.protocol == "ouch50" else lib.HFT_OUCH42
-    template.headers_len = len(frame) - len(message)
-    template.msg_len = len(message)
+    template.headers_len = len(frame) - len(enter)
     ffi.memmove(template.headers, frame, template.headers_len)
-    ffi.memmove(template.msg, message, len(message))
+    for action, message in made.items():
+        template.msg_len[action] = len(message)
+        ffi.memmove(template.msg[action], message, len(message))
     return template

@@ -73,6 +73,13 @@ def test_the_example_is_under_forty_lines_and_loads(engine: Engine, make: Compil
     assert engine.user.params.as_dict() == {"qty": 100, "heavy_pct": 80, "most_spread_e4": 200, "rest_ns": 1_000_000}
 
 
+def test_a_program_may_be_loaded_with_one(make: Compile) -> None:
+    with Engine.load(strategy=make(BUYER), symbols=16, orders=256, kept=64) as engine:
+        assert (engine.user.generation, engine.user.name, engine.user.params.qty) == (1, "mine", 100)
+    with pytest.raises(ConfigError, match="cannot read"):
+        Engine.load(strategy="nowhere.o", symbols=16, orders=256, kept=64)
+
+
 def test_every_swap_is_a_generation_with_its_first_epoch(engine: Engine, make: Compile) -> None:
     path = make(BUYER)
     for number in range(1, 4):

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from decimal import Decimal
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
+from turbo_hft import abi
+from turbo_hft._native import ffi, lib
+from turbo_hft.change import Changes
+from turbo_hft.depth import BookTables
 from turbo_hft.errors import ConfigError
-from turbo_hft.wire.price import parse_price_e4
+from turbo_hft.fees import Fees
+from turbo_hft.kill import Switch
+from turbo_hft.limits import ACCOUNT_DEFAULTS, STRATEGY_DEFAULTS, AccountLimits, symbol_limits
+from turbo_hft.orders import CancelReport
+from turbo_hft.program import Config, Program, load_config, map_shapes
+from turbo_hft.snapshots import Account, WorkingOrder, account_snapshot, fees_e4
+from turbo_hft.strategies import Strategies
+from turbo_hft.symbols import SymbolView, _Shared, wire_name
 
 
 @dataclass
@@ -18,7 +29,7 @@ class FakeState:
     """A symbol's snapshot."""
 
     name: str = "AAPL"
-    halted: bool = False
+    state: str = "active"
     health: str = "ok"
     doubt: str = "none"
     trading: str = "trading"
@@ -34,9 +45,11 @@ class FakeState:
     cost_e4: int = 0
     realized_e4: int = 0
     unrealized_e4: int = 0
-    working_ref: int = 0
-    working_qty: int = 0
-    working_side: str = "buy"
+    fees_e8: int = 0
+    open_orders: int = 0
+    open_buy_qty: int = 0
+    open_sell_qty: int = 0
+    loss_latched: bool = False
     orders_sent: int = 0
     fills: int = 0
     bought_qty: int = 0
@@ -45,69 +58,49 @@ class FakeState:
     sold_e4: int = 0
     canceled_qty: int = 0
 
+    @property
+    def pnl_e4(self) -> int:
+        return self.realized_e4 + self.unrealized_e4 - fees_e4(self.fees_e8)
 
-class FakeSymbol:
-    """A live symbol; its state is open to be changed."""
+
+class Memory:
+    """Stands for a loaded program: arrays of the right shapes that no kernel knows of."""
+
+    def __init__(self, symbols: int = 16) -> None:
+        values = abi.fields(load_config(symbols=symbols, feeds=4, orders=64, kept=4)[0])
+        self.config = Config(**values | {"clock": "monotonic"})
+        self.arrays: dict[str, Any] = {}
+
+    def share(self, name: str, *, writable: bool = False) -> Any:
+        if name not in self.arrays:
+            shape = map_shapes(self.config)[name]
+            self.arrays[name] = ffi.new(f"{shape.ctype}[]", shape.entries)
+        return self.arrays[name]
+
+
+class FakeSymbol(SymbolView):
+    """A live symbol on plain memory; what the hook would say of it is `fake`, open to be changed."""
 
     def __init__(self, name: str, **state: Any) -> None:
-        self.name = name
-        self.state = FakeState(name, **state)
-        self.buy_below: Decimal | None = None
-        self.sell_above: Decimal | None = None
-        self._tick = Decimal("0.01")
-        self.max_notional = Decimal(100_000)
-        self.base_qty = 100
-        self.step_qty = 0
-        self.cap_qty = 500
-        self.max_order_qty = 500
-        self._max_position = 1000
-
-    @property
-    def tick(self) -> Decimal:
-        return self._tick
-
-    @tick.setter
-    def tick(self, value: str | Decimal) -> None:
-        self._tick = Decimal(parse_price_e4(value)) / 10_000
-
-    @property
-    def max_position(self) -> int:
-        return self._max_position
-
-    @max_position.setter
-    def max_position(self, value: int) -> None:
-        if value > 1_000_000_000:
-            raise ConfigError(f"max_position is {value}: give at most 1000000000.")
-        self._max_position = value
-
-    def set_targets(self, *, buy_below: object, sell_above: object) -> None:
-        buy, sell = _dollars(buy_below), _dollars(sell_above)
-        if buy is not None and sell is not None and sell <= buy:
-            raise ConfigError(f"sell_above {sell} must be above buy_below {buy}.")
-        self.buy_below, self.sell_above = buy, sell
-
-    @property
-    def halted(self) -> bool:
-        return self.state.halted
+        self.memory = memory = Memory()
+        params = memory.share("symbol_params")[0]
+        ffi.memmove(params.name, wire_name(name), 8)
+        shared = _Shared(params, memory.share("books")[0], memory.share("symbol_state")[0], None, None)
+        self.changes = Changes(memory, tracked=lambda: 1)
+        super().__init__(0, shared, BookTables.of(cast(Program, memory)), self.changes, lambda slot: None)
+        self.changes.new_symbol(0, symbol_limits(name, {}))
+        self.set({"base_qty": 100, "cap_qty": 500, "tick": "0.01"})
+        self.strategy = "threshold"
+        self.resume()
+        self.fake = FakeState(name, **state)
 
     @property
     def active(self) -> bool:
-        return bool(self.buy_below or self.sell_above or self.state.position or self.state.orders_sent)
+        return bool(self.buy_below or self.sell_above or self.fake.position or self.fake.orders_sent)
 
-    def halt(self) -> None:
-        self.state.halted = True
-
-    def resume(self) -> None:
-        self.state.halted = False
-
-    def snapshot(self) -> FakeState:
-        return self.state
-
-
-def _dollars(value: object) -> Decimal | None:
-    if value is None:
-        return None
-    return Decimal(parse_price_e4(str(value))) / 10_000
+    def snapshot(self) -> Any:
+        self.fake.state = self.state
+        return self.fake
 
 
 class FakeSymbols:
@@ -123,7 +116,7 @@ class FakeSymbols:
         return len(self._symbols)
 
     def health(self) -> dict[str, int]:
-        return dict(Counter("live" if symbol.state.health == "ok" else symbol.state.health for symbol in self))
+        return dict(Counter("live" if symbol.fake.health == "ok" else symbol.fake.health for symbol in self))
 
     def __contains__(self, name: object) -> bool:
         return any(symbol.name == name for symbol in self)
@@ -195,37 +188,112 @@ class FakeEvent:
     open_qty: int = 0
     position: int = 0
     realized_e4: int = 0
+    strategy: str = "threshold"
+    other_ref: int = 0
     reason: str = ""
     hook_ns: int = 0
     exchange_ns: int = 34_200_000_000_000
     feed_seq: int = 1
 
 
-@dataclass
-class FakeEngine:
-    """An engine on an interface, with two symbols."""
+class FakeLease:
+    """A lease that somebody keeps."""
 
-    interface: str = "veth_hft"
-    attached: bool = True
-    configured: bool = True
-    halted: bool = False
-    epoch: int = 1
-    max_orders_per_second: int = 100
-    feeds: list[FakeFeed] = field(default_factory=lambda: [FakeFeed(), FakeFeed(health="idle")])
-    session: FakeSession = field(default_factory=FakeSession)
-    symbols: FakeSymbols = field(default_factory=lambda: FakeSymbols([FakeSymbol("AAPL"), FakeSymbol("MSFT")]))
-    count: dict[str, int] = field(default_factory=lambda: {"frames": 0, "feed_messages": 0, "events": 0})
-    refused: dict[str, int] = field(default_factory=dict)
-    histogram: FakeHistogram = field(default_factory=FakeHistogram)
-    closed: bool = False
+    left_s = 0.8
 
-    def halt(self) -> None:
-        self.halted = True
-        self.epoch += 1
 
-    def resume(self) -> None:
-        self.halted = False
-        self.epoch += 1
+class FakeOrders:
+    """Working orders; `left` of them do not end when they are cancelled."""
+
+    def __init__(self) -> None:
+        self.working: list[WorkingOrder] = []
+        self.left: list[WorkingOrder] = []
+        self.asked: list[object] = []
+
+    def open(self, symbol: str | None = None, strategy: str | None = None) -> list[WorkingOrder]:
+        return self.working
+
+    def all(self) -> list[WorkingOrder]:
+        return self.working
+
+    def cancel(self, user_ref: int) -> None:
+        self.asked.append(user_ref)
+
+    def cancel_all(
+        self, symbol: str | None = None, strategy: str | None = None, timeout_s: float = 0.0
+    ) -> CancelReport:
+        self.asked.append((symbol, strategy, timeout_s))
+        refused = {order.user_ref: "session_down" for order in self.left}
+        return CancelReport(len(self.working) - len(self.left), tuple(self.left), refused)
+
+
+def order(user_ref: int = 1, **values: Any) -> WorkingOrder:
+    """A live order to buy 100 AAPL at 163.20."""
+    usual: dict[str, Any] = {
+        "state": "live", "symbol": "AAPL", "side": "buy", "price_e4": 1_632_000, "qty": 100, "open_qty": 100,
+        "filled_qty": 0, "filled_e4": 0, "sent_ns": 0, "strategy": "threshold", "pending": (), "other_ref": 0,
+        "chain_qty": 0, "short_sale": False, "epoch": 1, "order_ref": 5,
+    }  # fmt: skip
+    return WorkingOrder(user_ref=user_ref, **(usual | values))
+
+
+class FakeEngine(Switch):
+    """An engine on an interface, with two symbols; its limits and switches are real ones, on plain memory."""
+
+    def __init__(self, symbols: FakeSymbols | None = None, histogram: FakeHistogram | None = None) -> None:
+        self.memory = Memory()
+        self.changes = Changes(self.memory)
+        self.fake_account = self.memory.share("account")
+        self.rearmed: list[object] = []
+        self.interface = "veth_hft"
+        self.attached = self.configured = True
+        self.lease = FakeLease()
+        self.feeds = [FakeFeed(), FakeFeed(health="idle")]
+        self.session = FakeSession()
+        self.symbols = symbols or FakeSymbols([FakeSymbol("AAPL"), FakeSymbol("MSFT")])
+        self.limits = AccountLimits("all orders", self.changes, lambda: self.changes.limits().account)
+        self.strategies = Strategies(self.changes, self.fake_account, self.rearmed.append)
+        self.fees = Fees(cast(Program, self.memory), self.changes)
+        self.mark = "side"
+        self.orders = FakeOrders()
+        self.count = {"frames": 0, "feed_messages": 0, "events": 0}
+        self.refused: dict[str, int] = {}
+        self.histogram = histogram or FakeHistogram()
+        self.closed = False
+        self.limits.set(ACCOUNT_DEFAULTS)
+        for strategy in self.strategies:
+            strategy.limits.set(STRATEGY_DEFAULTS)
+            strategy.resume()
+        self.changes.control[0].kill = lib.HFT_ACTIVE
+        self.changes.note()
+
+    def _read_kill(self) -> int:
+        return int(self.changes.control[0].kill)
+
+    def _write_kill(self, value: int) -> None:
+        self.changes.control[0].kill = value
+        self.changes.note()
+
+    @property
+    def epoch(self) -> int:
+        return self.changes.epoch
+
+    @property
+    def account(self) -> Account:
+        return account_snapshot(self.fake_account[0])
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        with ExitStack() as stack:  # each fake symbol has memory of its own
+            for changes in (self.changes, *(symbol.changes for symbol in self.symbols)):
+                stack.enter_context(changes.change())
+            yield
+
+    def rearm(self) -> None:
+        self.rearmed.append("account")
+
+    def trust_session(self) -> None:
+        self.rearmed.append("session")
 
     def counters(self) -> dict[str, int]:
         return dict(self.count)
@@ -235,9 +303,6 @@ class FakeEngine:
 
     def itch_counts(self) -> dict[str, int]:
         return {"A": 7, "D": 0}
-
-    def working(self) -> list[object]:
-        return []
 
     def latency(self, kind: str) -> FakeHistogram:
         assert kind == "order"

@@ -16,7 +16,7 @@ from turbo_hft.cli import common, main, session_options, settings
 from turbo_hft.cli.signals import Interrupted, StopFlag
 from turbo_hft.errors import ConfigError, LoadError, NotRunning, TurboHftError
 from turbo_hft.wire.price import parse_price_e4
-from unit.fakes import FakeEngine
+from unit.fakes import FakeEngine, order
 
 COMMANDS = (
     *("demo", "lab", "exchange", "run", "dashboard", "status", "set", "halt", "resume"),
@@ -147,9 +147,10 @@ def test_halt_and_resume(engine: FakeEngine, capsys: pytest.CaptureFixture[str])
     assert main(["resume", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "interface": "veth_hft",
-        "halted": False,
-        "symbols": {"AAPL": False, "MSFT": False},
-        "epoch": 3,
+        "state": "active",
+        "symbols": {"AAPL": "active", "MSFT": "active"},
+        "strategies": dict.fromkeys(("threshold", "imbalance", "momentum", "quoter", "user", "manual"), "active"),
+        "epoch": engine.epoch,
     }
     assert engine.closed
 
@@ -157,17 +158,17 @@ def test_halt_and_resume(engine: FakeEngine, capsys: pytest.CaptureFixture[str])
 def test_halt_one_symbol(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["halt", "MSFT"]) == 0
     assert (engine.halted, engine.symbols["AAPL"].halted, engine.symbols["MSFT"].halted) == (False, False, True)
-    assert capsys.readouterr().out == "veth_hft: trading, halted symbols: MSFT\n"
+    assert capsys.readouterr().out == "veth_hft: trading, symbols: MSFT halted\n"
     assert main(["resume", "MSFT"]) == 0
     assert not any(symbol.halted for symbol in engine.symbols)
 
 
 def test_set_targets_and_limits(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["set", "AAPL", "buy_below=163.19", "sell_above=163.22", "max_position=400", "tick=0.0001", "--json"]
+    words = ["set", "AAPL", "buy_below=163.19", "sell_above=163.22", "max_long=400", "tick=0.0001", "--json"]
     assert main(words) == 0
     symbol = engine.symbols["AAPL"]
     assert (symbol.buy_below, symbol.sell_above) == (Decimal("163.19"), Decimal("163.22"))
-    assert (symbol.max_position, symbol.tick) == (400, Decimal("0.0001"))
+    assert (symbol.limits.max_long, symbol.tick) == (400, Decimal("0.0001"))
     shown = json.loads(capsys.readouterr().out)
     assert (shown["symbol"], shown["buy_below"], shown["tick"]) == ("AAPL", "163.19", "0.0001")
 
@@ -182,9 +183,14 @@ def test_set_moves_both_targets_across_each_other(engine: FakeEngine) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["base_qty=7", "max_position=1000000001"],
+        ["base_qty=7", "max_long=1000000001"],
         ["base_qty=7", "buy_below=12", "sell_above=11.99"],
         ["base_qty=7", "cap_qty=nonsense"],
+        ["max_long=7", "buy_below=12", "sell_above=11.99"],
+        ["max_long=7", "strategy=nonsense"],
+        ["max_long=7", "shadow=quoter+nonsense"],
+        ["quoter.qty=7", "collar=5000"],
+        ["reference=bid", "max_long=7"],
     ],
 )
 def test_set_is_all_or_nothing(engine: FakeEngine, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,10 +201,118 @@ def test_set_is_all_or_nothing(engine: FakeEngine, words: list[str], capsys: pyt
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_set_the_order_rate(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["set", "max_orders_per_second=7"]) == 0
-    assert engine.max_orders_per_second == 7
-    assert capsys.readouterr().out.startswith("max_orders_per_second=7 ")
+def test_set_of_a_strategy_arms_and_shows_itself(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "strategy=quoter",
+        "shadow=momentum+imbalance",
+        "quoter.half_spread=0.02",
+        "quoter.qty=100",
+        "short_ok=yes",
+    ]
+    assert main(["set", "AAPL", *words, "short_ok=yes", "collar=50bp"]) == 0
+    symbol = engine.symbols["AAPL"]
+    assert symbol.strategy == "quoter" and symbol.shadow == {"momentum", "imbalance"}
+    assert symbol.memory.share("books")[0].armed == 1
+    assert (symbol.limits.short_ok, symbol.limits.collar) == (True, Decimal("0.005"))
+    shown = capsys.readouterr().out
+    assert shown.startswith("AAPL strategy=quoter shadow=imbalance+momentum buy_below=off ")
+    assert main(["set", "AAPL", *shown.split()[1:-1]]) == 0, "what is shown can be given"
+    assert capsys.readouterr().out.split()[:-1] == shown.split()[:-1]
+    assert main(["set", "AAPL", "strategy=off", "shadow=off"]) == 0
+    assert (symbol.strategy, symbol.shadow, symbol.memory.share("books")[0].armed) == (None, frozenset(), 0)
+
+
+def test_set_of_the_whole_engine_is_one_change(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    before = engine.epoch
+    words = ["orders_per_second=7", "max_gross=2500.50", "quoter.max_executions=9", "manual.burst=1"]
+    assert main(["set", *words]) == 0
+    assert (engine.limits.orders_per_second, engine.limits.max_gross) == (7, Decimal("2500.5"))
+    assert (engine.strategies["quoter"].limits.max_executions, engine.strategies["manual"].limits.burst) == (9, 1)
+    assert engine.epoch == before + 1
+    out = capsys.readouterr().out
+    assert "orders_per_second=7 " in out and "quoter.max_executions=9 " in out and "max_gross=2500.50 " in out
+    assert main(["set", "fee.R=0.0030", "fee.A=-0.0020", "mark=mid"]) == 0
+    assert (engine.fees["R"], engine.fees["A"], engine.mark) == (Decimal("0.003"), Decimal("-0.002"), "mid")
+
+
+@pytest.mark.parametrize("wrong", ["quoter.max_long=3", "burst=x", "max_gross=-1", "nonsense.burst=1", "fee.RR=1"])
+def test_set_of_the_whole_engine_is_all_or_nothing(engine: FakeEngine, wrong: str) -> None:
+    before = engine.limits.as_dict()
+    assert main(["set", "max_open_orders=3", wrong]) == 2
+    assert engine.limits.as_dict() == before
+
+
+def test_limits_shows_all_of_them(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["limits"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 6 + 2
+    assert lines[0].startswith("all orders: max_order_qty=10000 max_notional=1000000 ")
+    assert "collar=0.10 reference=mid reference_age_s=5 restricted=no short_ok=no" in lines[-1]
+    assert main(["limits", "MSFT", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert list(shown["symbols"]) == ["MSFT"] and shown["strategies"]["quoter"]["max_executions"] == 10_000
+
+
+def test_reduce_and_strategies_have_switches(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reduce"]) == 0
+    assert main(["halt", "--strategy", "quoter"]) == 0
+    assert main(["reduce", "MSFT"]) == 0
+    assert (engine.state, engine.strategies["quoter"].state, engine.symbols["MSFT"].state) == (
+        "reducing", "halted", "reducing",
+    )  # fmt: skip
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line == "veth_hft: reducing only, symbols: MSFT reducing only, strategies: quoter halted"
+    assert main(["resume", "--strategy", "quoter"]) == 0
+    assert engine.strategies["quoter"].state == "active"
+    assert main(["halt", "AAPL", "--strategy", "quoter"]) == 2
+    assert main(["halt", "--strategy", "nonsense"]) == 2
+
+
+def test_halt_cancel_says_what_is_left(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    engine.orders.working = [order(1), order(2, pending=("cancel",))]
+    assert main(["halt", "--cancel", "--timeout", "3"]) == 0
+    assert engine.halted and engine.orders.asked == [(None, None, 3.0)]
+    assert capsys.readouterr().out.endswith("2 orders ended, 0 left\n")
+    engine.orders.left = [engine.orders.working[1]]
+    assert main(["halt", "--cancel", "AAPL"]) == 1
+    assert engine.symbols["AAPL"].halted and engine.orders.asked[-1] == ("AAPL", None, 2.0)
+    out = capsys.readouterr().out
+    assert "1 orders ended, 1 left" in out
+    assert "#2 live (cancel pending) threshold buy 100 of 100 AAPL @ 163.20: session_down" in out
+    assert main(["halt", "--cancel", "--strategy", "quoter", "--json"]) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["canceled"], shown["left"][0]["user_ref"], shown["left"][0]["refused"]) == (1, 2, "session_down")
+    assert shown["strategies"]["quoter"] == "halted"
+
+
+def test_orders_and_cancel(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    engine.orders.working = [order(1), order(2, symbol="MSFT", side="sell", short_sale=True, strategy="quoter")]
+    assert main(["orders"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "#1 live threshold buy 100 of 100 AAPL @ 163.20",
+        "#2 live quoter sell short 100 of 100 MSFT @ 163.20",
+    ]
+    assert main(["orders", "--json", "--symbol", "MSFT", "--all"]) == 0
+    assert json.loads(capsys.readouterr().out)["user_ref"] == 2
+    assert main(["cancel", "1", "2"]) == 0
+    assert main(["cancel", "--all", "--symbol", "AAPL"]) == 0
+    assert engine.orders.asked == [1, 2, ("AAPL", None, 2.0)]
+    engine.orders.left = engine.orders.working
+    assert main(["cancel", "--all"]) == 1
+    assert [main(["cancel", *words]) for words in ([], ["1", "--all"], ["1", "--symbol", "AAPL"])] == [2, 2, 2]
+
+
+def test_strategies_rearm_and_trust(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    engine.fake_account[0].strategy[4].latched, engine.fake_account[0].strategy[4].executions = 1, 12
+    engine.symbols["MSFT"].strategy = "quoter"
+    assert main(["strategies"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("quoter"))
+    assert line == "quoter    active LATCHED: 0 orders, 0 open, 12 executions, 1 symbols"
+    assert main(["rearm", "--strategy", "quoter"]) == 0
+    assert main(["rearm", "--all"]) == 0
+    assert main(["trust"]) == 0
+    assert engine.rearmed == [4, "account", "session"]
+    assert main(["rearm"]) == 2
 
 
 def test_status_as_lines_and_as_json(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:

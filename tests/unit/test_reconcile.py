@@ -188,7 +188,7 @@ def test_reply_to_an_order_that_never_left_is_found() -> None:
 
 def test_order_without_reply_stays_open() -> None:
     assert book(STREAM[:1]).symbols["AAPL"].open_qty == 100
-    state = FakeState(working_ref=1, working_qty=100, orders_sent=1)
+    state = FakeState(open_orders=1, open_buy_qty=100, orders_sent=1)
     assert maps_ledger([state])["AAPL"].open_qty == 100
     row = {**dict.fromkeys(SUMMARY_ROW, 0), "orders": 1, "ordered_qty": 100}
     assert exchange_ledger({"accounts": {"HFT001": {"AAPL": row}}}, "HFT001")["AAPL"].open_qty == 100

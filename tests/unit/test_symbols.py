@@ -5,36 +5,19 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from turbo_hft import abi
+from turbo_hft import strategies
 from turbo_hft._native import ffi, lib
+from turbo_hft.change import Changes
 from turbo_hft.depth import Depth
 from turbo_hft.errors import ConfigError, MalformedMessage, TurboHftError
-from turbo_hft.program import Config, load_config, map_shapes
+from turbo_hft.program import Program
 from turbo_hft.symbols import Symbols, SymbolView
+from unit.fakes import Memory
 
 SYMBOLS = 256
-
-
-def config(symbols: int) -> Config:
-    values = abi.fields(load_config(symbols=symbols, feeds=4, orders=64, kept=4)[0])
-    return Config(**values | {"clock": "monotonic"})
-
-
-class Memory:
-    """Stands for a loaded program: arrays of the right shapes that no kernel knows of."""
-
-    def __init__(self, symbols: int) -> None:
-        self.config = config(symbols)
-        self.arrays: dict[str, Any] = {}
-
-    def share(self, name: str, *, writable: bool = False) -> Any:
-        if name not in self.arrays:
-            shape = map_shapes(self.config)[name]
-            self.arrays[name] = ffi.new(f"{shape.ctype}[]", shape.entries)
-        return self.arrays[name]
 
 
 class Table(Symbols):
@@ -42,12 +25,10 @@ class Table(Symbols):
 
     def __init__(self, memory: Memory) -> None:
         self.registered: dict[tuple[bytes, int], int] = {}
-        self.epochs = 0
+        self.rearmed: list[int] = []
         self.refuse = False
-        super().__init__(memory, memory.share("feed_state"), self._count)  # type: ignore[arg-type]
-
-    def _count(self) -> None:
-        self.epochs += 1
+        self.changes = Changes(memory)
+        super().__init__(cast(Program, memory), memory.share("feed_state"), self.changes, self.rearmed.append)
 
     def _register(self, raw: bytes, feed: int, index: int) -> None:
         book, params = self._books[index], self._params[index]
@@ -79,12 +60,12 @@ def untouched(table: Table) -> bool:
 
 
 def test_a_symbol_is_whole_before_it_is_registered(table: Table) -> None:
-    view = table.add("AAPL", feed=2, buy_below="163.20", sell_above="164", tick="0.0001", max_position=7)
+    view = table.add("AAPL", feed=2, buy_below="163.20", sell_above="164", tick="0.0001", max_long=7)
     assert table.registered == {(b"AAPL    ", 2): 0}
     assert (view.name, view.feed, view.index, view.halted) == ("AAPL", 2, 0, False)
     assert (view.buy_below, view.sell_above, view.tick) == (Decimal("163.2"), Decimal(164), Decimal("0.0001"))
-    assert (view.max_position, view.base_qty, view.cap_qty) == (7, 100, 500)
-    assert table.epochs == 1, "one change, not one for each of its words"
+    assert (view.limits.max_long, view.base_qty, view.cap_qty) == (7, 100, 500)
+    assert table.changes.epoch == 1, "one change, not one for each of its words"
 
 
 @pytest.mark.parametrize(
@@ -94,6 +75,11 @@ def test_a_symbol_is_whole_before_it_is_registered(table: Table) -> None:
         {"buy_below": 2, "sell_above": 2},
         {"tick": 0},
         {"base_qty": -1},
+        {"max_long": 10**10},
+        {"collar": "nonsense"},
+        {"strategy": "manual"},
+        {"shadow": ("quoter", "nonsense")},
+        {"nonsense": 1},
         {"feed": 4},
         {"feed": True},
     ],
@@ -151,6 +137,52 @@ def test_armed_follows_the_targets(table: Table) -> None:
     seen.append(book(table, view).armed)
     assert seen == [0, 1, 1, 0]
     assert book(table, table.add("MSFT", sell_above=1)).armed == 1
+
+
+def test_armed_follows_the_strategy(table: Table) -> None:
+    """Each strategy is asked once it has been told something, and only where it trades or is in shadow."""
+    view = table.add("AAPL")
+    told = {
+        "imbalance": lambda: setattr(view.imbalance, "share", "70%"),
+        "momentum": lambda: setattr(view.momentum, "ticks", 3),
+        "quoter": lambda: view.quoter.set({"half_spread": "0.02", "qty": 100}),
+        "user": lambda: None,
+    }
+    for strategy in strategies.TRADING[1:]:
+        told[strategy]()
+        assert not book(table, view).armed, f"{strategy} is not this symbol's"
+        view.strategy = strategy
+        assert book(table, view).armed
+        view.strategy = None
+        assert not book(table, view).armed
+        view.shadow = {strategy}
+        assert book(table, view).armed and view.shadow == {strategy}
+        view.shadow = ()
+    assert table._params[0].strategy == 0
+    view.strategy = "threshold"
+    assert not book(table, view).armed
+    view.buy_below = 1
+    assert book(table, view).armed
+
+
+def test_the_fresh_symbol_has_safe_limits(table: Table) -> None:
+    limits = table.add("AAPL").limits
+    assert (limits.max_long, limits.max_short, limits.short_ok, limits.restricted) == (1000, 0, False, False)
+    assert (limits.max_order_qty, limits.max_notional, limits.max_open_orders) == (500, Decimal(100_000), 4)
+    assert (limits.collar, limits.reference, limits.reference_age_s) == (Decimal("0.1"), "mid", 5)
+    assert (limits.orders_per_second, limits.burst, limits.max_loss) == (100.0, 20, Decimal(10_000))
+    for half in (0, 1):
+        stored = table.changes._symbols[half * SYMBOLS]
+        assert (stored.interval_ns, stored.collar_ppm) == (10_000_000, 100_000), "both sets know it"
+
+
+def test_a_latch_of_a_symbol_is_lifted_by_its_slot(table: Table) -> None:
+    table.add("AAPL")
+    view = table.add("MSFT")
+    table._states[1].loss_latched = 1
+    assert view.loss_latched and not table["AAPL"].loss_latched
+    view.rearm()
+    assert table.rearmed == [1]
 
 
 def test_active_is_what_trades_or_has_traded(table: Table) -> None:
@@ -214,7 +246,8 @@ def test_a_snapshot_has_book_market_and_position(table: Table) -> None:
     shared.locate, shared.trading_state, shared.halt_reason, shared.reg_sho = 13, ord("H"), b"LUDP", ord("1")
     shared.last_e4, shared.last_qty, shared.volume = 1_632_000, 100, 3
     shared.notional_e4, shared.notional_high = 5, 1
-    state.position, state.realized_e4, state.working_side = -5, -7, lib.HFT_SELL
+    state.position, state.realized_e4, state.fees_e8 = -5, -7, 10_001
+    state.open_orders, state.open_ref, state.open_qty = 2, [0, 9, 0, 4], [300, 100]
     table._feeds[3].phase = lib.HFT_PHASE_MARKET
     snapshot = view.snapshot()
     assert (snapshot.bid_e4, snapshot.ask_e4) == (1_631_900, 1_632_000)
@@ -222,7 +255,8 @@ def test_a_snapshot_has_book_market_and_position(table: Table) -> None:
     assert (snapshot.name, snapshot.feed, snapshot.armed, snapshot.halted) == ("AAPL", 3, True, False)
     assert (snapshot.health, snapshot.doubt, snapshot.phase, snapshot.trading) == ("ok", "none", "market", "halted")
     assert (snapshot.halt_reason, snapshot.reg_sho, snapshot.breaker) == ("LUDP", "1", "")
-    assert (snapshot.position, snapshot.realized_e4, snapshot.working_side) == (-5, -7, "sell")
+    assert (snapshot.position, snapshot.realized_e4, snapshot.pnl_e4) == (-5, -7, -9)
+    assert (snapshot.open_refs, snapshot.open_buy_qty, snapshot.open_sell_qty) == ((9, 4), 300, 100)
     assert snapshot.notional_e4 == (1 << 64) + 5
     assert snapshot.vwap_e4 == ((1 << 64) + 5) // 3
     assert set(asdict(snapshot)) >= {"cost_e4", "mark_e4", "crossed_ns", "since_seq", "kept_seq", "cross_type"}
@@ -272,6 +306,7 @@ def test_ten_thousand_symbols_in_about_a_second() -> None:
 
 def test_forgotten_symbols_are_gone(table: Table) -> None:
     table.add("AAPL")
-    ffi.memmove(table._params, bytes(128), 128)
+    size = ffi.sizeof("struct hft_symbol_params")
+    ffi.memmove(table._params, bytes(size), size)
     table.forget()
     assert "AAPL" not in table and table.add("MSFT").index == 0

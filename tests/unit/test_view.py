@@ -31,8 +31,9 @@ AAPL = {
     "cost_e4": 489_555_000,
     "realized_e4": 123_456,
     "unrealized_e4": -15_000,
-    "working_ref": 7,
-    "working_qty": 50,
+    "fees_e8": 300_000_000,
+    "open_orders": 2,
+    "open_buy_qty": 50,
     "orders_sent": 9,
     "fills": 8,
     "bought_qty": 500,
@@ -63,17 +64,21 @@ def test_symbol_row_has_everything(engine: FakeEngine) -> None:
     assert (row.bid_e4, row.bid_qty, row.ask_e4, row.ask_qty) == (1_631_900, 300, 1_632_000, 1_200)
     assert (row.buy_below_e4, row.sell_above_e4) == (1_631_900, None)
     assert (row.position, row.average_cost_e4, row.realized_e4, row.unrealized_e4) == (300, 1_631_850, 123_456, -15_000)
-    assert row.working is not None
-    assert (row.working.user_ref, row.working.side, row.working.qty) == (7, "buy", 50)
-    assert (empty.bid_e4, empty.ask_e4, empty.average_cost_e4, empty.working) == (None, None, None, None)
+    assert row.open is not None
+    assert (row.open.orders, row.open.buy_qty, row.open.sell_qty) == (2, 50, 0)
+    assert (row.strategy, row.state, row.pnl_e4) == ("threshold", "active", 123_456 - 15_000 - 30_000)
+    assert (empty.bid_e4, empty.ask_e4, empty.average_cost_e4, empty.open) == (None, None, None, None)
 
 
 def test_totals_add_up(engine: FakeEngine) -> None:
-    engine.symbols["MSFT"].state.realized_e4 = -23_456
-    engine.symbols["MSFT"].state.orders_sent = 1
+    engine.symbols["MSFT"].fake.realized_e4 = -23_456
+    engine.symbols["MSFT"].fake.orders_sent = 1
+    account = engine.fake_account[0]
+    account.realized_e4, account.fees_e8, account.open_orders, account.gross_e4 = 100_000, 1, 3, 7
     engine.refused = {"max_position": 3, "order_rate": 0, "halted_global": 2}
     view = ViewCollector(engine).collect()
-    assert (view.totals.orders, view.totals.fills, view.totals.in_flight) == (10, 8, 1)
+    assert (view.totals.orders, view.totals.fills, view.totals.open_orders) == (10, 8, 3)
+    assert (view.totals.pnl_e4, view.totals.gross_e4) == (99_999, 7), "a fee of less than 1/10000 dollar counts as one"
     assert view.totals.realized_e4 == 100_000
     assert view.totals.refused == 5
     assert view.refusals == {"max_position": 3, "halted_global": 2}
@@ -112,8 +117,8 @@ def test_every_feed_that_has_begun_is_shown(engine: FakeEngine) -> None:
 
 def test_of_a_whole_market_only_what_trades_has_a_row(engine: FakeEngine) -> None:
     symbols = [FakeSymbol(f"SYM{i}") for i in range(500)]
-    symbols[7].buy_below, symbols[8].state.position = Decimal(1), 100
-    symbols[9].state.health = "quarantined"
+    symbols[7].buy_below, symbols[8].fake.position = Decimal(1), 100
+    symbols[9].fake.health = "quarantined"
     engine.symbols = FakeSymbols(symbols)
     view = ViewCollector(engine).collect()
     assert [row.name for row in view.symbols] == ["SYM7", "SYM8"]
@@ -148,7 +153,7 @@ def test_view_is_json(engine: FakeEngine) -> None:
     collector = ViewCollector(engine)
     collector.observe([FakeEvent()])
     decoded = json.loads(json.dumps(collector.collect().as_dict()))
-    assert decoded["symbols"][0]["working"] == {"user_ref": 7, "side": "buy", "qty": 50}
+    assert decoded["symbols"][0]["open"] == {"orders": 2, "buy_qty": 50, "sell_qty": 0}
     assert decoded["events"][0]["kind"] == "order"
 
 
@@ -173,7 +178,7 @@ def test_picture_shows_what_matters_at_80x24(engine: FakeEngine) -> None:
     shown = "\n".join(picture(collector.collect()))
     for piece in ("TRADING", "live", "up", "163.19", "163.20", "1,200", "300", "12.34", "-1.50", "163.1850"):
         assert piece in shown
-    assert "buy 50 #7" in shown
+    assert "open 2: buy 50" in shown
     assert "100 @ 163.20 #1 after 2.05 us" in shown
     assert "h halt" in shown
 
@@ -186,9 +191,10 @@ def test_many_symbols_leave_room(engine: FakeEngine) -> None:
 
 
 def test_states_are_named(engine: FakeEngine) -> None:
-    engine.halted = True
-    state = engine.symbols["AAPL"].state
-    state.health, state.doubt, state.trading, state.halted = "quarantined", "unknown_ref", "operational_halt", True
+    engine.halt()
+    engine.symbols["AAPL"].halt()
+    state = engine.symbols["AAPL"].fake
+    state.health, state.doubt, state.trading = "quarantined", "unknown_ref", "operational_halt"
     view = ViewCollector(engine).collect()
     assert "HALTED" in picture(view)[0] and "HALTED" in plain_lines(view)[0]
     words = "quarantined (unknown_ref), market operational halt, halted"
@@ -196,6 +202,38 @@ def test_states_are_named(engine: FakeEngine) -> None:
     engine.configured = False
     view = ViewCollector(engine).collect()
     assert "NOT CONFIGURED" in picture(view)[0] and "NOT CONFIGURED" in plain_lines(view)[0]
+
+
+def test_what_keeps_orders_back_is_in_the_first_line(engine: FakeEngine) -> None:
+    def first() -> str:
+        view = ViewCollector(engine).collect()
+        words = [text.engine_state(view), picture(view)[0], plain_lines(view)[0]]
+        assert words[0] in words[1] and words[0] in words[2]
+        return words[0]
+
+    seen = [first()]
+    engine.fake_account[0].loss_latched = 1
+    seen.append(first())
+    engine.reduce()
+    seen.append(first())
+    engine.lease.left_s = 0.0
+    seen.append(first())
+    engine.halt()
+    seen.append(first())
+    assert seen == ["TRADING", "TRADING (LOSS LIMIT)", "REDUCING (LOSS LIMIT)", "LEASE LAPSED", "HALTED"]
+
+
+def test_a_strategy_that_does_something_has_a_line(engine: FakeEngine) -> None:
+    assert not ViewCollector(engine).collect().strategies
+    engine.strategies["quoter"].halt()
+    engine.fake_account[0].strategy[engine.strategies["momentum"].number].latched = 1
+    view = ViewCollector(engine).collect()
+    lines = [line for line in plain_lines(view) if line.startswith("  strategy")]
+    assert lines == [
+        "  strategy momentum  active, LATCHED, 0 orders, 0 open, 0 executions",
+        "  strategy quoter    halted, 0 orders, 0 open, 0 executions",
+    ]
+    assert any("strategy quoter    halted" in line for line in picture(view))
 
 
 def test_ascii_only_picture(engine: FakeEngine) -> None:
@@ -255,6 +293,12 @@ def test_sparkline_is_as_high_as_its_share() -> None:
         (FakeEvent(kind="feed_gap", symbol=None, feed_seq=12, qty=3), "3 messages missing from sequence 12"),
         (FakeEvent(kind="book_quarantined", feed_seq=12, reason="late"), "AAPL at sequence 12: late"),
         (FakeEvent(kind="book_restored", feed_seq=12), "book_restored AAPL at sequence 12"),
+        (FakeEvent(kind="shadow", strategy="quoter"), "quoter buy 100 @ 163.20: would have left"),
+        (FakeEvent(kind="shadow", reason="collar"), "no: collar"),
+        (FakeEvent(kind="replaced", user_ref=2, other_ref=1), "#2 in place of #1"),
+        (FakeEvent(kind="broken", position=-3), "taken back -> position -3"),
+        (FakeEvent(kind="lost"), "lost      AAPL buy 100 @ 163.20 #1"),
+        (FakeEvent(kind="latched", reason="executions", strategy="quoter"), "executions of quoter"),
     ],
 )
 def test_event_lines(event: FakeEvent, piece: str) -> None:
@@ -311,9 +355,12 @@ def test_keys_and_the_terminal_afterwards(
             os.write(master, b"hx")
             view.step()
             assert (engine.halted, view.quit) == (True, False)
+            os.write(master, b"d")
+            view.step()
+            assert (engine.state, view.quit) == ("reducing", False)
             os.write(master, b"r")
             view.step()
-            assert (engine.halted, view.quit) == (False, False)
+            assert (engine.state, view.quit) == ("active", False)
             os.write(master, b"q")
             view.step()
             assert (engine.halted, view.quit) == (False, True)

@@ -14,9 +14,11 @@ from typing import Any
 
 from turbo_hft import FeedAddress, abi, lab_session
 from turbo_hft._native import ffi, lib
+from turbo_hft.limits import SymbolLimitSettings
 from turbo_hft.program import LoadSettings
 from turbo_hft.testing import RunResult, Verdict, trial
 from turbo_hft.testing.scenario import Scenario
+from turbo_hft.testing.wide import SYMBOL, widen
 from turbo_hft.wire import ufo
 from turbo_hft.wire.frame import udp_frame
 from turbo_hft.wire.moldudp64 import Packet
@@ -64,6 +66,7 @@ RECOVERY = ("resync",) * 4 + ("market", "pile", "abandon", "command")
 DAYS = 60
 ACTIONS = 110
 WIRE_SEARCH = 500  # actions; the last day has to trade on the wire
+LIMITS: SymbolLimitSettings = {**SYMBOL, "max_order_qty": 500, "max_long": 100_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,8 @@ class Day:
         for name in SYMBOLS:
             if name != TRACKED_LATE:
                 self._track(name)
-        self.engine.max_orders_per_second = 1000
+        widen(self.engine)
+        self.engine.lease.forever()
         self.engine.resume()
 
     def _track(self, name: str) -> None:
@@ -150,7 +154,7 @@ class Day:
             buy_below=self.rng.choice(("163.00", "163.05", "163.20")),
             sell_above=self.rng.choice((None, "163.21")),
             step_qty=self.rng.choice((0, 10)),
-            max_position=100_000,
+            **LIMITS,
         )
 
     def step(self, kind: str = "") -> list[RunResult]:

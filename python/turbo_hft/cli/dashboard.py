@@ -1,4 +1,4 @@
-"""Watch and steer a running engine: keys h halt, r resume, q quit. Without a terminal: plain lines.
+"""Watch and steer a running engine: keys h halt, d reduce only, r resume, q quit. Without a terminal: plain lines.
 
 The program may have been loaded by anybody, `ip link` too. One that is not configured yet is configured here (session,
 feed, symbols), logged in and resumed; it then trades as long as this dashboard runs, and is halted when it ends.
@@ -47,17 +47,19 @@ def run(args: argparse.Namespace) -> int:
     with StopFlag() as stop, ExitStack() as stack:
         engine = stack.enter_context(common.adopt(args.interface))
         events: Callable[[], Iterable[Event]] | None = None
+        wait: Callable[[float], bool] = stop.wait
         if not engine.configured and not args.no_configure:
             # The ring has one reader: whoever runs the engine. From here on that is us.
             events = engine.events.drain
             _configure(engine, args, stack)
+            wait = _keeping_the_lease(engine, stop.wait)
         elif args.symbol:
             raise ConfigError("the engine is configured already: change its symbols with turbo-hft set")
         alive = _Alive(args.interface)
         if args.json:
-            _json_lines(engine, args.duration, events, stop.wait, alive)
+            _json_lines(engine, args.duration, events, wait, alive)
         else:
-            run_live(engine, args.duration, events=events, wait=stop.wait, alive=alive)
+            run_live(engine, args.duration, events=events, wait=wait, alive=alive)
         if not alive.now():
             common.say(f"the engine on {args.interface} has ended")
         interrupted = bool(stop.number)
@@ -70,12 +72,27 @@ def _configure(engine: Engine, args: argparse.Namespace, stack: ExitStack) -> No
     session, feed = session_options.session_from(args)
     missing = [spec for spec in args.symbol or session_options.default_symbols() if spec.name not in engine.symbols]
     session_options.add_symbols(engine, missing)
-    if engine.max_orders_per_second == 0:
-        engine.max_orders_per_second = 100
+    if engine.untouched:
+        engine.use_default_limits()
     engine.configure(session, feed)
     stack.enter_context(OrderEntry(engine, session)).login(args.login_timeout)
     if not args.halted:
+        engine.lease.beat()
         engine.resume()
+
+
+def _keeping_the_lease(engine: Engine, wait: Callable[[float], bool]) -> Callable[[float], bool]:
+    """`wait`, which renews the lease before and while it waits: the loop that calls it goes round."""
+
+    def waiting(seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while True:
+            engine.lease.beat()
+            left = end - time.monotonic()
+            if left <= 0 or wait(min(left, engine.lease.seconds / 4)):
+                return left > 0
+
+    return waiting
 
 
 class _Alive:

@@ -10,18 +10,25 @@ from collections.abc import Sequence
 
 from turbo_hft.cli import (
     book,
+    cancel,
     codes,
     dashboard,
     demo,
     exchange,
     halt,
     lab,
+    limits,
+    orders,
+    rearm,
+    reduce,
     replay,
     resume,
     resync,
     run,
     status,
+    strategies,
     strategy,
+    trust,
     version,
 )
 from turbo_hft.cli import set as set_command
@@ -29,20 +36,8 @@ from turbo_hft.cli.signals import Interrupted
 from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunning, TurboHftError
 
 _COMMANDS = (
-    demo,
-    lab,
-    exchange,
-    run,
-    dashboard,
-    status,
-    set_command,
-    halt,
-    resume,
-    resync,
-    strategy,
-    book,
-    replay,
-    version,
+    *(demo, lab, exchange, run, dashboard, status, set_command, limits),
+    *(halt, reduce, resume, orders, cancel, strategies, strategy, rearm, trust, resync, book, replay, version),
 )
 
 

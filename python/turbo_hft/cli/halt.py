@@ -1,26 +1,48 @@
 """Throw a kill switch of the running engine: no order leaves after it, except what left before.
 
-Without a symbol the global switch is thrown, with one only that symbol's. Orders already at the exchange stay there.
+Without a symbol or --strategy the global switch is thrown. Orders already at the exchange stay there; --cancel takes
+them down too, waits for the exchange's answers, and says what is left. It needs nothing of the process that runs the
+engine but its interface: it may be stopped, or hang.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from turbo_hft.cli.common import add_interface, add_json
-from turbo_hft.cli.switch import throw
+from turbo_hft.cli import cancel, codes, common, switch
 
 NAME = "halt"
-HELP = "stop all trading, or one symbol's"
+HELP = "stop all trading, one symbol's or one strategy's; --cancel takes working orders down"
+EPILOG = """\
+exit code 1 with --cancel: orders are left, which are named.
+
+examples:
+  turbo-hft halt --cancel
+  turbo-hft halt AAPL
+  turbo-hft halt --strategy quoter --cancel"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("symbol", nargs="?", metavar="SYMBOL", help="only this one")
-    add_interface(parser)
-    add_json(parser, "the new state as one JSON object")
+    switch.add_arguments(parser)
+    parser.add_argument("--cancel", action="store_true", help="cancel the working orders too")
+    cancel.add_timeout(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Halt."""
-    return throw(args, halted=True)
+    with common.adopt(args.interface) as engine:
+        switch.target(engine, args).halt()
+        report = None
+        if args.cancel:
+            report = engine.orders.cancel_all(args.symbol, args.strategy, timeout_s=args.timeout)
+        how = switch.state(engine, args.interface)
+    if report is None:
+        switch.show(how, as_json=args.json)
+        return codes.OK
+    if args.json:
+        common.print_json({**how, **cancel.as_dict(report)})
+    else:
+        switch.show(how, as_json=False)
+        cancel.show(report)
+    return codes.FAILURE if report.left else codes.OK

@@ -1,26 +1,27 @@
 """Release a kill switch of the running engine, so that orders may leave again within every limit.
 
-Without a symbol the global switch is released, with one only that symbol's; a symbol trades when both are.
+Without a symbol or --strategy the global switch is released, which needs a process that keeps the engine's lease; an
+order leaves when the switches of all, of its symbol and of its strategy are released.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from turbo_hft.cli.common import add_interface, add_json
-from turbo_hft.cli.switch import throw
+from turbo_hft.cli import codes, common, switch
 
 NAME = "resume"
-HELP = "let all symbols trade again, or one"
+HELP = "let all symbols trade again, or one, or a strategy"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("symbol", nargs="?", metavar="SYMBOL", help="only this one")
-    add_interface(parser)
-    add_json(parser, "the new state as one JSON object")
+    switch.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Resume."""
-    return throw(args, halted=False)
+    with common.adopt(args.interface) as engine:
+        switch.target(engine, args).resume()
+        switch.show(switch.state(engine, args.interface), as_json=args.json)
+    return codes.OK

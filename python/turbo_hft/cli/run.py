@@ -1,8 +1,9 @@
 """Raise an engine on an interface, log in, trade, and print every event until it is told to stop.
 
 Missing messages are asked for again, and books restored from snapshots, if the feed has servers for that.
-It ends after --duration, with Ctrl-C, or when the exchange has ended feed and session. The program leaves the
-interface in every case. Steer it from another shell with set, halt, resume, status and dashboard.
+It ends after --duration, with Ctrl-C, or when the exchange has ended feed and session. Working orders are cancelled
+then, and the program leaves the interface in every case. Steer it from another shell with set, halt, resume, status and
+dashboard. If this process is killed, stopped or hangs, orders stop within the lease.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from turbo_hft.cli import codes, common, session_options, settings
+from turbo_hft.cli import codes, common, orders, session_options, settings
 from turbo_hft.cli.signals import StopFlag
 from turbo_hft.dashboard import text
 from turbo_hft.dashboard.view import event_row
@@ -27,6 +28,8 @@ NAME = "run"
 HELP = "raise an engine on an interface and print its events"
 EPILOG = (
     settings.EXPLAINED
+    + "\n\n"
+    + settings.ACCOUNT_EXPLAINED
     + """
 
 example, in the lab:
@@ -45,10 +48,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mode", choices=("native", "generic"), default="native", help="where the program runs (default %(default)s)"
     )
     session_options.add_symbol_option(parser)
-    parser.add_argument("--max-orders-per-second", type=int, metavar="N", help="all symbols together (default 100)")
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="of all symbols together (see below); may be given several times",
+    )
+    parser.add_argument(
+        "--lease",
+        type=common.seconds,
+        default=1.0,
+        metavar="S",
+        help="orders stop so long after this process was killed, stopped or hangs (default %(default)s)",
+    )
     parser.add_argument("--duration", type=common.seconds, metavar="S", help="stop after so many seconds")
+    parser.add_argument(
+        "--strategy-object", metavar="FILE.o", help="link a strategy of your own in: see `turbo-hft strategy --help`"
+    )
     parser.add_argument("--halted", action="store_true", help="start halted; `turbo-hft resume` lets it trade")
     parser.add_argument("--no-recovery", action="store_true", help="leave gaps and doubtful books as they are")
+    parser.add_argument("--recover", action="store_true", help="take orders and positions from the day's replies")
+    parser.add_argument(
+        "--rearm", action="store_true", help="trade on after a silence of the exchange that left nothing uncertain"
+    )
+    parser.add_argument("--keep-orders", action="store_true", help="leave working orders at the exchange at the end")
     parser.add_argument("--no-login", action="store_true", help="only follow the feed: no order-entry session")
     session_options.add_session_options(parser)
     session_options.add_size_options(parser)
@@ -64,11 +88,14 @@ def run(args: argparse.Namespace) -> int:
     session, feed = session_options.session_from(args)
     glimpse = session_options.glimpse_from(args, session)
     specs = args.symbol or session_options.default_symbols()
+    limits = settings.parse_account_settings(args.limit)
     with StopFlag() as stop, ExitStack() as stack:
         sizes = session_options.sizes_from(args)
-        engine = stack.enter_context(Engine.open(args.interface, mode=Mode(args.mode), **sizes))
-        if args.max_orders_per_second is not None:
-            engine.max_orders_per_second = args.max_orders_per_second
+        engine = stack.enter_context(
+            Engine.open(args.interface, mode=Mode(args.mode), strategy=args.strategy_object, **sizes)
+        )
+        engine.lease.seconds = args.lease
+        settings.apply_account(engine, limits)
         session_options.add_symbols(engine, specs)
         engine.configure(session, feed)
         events = engine.events  # before the first frame, so that none is missed
@@ -78,19 +105,25 @@ def run(args: argparse.Namespace) -> int:
             recovery = stack.enter_context(Recovery(engine, feed, glimpse))
         engine.attach()
         if not args.no_login:
-            entry = stack.enter_context(OrderEntry(engine, session))
-            entry.login(args.login_timeout)
+            entry = stack.enter_context(OrderEntry(engine, session, rearm=args.rearm))
+            entry.login(args.login_timeout, recover=args.recover)
             if not args.halted:
+                engine.lease.beat()
                 engine.resume()
         names = ", ".join(spec.name for spec in specs)
         common.say(f"engine on {args.interface} ({args.mode}): {'halted' if engine.halted else 'trading'} {names}")
         end = None if args.duration is None else time.monotonic() + args.duration
         while not stop.wait(_STEP_S) and (end is None or time.monotonic() < end):
+            engine.lease.beat()
             _print(events.drain(), as_json=args.json)
             if _over(engine, logged_in=not args.no_login):
                 common.say("the exchange ended feed and session")
                 break
         engine.halt()
+        if not args.keep_orders:
+            left = engine.orders.cancel_all(timeout_s=_SETTLE_S).left
+            if left:
+                common.say(f"{len(left)} orders are left at the exchange: " + "; ".join(map(orders.line, left)))
         _settle(engine)
         _print(events, as_json=args.json)
         lost = events.lost
@@ -117,7 +150,7 @@ def _over(engine: Engine, *, logged_in: bool) -> bool:
 def _settle(engine: Engine) -> None:
     """Give replies to orders in flight the time to arrive."""
     end = time.monotonic() + _SETTLE_S
-    while engine.session.health == "up" and engine.working() and time.monotonic() < end:
+    while engine.session.health == "up" and engine.orders.open() and time.monotonic() < end:
         time.sleep(_STEP_S)
 
 
@@ -125,7 +158,7 @@ def _summary(engine: Engine) -> str:
     states = [symbol.snapshot() for symbol in engine.symbols]
     parts = [
         f"{state.name} {state.orders_sent} orders, {state.fills} fills, position {state.position}, "
-        f"realized {text.cents(state.realized_e4)}"
+        f"P&L {text.cents(state.pnl_e4)} net of fees"
         for state in states
     ]
     return "; ".join(parts)

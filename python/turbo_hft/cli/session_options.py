@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from turbo_hft.cli import settings
 from turbo_hft.cli.common import count
 from turbo_hft.cli.settings import SymbolSpec, parse_symbol
 from turbo_hft.errors import ConfigError, TurboHftError
@@ -33,6 +34,9 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--account", metavar="USER:PASS", help="for the login")
     group.add_argument("--firm", metavar="MPID", help="OUCH 4.2: the firm orders are entered for")
     group.add_argument("--tif", choices=("ioc", "day"), default="ioc", help="time in force (default %(default)s)")
+    group.add_argument(
+        "--token-prefix", default="", metavar="CHARS", help="OUCH 4.2: six characters of every token, for --recover"
+    )
     group.add_argument("--vlan", type=int, metavar="ID", help="802.1Q tag of order frames")
     group.add_argument("--feed", type=endpoint, metavar="ADDR:PORT", help="multicast group or address of the feed")
     group.add_argument("--feed-source", metavar="ADDR", help="take the feed from this sender only")
@@ -115,6 +119,7 @@ def session_from(args: argparse.Namespace) -> tuple[OrderSession, FeedAddress]:
         firm=args.firm or "",
         tif=args.tif,
         vlan=args.vlan,
+        token_prefix=args.token_prefix,
     )
     feed = lab_feed()
     if args.feed is not None:
@@ -182,8 +187,7 @@ def default_symbols() -> list[SymbolSpec]:
 def add_symbols(engine: Engine, specs: Iterable[SymbolSpec]) -> None:
     """Track them all."""
     for spec in specs:
-        settings: dict[str, Any] = dict(spec.settings)
-        engine.symbols.add(spec.name, **settings)
+        settings.add(engine, spec)
 
 
 def endpoint(text: str) -> tuple[str, int]:

@@ -1,7 +1,7 @@
-"""Change settings of the running engine. They hold from the next packet on.
+"""Change parameters and limits of the running engine. They hold from the next packet on.
 
-Either all values of one call are taken or none. A symbol that is not tracked yet cannot be added here: it would have
-no book.
+Either all values of one call are taken or none; limits take effect together. A symbol that is not tracked yet cannot be
+added here: it would have no book.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from turbo_hft.cli import codes, common, settings
 from turbo_hft.errors import ConfigError
 
 NAME = "set"
-HELP = "change targets and limits while it runs"
+HELP = "change targets, parameters and limits while it runs"
 EPILOG = (
     settings.EXPLAINED
+    + "\n\n"
+    + settings.ACCOUNT_EXPLAINED
     + """
-without a symbol:
-  max_orders_per_second  most orders in any one second; 0 = none
 
 examples:
   turbo-hft set AAPL buy_below=163.20 sell_above=163.25
-  turbo-hft set AAPL sell_above=off max_position=500
-  turbo-hft set max_orders_per_second=50"""
+  turbo-hft set AAPL strategy=quoter quoter.half_spread=0.02 quoter.qty=100 max_short=300 short_ok=yes
+  turbo-hft set max_gross=2000000 quoter.max_executions=500 fee.R=0.0030"""
 )
 
 
@@ -42,19 +42,22 @@ def run(args: argparse.Namespace) -> int:
         words, name = [name, *words], None
     if not words:
         raise ConfigError("nothing to set: write key=value, see turbo-hft set --help")
-    wanted = settings.parse_settings(words, settings.GLOBAL_KEYS if name is None else settings.KEYS)
+    result: dict[str, object]
     with common.adopt(args.interface) as engine:
         if name is None:
-            for key, value in wanted.items():
-                setattr(engine, key, value)
-            result: dict[str, object] = {key: getattr(engine, key) for key in settings.GLOBAL_KEYS}
+            wanted = settings.parse_account_settings(words)
+            settings.apply_account(engine, wanted)
+            result = settings.account(engine)
+            for strategy in sorted({key.rpartition(".")[0] for key in wanted} - {"", "fee"}):
+                limits = engine.strategies[strategy].limits.as_dict()
+                result |= {f"{strategy}.{key}": settings.shown(value) for key, value in limits.items()}
         else:
             symbol = engine.symbols[name]
-            settings.apply(symbol, wanted)
-            result = {"symbol": name, **settings.current(symbol)}
-        result["epoch"] = engine.epoch
+            settings.apply_symbol(engine, symbol, settings.parse_symbol_settings(words))
+            result = settings.current(symbol)
+        epoch = engine.epoch
     if args.json:
-        common.print_json(result)
+        common.print_json({**({} if name is None else {"symbol": name}), **result, "epoch": epoch})
     else:
-        print(" ".join(f"{key}={'off' if value is None else value}" for key, value in result.items()))
+        print(("" if name is None else f"{name} ") + settings.line({**result, "epoch": epoch}))
     return codes.OK

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from turbo_hft.cli import codes, common
+from turbo_hft.cli import codes, common, orders
 from turbo_hft.dashboard.plain import plain_lines
 from turbo_hft.dashboard.view import ViewCollector
 
@@ -27,15 +27,15 @@ def run(args: argparse.Namespace) -> int:
     with common.adopt(args.interface) as engine:
         view = ViewCollector(engine).collect()
         counters, itch, refusals = engine.counters(), engine.itch_counts(), engine.refusals()
-        orders = [asdict(order) for order in engine.working()]
+        working = engine.orders.open()
     if args.json:
-        details = {"counters": counters, "itch": itch, "refusals": refusals, "working": orders}
+        details = {"counters": counters, "itch": itch, "refusals": refusals, "working": list(map(asdict, working))}
         common.print_json({**view.as_dict(), **details})
         return codes.OK
     for line in plain_lines(view):
         print(line)
     for title, values in (("counters", counters), ("itch", itch)):
         print(f"  {title}: " + ", ".join(f"{name} {value}" for name, value in values.items() if value))
-    for order in orders:
-        print(f"  working #{order['user_ref']} {order['state']} {order['side']} {order['open_qty']} {order['symbol']}")
+    for order in working:
+        print(f"  order {orders.line(order)}")
     return codes.OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -18,6 +19,7 @@ from turbo_hft.dashboard.plain import plain_lines
 from turbo_hft.dashboard.source import EventSource, SteeredEngine
 from turbo_hft.dashboard.terminal import render
 from turbo_hft.dashboard.view import ViewCollector
+from turbo_hft.errors import ConfigError
 
 SCREEN_PERIOD_S = 0.25
 PLAIN_PERIOD_S = 1.0
@@ -32,7 +34,7 @@ def is_screen(stream: TextIO) -> bool:
 class LiveView:
     """A context manager: call `step` often, it draws when it is time. Leaving it restores the terminal, always.
 
-    Keys, on a terminal: h halts the engine, r resumes it, q sets `quit`.
+    Keys, on a terminal: h halts the engine, d lets it only reduce positions, r resumes it, q sets `quit`.
     """
 
     def __init__(self, engine: SteeredEngine, collector: ViewCollector, stream: TextIO | None = None) -> None:
@@ -86,13 +88,20 @@ class LiveView:
     def _press(self, key: str) -> None:
         if key in ("h", "H"):
             self._engine.halt()
+        elif key in ("d", "D"):
+            self._steer(self._engine.reduce)
         elif key in ("r", "R"):
-            self._engine.resume()
+            self._steer(self._engine.resume)
         elif key in ("q", "Q"):
             self.quit = True
         else:
             return
         self._next = 0.0
+
+    @staticmethod
+    def _steer(act: Callable[[], None]) -> None:
+        with contextlib.suppress(ConfigError):  # nobody keeps the lease: the picture says so
+            act()
 
 
 def _sleep(seconds: float) -> bool:

@@ -41,11 +41,12 @@ def render(view: View, width: int, height: int = MIN_HEIGHT, *, ascii_only: bool
     head = [*_header(view), Text()]
     tail = [*_latency(view, ascii_only=ascii_only), *_counters(view, width)]
     if keys:
-        tail.append(Text("h halt   r resume   q quit", style="dim"))
+        tail.append(Text("h halt   d reduce only   r resume   q quit", style="dim"))
     lines_each = 1 if wide else 2
     room = height - len(head) - len(tail) - 2  # an empty line on both sides of the events
     shown = view.symbols[: max(1, (room - 2 - _LEAST_EVENTS) // lines_each)]
     body = _symbols(shown, wide=wide)
+    body += [Text(f"strategy {text.strategy(row)}", style="dim") for row in view.strategies]
     if len(shown) < view.tracked:
         more = f"and {view.tracked - len(shown):,} more symbols, books in all: {text.books(view.books)}"
         body.append(Text(more, style="dim"))
@@ -83,17 +84,14 @@ def _health(name: str) -> Text:
 
 
 def _header(view: View) -> list[Text]:
-    if not view.configured:
-        state = Text(" NOT CONFIGURED ", style="bold white on red")
-    elif view.halted:
-        state = Text(" HALTED ", style="bold white on red")
-    else:
-        state = Text(" TRADING ", style="bold black on green")
+    word = text.engine_state(view)
+    state = Text(f" {word} ", style="bold black on green" if word == "TRADING" else "bold white on red")
     feeds, session = view.feeds, view.session
     title = Text.assemble(("Turbo-HFT ", "bold"), state, " ", view.interface or "not attached")
     if view.interface and not view.attached:
         title.append(" (detached)", style="bold red")
-    title.append(f"  {text.wall(feeds[0].exchange_ns)}  epoch {view.epoch}  limit {view.max_orders_per_second}/s")
+    title.append(f"  {text.wall(feeds[0].exchange_ns)}  epoch {view.epoch}  P&L ")
+    title.append_text(_money(view.totals.pnl_e4))
     wires = [
         Text.assemble(
             f"feed {feed.number} " if feed.number else "feed ",
@@ -119,7 +117,7 @@ def _money(amount_e4: int) -> Text:
 
 
 _NARROW_COLUMNS = ("symbol", "bid", "size", "ask", "size", "buy <=", "sell >=", "pos", "P&L")
-_WIDE_COLUMNS = ("avg cost", "realized", "unrealized", "working", "state")
+_WIDE_COLUMNS = ("avg cost", "realized", "unrealized", "open", "state")
 
 
 def _symbols(rows: tuple[SymbolRow, ...], *, wide: bool) -> list[Text]:
@@ -151,14 +149,14 @@ def _cells(row: SymbolRow, *, wide: bool) -> list[Text]:
         Text(text.price(row.buy_below_e4)),
         Text(text.price(row.sell_above_e4)),
         Text(f"{row.position:,}"),
-        _money(row.realized_e4 + row.unrealized_e4),
+        _money(row.pnl_e4),
     ]
     if wide:
         cells += [
             Text(text.price(row.average_cost_e4)),
             _money(row.realized_e4),
             _money(row.unrealized_e4),
-            Text(text.working(row.working)),
+            Text(text.open_orders(row.open)),
             _state(row),
         ]
     return cells
@@ -172,13 +170,14 @@ def _second_line(row: SymbolRow) -> Text:
         _money(row.realized_e4),
         "  unrealized ",
         _money(row.unrealized_e4),
-        f"  working {text.working(row.working)}",
+        f"  open {text.open_orders(row.open)}",
     )
 
 
 def _state(row: SymbolRow) -> Text:
     style = "green" if row.trading == "trading" else "yellow"
-    return Text(text.symbol_state(row), style=style if row.health == "ok" and not row.halted else "bold red")
+    free = row.health == "ok" and row.state == "active" and not row.latched
+    return Text(text.symbol_state(row), style=style if free else "bold red")
 
 
 def _latency(view: View, *, ascii_only: bool) -> list[Text]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from turbo_hft.dashboard.view import EventRow, FeedView, SymbolRow, WorkingView
+from turbo_hft.dashboard.view import EventRow, FeedView, OpenView, StrategyRow, SymbolRow, View
 from turbo_hft.wire.price import format_money_e4, format_price_e4
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -41,9 +41,33 @@ def duration(value_ns: int | None) -> str:
     return f"{value_ns / 1_000_000:.3g} ms"
 
 
-def working(order: WorkingView | None) -> str:
-    """The order in flight."""
-    return "-" if order is None else f"{order.side} {order.qty} #{order.user_ref}"
+def engine_state(view: View) -> str:
+    """Does it trade, in capitals, and if not why."""
+    if not view.configured:
+        return "NOT CONFIGURED"
+    if view.state == "halted":
+        return "HALTED"
+    if view.lease_s == 0:
+        return "LEASE LAPSED"
+    word = "REDUCING" if view.state == "reducing" else "TRADING"
+    return f"{word} (LOSS LIMIT)" if view.latched else word
+
+
+def open_orders(orders: OpenView | None) -> str:
+    """The open orders of a symbol."""
+    if orders is None:
+        return "-"
+    words = [f"{side} {qty}" for side, qty in (("buy", orders.buy_qty), ("sell", orders.sell_qty)) if qty]
+    return f"{orders.orders}: {' '.join(words) or '0'}"
+
+
+def strategy(row: StrategyRow) -> str:
+    """One strategy as one line."""
+    latched = ", LATCHED" if row.latched else ""
+    return (
+        f"{row.name:<9} {row.state}{latched}, {row.orders:,} orders, {row.open_orders} open, "
+        f"{row.executions:,} executions"
+    )
 
 
 def symbol_state(row: SymbolRow) -> str:
@@ -51,8 +75,10 @@ def symbol_state(row: SymbolRow) -> str:
     words = [f"{row.health} ({row.doubt})" if row.health == "quarantined" else row.health]
     if row.trading != "trading":
         words.append(f"market {row.trading.replace('_', ' ')}")
-    if row.halted:
-        words.append("halted")
+    if row.state != "active":
+        words.append(row.state)
+    if row.latched:
+        words.append("loss limit")
     return ", ".join(words)
 
 
@@ -90,6 +116,20 @@ def event(row: EventRow) -> str:
             detail = f"{row.side} {order}"
         case "executed":
             detail = f"{row.side} {order} -> position {row.position}, realized {cents(row.realized_e4)}"
+        case "shadow":
+            times = f" ({row.repeats} times)" if row.repeats > 1 else ""
+            would = f"no: {row.reason}" if row.reason else "would have left"
+            detail = f"{row.strategy} {row.side} {row.qty} @ {price(row.price_e4)}: {would}{times}"
+        case "replaced":
+            detail = f"{row.side} {order} in place of #{row.other_ref}"
+        case "broken":
+            detail = f"{row.side} {order} taken back -> position {row.position}"
+        case "cancel_sent" | "cancel_pending" | "cancel_rejected" | "priority" | "modified" | "restated" | "lost":
+            detail = f"{row.side} {order}"
+        case "latched":
+            detail = f"{row.reason}{'' if row.strategy == 'none' else f' of {row.strategy}'}"
+        case "system":
+            detail = f"code {row.reason}"
         case "canceled" | "rejected":
             detail = f"{row.side} {row.qty} #{row.user_ref}, code {row.reason}"
         case "feed_gap":

@@ -5,13 +5,14 @@ All money is in 1/10000 dollar (`_e4`), times in ns, quantities in shares.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 
-from turbo_hft.dashboard.source import EngineSource, EventSource, FeedSource, SymbolSource
+from turbo_hft.dashboard.source import AccountSource, EngineSource, EventSource, FeedSource, SymbolSource, SymbolState
 
 # Counters that a person at the screen should see as soon as they are not zero. All are in the full dump of `status`.
 _NOTABLE = (
@@ -40,7 +41,6 @@ _NOTABLE = (
     "book_quarantines",
     "book_restores",
     "commands_refused",
-    "triggers_stale",
     "triggers_dropped",
     "reply_malformed",
     "reply_gaps",
@@ -50,8 +50,7 @@ _NOTABLE = (
     "reply_bad_state",
     "events_lost",
 )
-_ALWAYS = ("frames", "feed_packets", "feed_messages", "triggers", "wait_in_flight", "wait_limit", "orders", "events")
-_SIDES = {0: "buy", 1: "sell"}
+_ALWAYS = ("frames", "feed_packets", "feed_messages", "signals", "wait_in_flight", "wait_limit", "orders", "events")
 _E4 = 10_000
 # So many symbols have a row each whatever they do; of more, those with a target, a position or orders.
 _ALL_ROWS = 100
@@ -87,27 +86,29 @@ class SessionView:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkingView:
-    """The order in flight of one symbol; `qty` is what is still open."""
+class OpenView:
+    """The open orders of one symbol, and the shares that they may still buy and sell."""
 
-    user_ref: int
-    side: str
-    qty: int
+    orders: int
+    buy_qty: int
+    sell_qty: int
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolRow:
     """One symbol. Prices of an empty side and targets that are off are None; so is the average cost of no position.
 
-    `health` is the book's, `doubt` why it is in quarantine; `trading` is what the exchange lets happen; `halted` our
-    own kill switch.
+    `health` is the book's, `doubt` why it is in quarantine; `trading` is what the exchange lets happen; `state` our own
+    kill switch. `pnl_e4` is realized and unrealized, less fees. `latched`: its loss has reached the limit.
     """
 
     name: str
     health: str
     doubt: str
     trading: str
-    halted: bool
+    state: str
+    latched: bool
+    strategy: str | None
     bid_e4: int | None
     bid_qty: int
     ask_e4: int | None
@@ -118,7 +119,9 @@ class SymbolRow:
     average_cost_e4: int | None
     realized_e4: int
     unrealized_e4: int
-    working: WorkingView | None
+    fees_e8: int
+    pnl_e4: int
+    open: OpenView | None
     orders: int
     fills: int
     bought_qty: int
@@ -132,18 +135,34 @@ class SymbolRow:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Over all symbols."""
+    """Over all symbols. `pnl_e4` is net of fees; `open_orders`, `gross_e4` and `net_e4` are the account's."""
 
     orders: int
     fills: int
     refused: int
-    in_flight: int
+    open_orders: int
     bought_qty: int
     sold_qty: int
     bought_e4: int
     sold_e4: int
     realized_e4: int
     unrealized_e4: int
+    fees_e8: int
+    pnl_e4: int
+    gross_e4: int
+    net_e4: int
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyRow:
+    """One strategy that is not active, or has sent orders."""
+
+    name: str
+    state: str
+    orders: int
+    open_orders: int
+    executions: int
+    latched: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +196,8 @@ class EventRow:
     hook_ns: int
     position: int
     realized_e4: int
+    strategy: str
+    other_ref: int
     repeats: int = 1
 
 
@@ -186,14 +207,17 @@ class View:
 
     `feeds`: the first one, and those others that have begun. `messages` of all feeds together. `tracked` symbols there
     are, `books` says how many in each state of health; of a hundred and more only those have a row that do something.
+    `state`: active, reducing or halted. `latched`: the day's loss has reached its limit. `lease_s`: seconds that orders
+    may go on leaving if nobody renews the lease, None = for ever.
     """
 
     interface: str | None
     attached: bool
     configured: bool
-    halted: bool
+    state: str
+    latched: bool
+    lease_s: float | None
     epoch: int
-    max_orders_per_second: int
     feeds: tuple[FeedView, ...]
     messages: int
     messages_per_s: int
@@ -201,6 +225,7 @@ class View:
     tracked: int
     books: Mapping[str, int]
     symbols: tuple[SymbolRow, ...]
+    strategies: tuple[StrategyRow, ...]
     totals: Totals
     latency: LatencyView
     counters: Mapping[str, int]
@@ -240,15 +265,17 @@ class ViewCollector:
         refusals = {reason: count for reason, count in engine.refusals().items() if count}
         session, tracked = engine.session, len(engine.symbols)
         shown = [symbol for symbol in engine.symbols if tracked <= _ALL_ROWS or symbol.active]
-        rows, totals = _symbols(shown, sum(refusals.values()))
+        lease_s = engine.lease.left_s
+        rows, totals = _symbols(shown, sum(refusals.values()), engine.account)
         messages = counters.get("feed_messages", 0)
         return View(
             interface=engine.interface,
             attached=engine.attached,
             configured=engine.configured,
-            halted=engine.halted,
+            state=engine.state,
+            latched=engine.account.loss_latched,
+            lease_s=None if math.isinf(lease_s) else lease_s,
             epoch=engine.epoch,
-            max_orders_per_second=engine.max_orders_per_second,
             feeds=tuple(
                 feed_view(number, feed)
                 for number, feed in enumerate(engine.feeds)
@@ -265,6 +292,7 @@ class ViewCollector:
             tracked=tracked,
             books=dict(sorted(engine.symbols.health().items())),
             symbols=rows,
+            strategies=_strategies(engine),
             totals=totals,
             latency=_latency(engine),
             counters={name: counters[name] for name in _worth_seeing(counters)},
@@ -303,26 +331,32 @@ def _worth_seeing(counters: Mapping[str, int]) -> list[str]:
     return [name for name in _ALWAYS if name in counters] + [name for name in _NOTABLE if counters.get(name)]
 
 
-def _symbols(symbols: Iterable[SymbolSource], refused: int) -> tuple[tuple[SymbolRow, ...], Totals]:
+def _strategies(engine: EngineSource) -> tuple[StrategyRow, ...]:
+    return tuple(
+        StrategyRow(each.name, each.state, each.orders_sent, each.open_orders, each.executions, each.latched)
+        for each in engine.strategies
+        if each.orders_sent or each.latched or each.state != "active"
+    )
+
+
+def _symbols(
+    symbols: Iterable[SymbolSource], refused: int, account: AccountSource
+) -> tuple[tuple[SymbolRow, ...], Totals]:
     rows = []
     bought_e4 = sold_e4 = 0
     for symbol in symbols:
         state = symbol.snapshot()
         bought_e4 += state.bought_e4
         sold_e4 += state.sold_e4
-        working = None
-        if state.working_ref:
-            side = state.working_side
-            working = WorkingView(
-                state.working_ref, side if isinstance(side, str) else _SIDES.get(side, "?"), state.working_qty
-            )
         rows.append(
             SymbolRow(
                 name=state.name,
                 health=state.health,
                 doubt=state.doubt,
                 trading=state.trading,
-                halted=state.halted,
+                state=state.state,
+                latched=state.loss_latched,
+                strategy=symbol.strategy,
                 bid_e4=state.bid_e4 or None,
                 bid_qty=state.bid_qty,
                 ask_e4=state.ask_e4 or None,
@@ -333,7 +367,9 @@ def _symbols(symbols: Iterable[SymbolSource], refused: int) -> tuple[tuple[Symbo
                 average_cost_e4=average_cost_e4(state.position, state.cost_e4),
                 realized_e4=state.realized_e4,
                 unrealized_e4=state.unrealized_e4,
-                working=working,
+                fees_e8=state.fees_e8,
+                pnl_e4=state.pnl_e4,
+                open=_open(state),
                 orders=state.orders_sent,
                 fills=state.fills,
                 bought_qty=state.bought_qty,
@@ -349,15 +385,23 @@ def _symbols(symbols: Iterable[SymbolSource], refused: int) -> tuple[tuple[Symbo
         orders=sum(row.orders for row in rows),
         fills=sum(row.fills for row in rows),
         refused=refused,
-        in_flight=sum(row.working is not None for row in rows),
+        open_orders=account.open_orders,
         bought_qty=sum(row.bought_qty for row in rows),
         sold_qty=sum(row.sold_qty for row in rows),
         bought_e4=bought_e4,
         sold_e4=sold_e4,
         realized_e4=sum(row.realized_e4 for row in rows),
         unrealized_e4=sum(row.unrealized_e4 for row in rows),
+        fees_e8=account.fees_e8,
+        pnl_e4=account.pnl_e4,
+        gross_e4=account.gross_e4,
+        net_e4=account.net_e4,
     )
     return tuple(rows), totals
+
+
+def _open(state: SymbolState) -> OpenView | None:
+    return OpenView(state.open_orders, state.open_buy_qty, state.open_sell_qty) if state.open_orders else None
 
 
 def average_cost_e4(position: int, cost_e4: int) -> int | None:
@@ -389,7 +433,7 @@ def _latency(engine: EngineSource) -> LatencyView:
 
 def _same_refusal(before: EventRow, row: EventRow) -> bool:
     what = (row.kind, row.symbol, row.side, row.reason)
-    return row.kind == "refused" and (before.kind, before.symbol, before.side, before.reason) == what
+    return row.kind in ("refused", "shadow") and (before.kind, before.symbol, before.side, before.reason) == what
 
 
 def event_row(event: EventSource) -> EventRow:
@@ -408,4 +452,6 @@ def event_row(event: EventSource) -> EventRow:
         hook_ns=event.hook_ns,
         position=event.position,
         realized_e4=event.realized_e4,
+        strategy=event.strategy,
+        other_ref=event.other_ref,
     )

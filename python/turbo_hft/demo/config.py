@@ -20,8 +20,8 @@ class DemoConfig:
     mode: Literal["native", "generic"] = "native"
     seed: int = 1
     rate: int = 2000  # ITCH messages a second
-    max_orders_per_second: int = 100
-    max_position: int = 1000
+    orders_per_second: float = 100
+    max_long: int = 1000
     latency: bool = True
     latency_repetitions: int = 3
     latency_rounds: int = 1000

@@ -99,10 +99,10 @@ class Demo:
         self._stop.check()
         engine = stack.enter_context(Engine.open(a.device, mode=Mode(config.mode)))
         self._stop.check()
-        engine.max_orders_per_second = config.max_orders_per_second
+        engine.limits.orders_per_second = config.orders_per_second
         for name in config.symbols:
             engine.symbols.add(
-                name, base_qty=100, step_qty=20, cap_qty=300, max_order_qty=300, max_position=config.max_position
+                name, base_qty=100, step_qty=20, cap_qty=300, max_order_qty=300, max_long=config.max_long
             )
         session = OrderSession(
             local=(a.host_address, a.engine_port),
@@ -138,10 +138,12 @@ class Demo:
     def _trade(self, engine: Engine, exchange: ExchangeProcess) -> None:
         collector = ViewCollector(engine)
         steering = Steering(engine.symbols)
+        engine.lease.beat()
         engine.resume()
         start = time.monotonic()
         with LiveView(engine, collector, self._stream) as live:
             while not live.quit and (now := time.monotonic()) < start + self._config.duration_s:
+                engine.lease.beat()
                 steering.step(now)
                 self._read(engine, collector)
                 live.step()
@@ -187,7 +189,7 @@ class Demo:
     def _in_flight(engine: Engine) -> bool:
         session = engine.session
         return session.expected_seq < session.highest_seq or any(
-            symbol.snapshot().working_ref for symbol in engine.symbols
+            symbol.snapshot().open_orders for symbol in engine.symbols
         )
 
     def _reconcile(self, engine: Engine, summary: dict[str, Any]) -> Any:

@@ -105,7 +105,7 @@ def maps_ledger(states: Iterable[SymbolState]) -> dict[str, SymbolLedger]:
             sold_qty=state.sold_qty,
             sold_e4=state.sold_e4,
             canceled_qty=state.canceled_qty,
-            open_qty=state.working_qty if state.working_ref else 0,
+            open_qty=state.open_buy_qty + state.open_sell_qty,
             position=state.position,
             cost_e4=state.cost_e4,
             realized_e4=state.realized_e4,

@@ -19,22 +19,29 @@ CENT_E4 = 100
 PERIOD_S = 0.25
 
 
+class SteeredLimits(Protocol):
+    """Limits of it."""
+
+    @property
+    def max_long(self) -> int: ...
+
+
 class SteeredSymbol(Protocol):
     """A live symbol."""
 
     @property
-    def max_position(self) -> int: ...
+    def limits(self) -> SteeredLimits: ...
     def set_targets(self, *, buy_below: Any, sell_above: Any) -> None: ...
     def snapshot(self) -> SymbolState: ...
 
 
-def targets_e4(state: SymbolState, max_position: int) -> tuple[int, int] | None:
+def targets_e4(state: SymbolState, max_long: int) -> tuple[int, int] | None:
     """(buy at or below, sell at or above), in 1/10000 dollar; None while a side of the book is empty."""
     if not state.bid_e4 or not state.ask_e4 or state.bid_e4 >= state.ask_e4:
         return None
     sell = state.ask_e4
     cost = average_cost_e4(state.position, state.cost_e4)
-    if cost is not None and 4 * state.position < 3 * max_position:
+    if cost is not None and 4 * state.position < 3 * max_long:
         sell = max(sell, -(-cost // CENT_E4) * CENT_E4 + CENT_E4)
     return state.bid_e4, sell
 
@@ -53,7 +60,7 @@ class Steering:
             return
         self._next = now_s + PERIOD_S
         for symbol in self._symbols:
-            targets = targets_e4(symbol.snapshot(), symbol.max_position)
+            targets = targets_e4(symbol.snapshot(), symbol.limits.max_long)
             if targets is not None:
                 symbol.set_targets(buy_below=format_price_e4(targets[0]), sell_above=format_price_e4(targets[1]))
                 self.changes += 1

@@ -18,18 +18,17 @@ from turbo_hft.errors import AttachError, LoadError
 from turbo_hft.lab import PASSWORD, USERNAME, LabAddresses
 from turbo_hft.latency.placement import CONTROL_CPU, on_cpu
 from turbo_hft.latency.threshold import Threshold
+from turbo_hft.limits import SymbolLimitSettings
 from turbo_hft.order_entry import OrderEntry
+from turbo_hft.testing.wide import SYMBOL, widen
 from turbo_hft.wire.price import format_price_e4
-
-_MAX_ORDERS_PER_SECOND = 1024
-_MAX_NOTIONAL_DOLLARS = 1_000_000
 
 
 @contextmanager
 def engine_responder(addresses: LabAddresses, threshold: Threshold, *, mode: Mode = Mode.NATIVE) -> Iterator[Engine]:
     """A fresh engine on the lab's wire, trading; gone when the block is left. Raises as Engine and OrderEntry do.
 
-    Its order-rate limit follows the feed's clock, so the rig may tick faster than a real second allows.
+    Its limits are as wide as they go. It decides by the feed's clock, which knows no lease: what hangs is only a rig.
     """
     feed = FeedAddress(addresses.feed_group, addresses.feed_port, addresses.exchange_address)
     session = OrderSession(
@@ -42,7 +41,8 @@ def engine_responder(addresses: LabAddresses, threshold: Threshold, *, mode: Mod
     )
     with Engine.open(addresses.device, mode=mode, clock="feed") as engine:
         engine.configure(session, feed)
-        engine.max_orders_per_second = _MAX_ORDERS_PER_SECOND
+        widen(engine)
+        limits: SymbolLimitSettings = {**SYMBOL, "max_long": threshold.max_position}
         engine.symbols.add(
             threshold.symbol,
             buy_below=format_price_e4(threshold.buy_below_e4),
@@ -50,15 +50,14 @@ def engine_responder(addresses: LabAddresses, threshold: Threshold, *, mode: Mod
             step_qty=threshold.step_qty,
             tick=format_price_e4(threshold.tick_e4),
             cap_qty=threshold.cap_qty,
-            max_order_qty=threshold.cap_qty,
-            max_notional=_MAX_NOTIONAL_DOLLARS,
-            max_position=threshold.max_position,
+            **limits,
         )
         engine.attach()
         with OrderEntry(engine, session) as entry:
             # The thread that reads replies inherits this CPU and stays out of the exchange's way.
             with on_cpu(CONTROL_CPU):
                 entry.login()
+            engine.lease.forever()
             engine.resume()
             yield engine
 

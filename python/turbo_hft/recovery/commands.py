@@ -1,4 +1,4 @@
-"""What user space can have the hook do to a feed and its books, as the payloads of `Engine.command`.
+"""What user space can have the hook do to a feed, its books and our orders, as the payloads of `Engine.command`.
 
 One method for each op of docs/rules.md, rule 10. What carries messages comes in as many payloads as it takes: they are
 to be run in order, and none after one that was refused.
@@ -78,6 +78,22 @@ class Commands:
         if not 0 < len(name) <= _SESSION_BYTES or b"?" in name:
             raise ConfigError(f"session {session!r}: give 1 to {_SESSION_BYTES} ASCII characters")
         return self._one(lib.HFT_OP_ROLLOVER, messages=[name.ljust(_SESSION_BYTES)])
+
+    def order(self, slot: int, intent: bytes) -> bytes:
+        """A ``struct hft_intent`` of a symbol, through the gate."""
+        return self._one(lib.HFT_OP_ORDER, slot=slot, messages=[intent])
+
+    def lost(self, user_ref: int) -> bytes:
+        """An order that was sent never arrived."""
+        return self._one(lib.HFT_OP_LOST, sequence=user_ref)
+
+    def rearm(self, latch: int, *, strategy: int = 0, slot: int = 0) -> bytes:
+        """Lift a latch of the gate (``enum hft_latch``)."""
+        return self._one(lib.HFT_OP_REARM, sequence=latch, first=strategy, slot=slot)
+
+    def trust(self) -> bytes:
+        """A person has looked at order entry: what is suspect is up again."""
+        return self._one(lib.HFT_OP_TRUST)
 
     def _parts(self, op: int, slot: int, sequence: int, messages: Iterable[bytes]) -> Iterator[bytes]:
         part: list[bytes] = []

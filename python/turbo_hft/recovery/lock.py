@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
-import re
 import socket
-from pathlib import Path
 
+from turbo_hft.change import map_id
 from turbo_hft.engine import Engine
 from turbo_hft.errors import RecoveryError
 
@@ -19,7 +18,7 @@ class FeedLock:
         self._socket: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             # An abstract name dies with its owner, so a killed process leaves no stale lock.
-            self._socket.bind(f"\0turbo-hft recovery {_program_id(engine)} {feed}")
+            self._socket.bind(f"\0turbo-hft recovery {map_id(engine.program.map('control'))} {feed}")
         except OSError as taken:
             self.close()
             if taken.errno != errno.EADDRINUSE:
@@ -31,12 +30,3 @@ class FeedLock:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-
-
-def _program_id(engine: Engine) -> str:
-    """The kernel's number for the loaded program, the same in every process that has it open."""
-    about = Path(f"/proc/self/fdinfo/{engine.program.fd}").read_text(encoding="ascii")
-    found = re.search(r"^prog_id:\s*(\d+)$", about, re.MULTILINE)
-    if found is None:
-        raise RecoveryError("the kernel does not say which program this engine runs: is /proc mounted?")
-    return found[1]

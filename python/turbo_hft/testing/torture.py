@@ -33,6 +33,7 @@ from turbo_hft.recovery.feed import FeedRecovery
 from turbo_hft.recovery.settings import RecoverySettings
 from turbo_hft.recovery.snapshot import Snapshot, SnapshotReader
 from turbo_hft.testing.trial import FEED, Mismatch, Reference, Trial, feed_headers, listing, reply_headers
+from turbo_hft.testing.wide import SYMBOL, widen
 from turbo_hft.wire import blocks, glimpse, soupbintcp, ufo
 
 HOLD_NS = 2_000_000
@@ -273,7 +274,8 @@ class Day:
 
     def _log_in(self) -> None:
         self.engine.program.inject(reply_headers(), ufo.LoginAccepted("ORDERS", 1).encode())
-        self.engine.max_orders_per_second = lib.HFT_MAX_ORDERS_PER_SECOND
+        widen(self.engine)
+        self.engine.lease.forever()
         self.engine.resume()
 
     def _arm(self) -> None:
@@ -284,8 +286,8 @@ class Day:
             stored = symbols._params[view.index]
             # Words that no sane person sets, so the checked attributes would refuse them.
             stored.buy_below_e4, stored.sell_above_e4 = _ANY_OFFER_E4, _ANY_BID_E4
-            stored.base_qty, stored.cap_qty, stored.max_order_qty = 100, 500, 500
-            stored.max_notional_e4, stored.max_position = _MOST, 10_000
+            stored.base_qty, stored.cap_qty = 100, 500
+            view.limits.set({**SYMBOL, "max_order_qty": 500, "max_long": 10_000})
             symbols._books[view.index].armed = 1
 
     def _make(self, seed: int, feed: Any) -> Any:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-import re
 import socket
-from pathlib import Path
 from types import TracebackType
 
-from turbo_hft.errors import ConfigError, TurboHftError
+from turbo_hft.change import map_id
+from turbo_hft.errors import ConfigError
 from turbo_hft.program import Program
 
 
@@ -17,11 +16,7 @@ class SwapLock:
 
     def __init__(self, program: Program) -> None:
         # The control map is the same for all programs that take each other's place.
-        about = Path(f"/proc/self/fdinfo/{program.map('control')}").read_text(encoding="ascii")
-        found = re.search(r"^map_id:\s*(\d+)$", about, re.MULTILINE)
-        if found is None:
-            raise TurboHftError("the kernel does not tell the number of a map: is /proc mounted?")
-        self._name = f"\0turbo-hft strategy {found[1]}"
+        self._name = f"\0turbo-hft strategy {map_id(program.map('control'))}"
 
     def __enter__(self) -> SwapLock:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -1,0 +1,159 @@
+"""How anything that user space controls is changed: one set of limits holds at any moment, and never half of another.
+
+Of every limit there are two, and the lowest bit of the epoch says which of them the hook reads. A change copies what
+holds into the other set, alters that, and raises the epoch: one store, from which on all of it holds. What reads a set
+while it is being written anew had read the epoch before, sees that it has moved, and refuses (LIMITS_CHANGED).
+
+Because the parity chooses, nothing else may move the epoch: a kill switch or a target too goes through here.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from turbo_hft._native import ffi, lib
+from turbo_hft.errors import TurboHftError
+
+LOCK_TIMEOUT_S = 2.0
+_PATIENCE_S = 0.05
+_PAUSE_S = 0.0002
+
+
+class Maps(Protocol):
+    """What a `Program` offers of its maps."""
+
+    def share(self, name: str, *, writable: bool = False) -> Any: ...
+    @property
+    def config(self) -> Any: ...
+
+
+class Changes:
+    """The changes of one engine. `lock` names what all processes that control it have in common; None = this process
+    only. `tracked` says how many symbols there are: limits of others need no care."""
+
+    def __init__(self, maps: Maps, lock: str | None = None, tracked: Callable[[], int] = lambda: 0) -> None:
+        self.control = maps.share("control", writable=True)
+        self._limits = maps.share("limits", writable=True)
+        self._symbols = maps.share("symbol_limits", writable=True)
+        self._capacity = int(maps.config.symbols)
+        self.tracked = tracked
+        self._name = lock
+        self._thread_lock = threading.RLock()
+        self._depth = 0  # of `change`, in the thread that holds the lock:
+        self._owner = 0
+
+    @property
+    def epoch(self) -> int:
+        """Number of changes so far."""
+        return int(self.control[0].epoch)
+
+    def _half(self) -> int:
+        """Which set is to be read: in a change of this thread the new one, otherwise the one that holds."""
+        return (self.epoch + (self._owner == threading.get_ident())) & 1
+
+    def limits(self) -> Any:
+        """``struct hft_limits`` to read, and inside `change` to write."""
+        return self._limits[self._half()]
+
+    def symbol_limits(self, slot: int) -> Any:
+        """``struct hft_symbol_limits`` of a slot, in the same way."""
+        return self._symbols[self._half() * self._capacity + slot]
+
+    def new_symbol(self, slot: int, limits: Any) -> None:
+        """The first limits of a slot that nothing reads yet, in both sets."""
+        for half in (0, 1):
+            self._symbols[half * self._capacity + slot] = limits[0]
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """All that is written to the limits inside holds from its end on, at once; after an exception nothing of it.
+
+        One inside another is part of it. Raises TurboHftError if another process keeps the lock for two seconds.
+        """
+        with self._thread_lock:
+            if not self._depth:
+                with self._locked(LOCK_TIMEOUT_S) as mine:
+                    if not mine:
+                        raise TurboHftError(
+                            f"another process has been changing this engine for {LOCK_TIMEOUT_S:g} s: end it (is it "
+                            "stopped?), then try again. Halting needs no lock, and was done if it was asked for."
+                        )
+                    self._copy()
+                    self._depth, self._owner = 1, threading.get_ident()
+                    try:
+                        yield
+                    finally:
+                        self._depth, self._owner = 0, 0
+                    self._raise_epoch()
+                return
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+
+    def note(self) -> None:
+        """Something was stored outside the limits: give it an epoch of its own."""
+        with self.change():
+            pass
+
+    def note_if_free(self) -> None:
+        """The same, if nobody else keeps the lock: for what must neither wait nor fail, such as a halt."""
+        if self._thread_lock.acquire(timeout=_PATIENCE_S):
+            try:
+                with self._locked(_PATIENCE_S) as mine:
+                    if mine and not self._depth:
+                        self._copy()
+                        self._raise_epoch()
+            finally:
+                self._thread_lock.release()
+
+    def _copy(self) -> None:
+        now = self.epoch & 1
+        self._limits[1 - now] = self._limits[now]
+        size = ffi.sizeof("struct hft_symbol_limits") * self.tracked()
+        old, new = self._symbols + now * self._capacity, self._symbols + (1 - now) * self._capacity
+        ffi.memmove(new, ffi.buffer(old, size), size)
+
+    def _raise_epoch(self) -> None:
+        lib.hft_publish(ffi.addressof(self.control[0], "epoch"), self.epoch + 1)
+
+    @contextmanager
+    def _locked(self, timeout_s: float) -> Iterator[bool]:
+        """Be the one process that changes this engine, if that can be had in time."""
+        if self._name is None:
+            yield True
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as lock:
+            yield _bound(lock, f"\0{self._name}", time.monotonic() + timeout_s)
+
+
+def _bound(lock: socket.socket, name: str, deadline: float) -> bool:
+    """Take an abstract name, which the kernel frees when its owner dies: a killed process leaves no stale lock."""
+    while True:
+        try:
+            lock.bind(name)
+        except OSError as taken:
+            if taken.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_PAUSE_S)
+
+
+def map_id(map_fd: int) -> str:
+    """The kernel's number of a map, the same in every process that has it open. Raises TurboHftError without /proc."""
+    try:
+        about = Path(f"/proc/self/fdinfo/{map_fd}").read_text(encoding="ascii")
+    except OSError as error:
+        raise TurboHftError(f"cannot identify the engine's maps: {error.strerror}. Is /proc mounted?") from None
+    return next(line.split()[1] for line in about.splitlines() if line.startswith("map_id:"))

@@ -1,0 +1,45 @@
+"""Kill switches: one of all orders, one of each strategy, one of each symbol. The strictest of the three counts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from turbo_hft._native import lib
+
+KillState = Literal["halted", "active", "reducing"]
+_STATES: dict[int, KillState] = {lib.HFT_ACTIVE: "active", lib.HFT_REDUCING: "reducing"}
+
+
+class Switch:
+    """Base of what has one. Cancels leave in every state."""
+
+    __slots__ = ()
+
+    def _read_kill(self) -> int:
+        raise NotImplementedError
+
+    def _write_kill(self, value: int) -> None:
+        """Store, at once, and give it an epoch of its own."""
+        raise NotImplementedError
+
+    @property
+    def state(self) -> KillState:
+        """``halted``: nothing leaves. ``reducing``: only what brings a position towards zero. ``active``."""
+        return _STATES.get(self._read_kill(), "halted")
+
+    @property
+    def halted(self) -> bool:
+        """May nothing but cancels leave?"""
+        return self.state == "halted"
+
+    def halt(self) -> None:
+        """No order leaves after this store. Working orders stay at the exchange."""
+        self._write_kill(lib.HFT_HALTED)
+
+    def reduce(self) -> None:
+        """From now on only orders that bring a position towards zero, and not beyond it."""
+        self._write_kill(lib.HFT_REDUCING)
+
+    def resume(self) -> None:
+        """Let orders leave, as far as the limits and the other switches do."""
+        self._write_kill(lib.HFT_ACTIVE)
