@@ -610,6 +610,17 @@ def test_older_kernels_grant_it_too(make: Compile, tmp_path: Path, what: str) ->
         assert run["programs"][0]["stack_chain_bytes"] <= STACK_BYTES
 
 
+@pytest.mark.timeout(300)
+def test_older_kernels_swap(make: Compile) -> None:
+    path = make(EXAMPLE.read_text())
+    command = [sys.executable, "-m", "tools.kernel_matrix.swaps", str(path), "6.1", "6.12"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode == UNAVAILABLE:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    assert [line.endswith(": 3 swaps") for line in done.stdout.splitlines()] == [True, True]
+
+
 def deep(stack: int, calls: int) -> str:
     """A strategy that uses so much stack, in itself and in each of a chain of functions."""
     take = f'asm volatile("r3 = 0; *(u64 *)(r10 - {stack}) = r3" ::: "r3", "memory");'

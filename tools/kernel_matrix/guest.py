@@ -38,9 +38,12 @@ def qemu() -> str:
     return found
 
 
-def boot(kernel: Kernel, bpf_object: Path, script: Path | None, timeout: float) -> GuestRun:
-    """Run the object, and the script, on this kernel. The caller judges `run.passed`. Raises MatrixError."""
-    emulator, program = qemu(), smoke.build()
+def boot(
+    kernel: Kernel, bpf_object: Path, script: Path | None, timeout: float, *, program: Path | None = None
+) -> GuestRun:
+    """Run the object, and the script, on this kernel; `program`: by another one than smoke. The caller judges
+    `run.passed`. Raises MatrixError."""
+    emulator, program = qemu(), program or smoke.build()
     with tempfile.TemporaryDirectory(prefix="turbo-hft-matrix-") as scratch:
         initrd = Path(scratch) / "initrd.cpio"
         initrd.write_bytes(initramfs.build(kernel, program, bpf_object, script))
