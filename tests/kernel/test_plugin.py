@@ -395,7 +395,7 @@ static void *(*lookup)(void *map, const void *key) = (void *)1;
 """
 
 
-@pytest.mark.parametrize("name", ["control", "events", "symbol_params"])
+@pytest.mark.parametrize("name", ["control", "events", "symbol_params", "generations"])
 def test_a_map_of_a_name_that_the_engine_has(engine: Engine, make: Compile, name: str) -> None:
     text = body(f"__u32 key = 0; lookup(&{name}, &key);", _MAP.format(name=name, extern="", type=1))
     refused(engine, make(text), name, "another name")

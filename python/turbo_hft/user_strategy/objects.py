@@ -18,7 +18,7 @@ from turbo_hft._native import ffi, lib
 from turbo_hft.errors import ConfigError
 from turbo_hft.user_strategy import btf as types
 from turbo_hft.user_strategy import elf
-from turbo_hft.user_strategy.params import PARAMS_SECTION, Layout, layout_of
+from turbo_hft.user_strategy.params import PARAMS_SECTION, layout_of
 
 FUNCTION = "hft_user_strategy"
 GLOBAL_LINKAGE = 1  # as BTF numbers it
@@ -85,7 +85,6 @@ class UserObject:
     name: str
     data: bytes
     functions: tuple[str, ...]
-    params: Layout | None
 
 
 def read(path: str | Path) -> UserObject:
@@ -133,7 +132,7 @@ def _engine_maps() -> frozenset[str]:
     tables = {section.name for section in found.sections if section.name.startswith((".data.", ".rodata."))}
     indexes = {i for i, section in enumerate(found.sections) if section.name == _MAPS}
     maps = {symbol.name for symbol in found.symbols if symbol.section in indexes and symbol.name}
-    return frozenset(name[:_NAME_BYTES] for name in tables | maps)
+    return frozenset(name[:_NAME_BYTES] for name in tables | maps | {"generations"})
 
 
 class _Check:
@@ -154,8 +153,8 @@ class _Check:
         self._names()
         self._maps()
         self._calls()
-        params = layout_of(self.btf, self.name) if self.elf.section(PARAMS_SECTION) else None
-        return UserObject(self.name, self.data, (function, *self._functions(function)), params)
+        layout_of(self.btf, self.name)
+        return UserObject(self.name, self.data, (function, *self._functions(function)))
 
     def _sections(self) -> None:
         for section in self.elf.sections:
@@ -209,8 +208,8 @@ class _Check:
         # A hidden or static one would be verified as part of the engine, with the engine's own pointers in its hands.
         if symbol.binding != elf.GLOBAL or symbol.visibility != elf.DEFAULT:
             self.refuse(f"hides {FUNCTION}: it must be neither static nor weak nor of hidden visibility.")
-        if self.elf.sections[symbol.section].name != _CODE:
-            self.refuse(f"has {FUNCTION} in section {self.elf.sections[symbol.section].name!r}: take its SEC() away.")
+        if not self._is_code(symbol):
+            self.refuse(f"has {FUNCTION} outside of section {_CODE!r}: take its SEC() away.")
         return FUNCTION
 
     def _functions(self, first: str) -> list[str]:
@@ -252,7 +251,7 @@ class _Check:
             if attributes.get("type") not in _MAP_TYPES.values():
                 kinds = ", ".join(_MAP_TYPES)
                 self.refuse(f"has a map {variable.name} of a type that is not for strategies: use one of {kinds}.")
-            for unwanted in ("pinning", "values", "map_extra", "inner_map_idx"):
+            for unwanted in ("pinning", "values"):
                 if unwanted in attributes:
                     self.refuse(f"has a map {variable.name} with {unwanted!r}: maps of a strategy live and go with it.")
 
@@ -279,9 +278,8 @@ class _Check:
             if operation == _CALL and not source:
                 self._helper(value)
             elif operation == _CALL:
-                self._target(
-                    linked.get(at), at + (value + 1) * _INSTRUCTION.size, (value + 1) * _INSTRUCTION.size, starts
-                )
+                beyond = (value + 1) * _INSTRUCTION.size
+                self._target(linked.get(at), at + beyond, beyond, starts)
             elif wide and at in linked and self._is_code(linked[at]):
                 self._target(linked[at], value, value, starts)
 
