@@ -291,7 +291,8 @@ def _load(config: Any, source: Any, *, log: Any = None, strategy: str = "") -> A
     if handle != ffi.NULL:
         return handle
     text = ffi.string(log).decode(errors="replace")
-    if error[0] == -errno.EPERM:
+    # A damaged strategy may be answered with EPERM too; who may not load anything fails at libbpf's first try.
+    if error[0] == -errno.EPERM and (not strategy or "probe_loading" in text):
         raise CapabilityError(f"the kernel does not let this process load BPF programs. It needs {_NEEDED}.")
     if error[0] in (-errno.E2BIG, -errno.ENOMEM) and not strategy:
         raise LoadError(f"the maps do not fit: {os.strerror(-error[0])}. Ask for fewer symbols, orders or kept.", text)

@@ -13,9 +13,10 @@ _RELOCATION = struct.Struct("=QQ")
 _RELOCATABLE, _BPF = 1, 247
 _DATA = {"little": 1, "big": 2}[sys.byteorder]
 _SYMBOLS, _NO_BYTES, _RELOCATIONS = 2, 8, 9
+_RELOCATED_BYTES = 4  # at least
 
 UNDEFINED = 0
-RESERVED = 0xFF00  # section numbers from here on are none
+ABSOLUTE = 0xFFF1  # of a file name
 LOCAL, GLOBAL, WEAK = 0, 1, 2
 FUNCTION = 2
 SECTION = 3
@@ -106,8 +107,18 @@ def _parse(data: bytes) -> ElfObject:
             for name, info, other, section, value, size in _SYMBOL.iter_unpack(body):
                 symbols.append(Symbol(_text(strings, name), section, info >> 4, info & 15, other & 3, value, size))
     for symbol in symbols:
-        if len(sections) <= symbol.section < RESERVED:
+        if symbol.section == ABSOLUTE:
+            continue
+        if symbol.section >= len(sections):
             raise NotAnObject("a symbol of it lies in no section")
+        if symbol.value + symbol.size > sections[symbol.section].size:
+            raise NotAnObject("a symbol of it lies outside of its section")
+    for entry, body in zip(raw, bodies, strict=True):
+        if entry[1] == _RELOCATIONS:
+            size = sections[entry[7]].size
+            for at, about in _RELOCATION.iter_unpack(body):
+                if at + _RELOCATED_BYTES > size or about >> 32 >= len(symbols):
+                    raise NotAnObject("a relocation of it lies outside of its section")
     return ElfObject(sections, tuple(symbols))
 
 
