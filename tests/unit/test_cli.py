@@ -209,7 +209,7 @@ def test_set_of_a_strategy_arms_and_shows_itself(engine: FakeEngine, capsys: pyt
         "quoter.qty=100",
         "short_ok=yes",
     ]
-    assert main(["set", "AAPL", *words, "short_ok=yes", "collar=50bp"]) == 0
+    assert main(["set", "AAPL", *words, "collar=50bp"]) == 0
     symbol = engine.symbols["AAPL"]
     assert symbol.strategy == "quoter" and symbol.shadow == {"momentum", "imbalance"}
     assert symbol.memory.share("books")[0].armed == 1
