@@ -246,7 +246,7 @@ def test_limits_shows_all_of_them(engine: FakeEngine, capsys: pytest.CaptureFixt
     assert main(["limits"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + 6 + 2
-    assert lines[0].startswith("all orders: max_order_qty=10000 max_notional=1000000 ")
+    assert lines[0].startswith("all orders: max_order_qty=10000 max_notional=1000000.00 ")
     assert "collar=0.10 reference=mid reference_age_s=5 restricted=no short_ok=no" in lines[-1]
     assert main(["limits", "MSFT", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
