@@ -224,8 +224,8 @@ class Probe:
         )
 
     def _send_directory(self) -> None:
-        """What precedes the ticks: the market open, the symbol's locate, its trading, a bid, so that there is a price for
-        the collar to be around, and resting offers the threshold never reaches."""
+        """What precedes the ticks: the market open, the symbol's locate, its trading, a bid, so that there is a price
+        for the collar to be around, and resting offers the threshold never reaches."""
         symbol = self._threshold.symbol
         messages = [
             SystemEvent(stock_locate=0, tracking_number=0, timestamp=_FIRST_TIME_NS, event_code="Q").encode(),
