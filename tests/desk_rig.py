@@ -105,5 +105,6 @@ class Desk:
         assert self._run(self.session.remote, self.session.local, packet.encode()) is Verdict.PASS
 
     def _run(self, source: tuple[str, int], destination: tuple[str, int], payload: bytes) -> Verdict:
-        macs = {"src_mac": self.session.remote_mac, "dst_mac": self.session.local_mac}
-        return self.hook.run(udp_frame(src=source, dst=destination, payload=payload, **macs)).verdict
+        own, exchange = self.session.local_mac, self.session.remote_mac
+        frame = udp_frame(src_mac=exchange, dst_mac=own, src=source, dst=destination, payload=payload)
+        return self.hook.run(frame).verdict

@@ -155,3 +155,24 @@ def test_halt_cancel_works_with_the_control_process_stopped(tmp_path: Path) -> N
             os.kill(run.pid, signal.SIGCONT)
             run.send_signal(signal.SIGINT)
             run.wait(20)
+
+
+def test_an_order_lost_on_its_way_is_found_out_while_trading_goes_on(tmp_path: Path) -> None:
+    """It never reaches the exchange, a later one does: from then on it is certain, and holds no limit any more."""
+    with rig(tmp_path, 14) as lab:
+        lab.start_exchange("--symbols", "AAPL", *LONG)
+        with trading(lab, lab.session()) as (engine, entry):
+            view = engine.symbols["AAPL"]
+            wait_for(lambda: view.snapshot().bid_e4 > 0, "no market")
+            price = (view.snapshot().bid_e4 - 10_000) / 10_000
+            send, engine.orders.send = engine.orders.send, lambda frame: None
+            lost = engine.orders.enter("AAPL", "buy", 1, price, tif="day")
+            engine.orders.send = send
+            wait_for(lambda: len(entry.uncertain) == 1, "it was not noticed")
+            time.sleep(1.5)
+            assert engine.orders[lost].state == "sent" and entry.lost == (), "it might be on its way still"
+            later = engine.orders.enter("AAPL", "buy", 2, price, tif="day")
+            wait_for(lambda: entry.lost == (lost,), "not declared lost")
+            assert not engine.halted and engine.orders[lost].state == "lost"
+            assert [order.user_ref for order in engine.orders.open()] == [later]
+            assert engine.halt_and_cancel().left == ()

@@ -124,22 +124,23 @@ def test_latches_stay_until_they_are_lifted(desk: Desk) -> None:
     manual.limits.max_executions = 1
     ref = engine.orders.enter("AAPL", "buy", 100, "163.20")
     desk.answer(desk.accepted(), desk.executed(ref, 100, ASK_E4))
-    assert manual.latched
+    seen = [manual.latched]
     with pytest.raises(OrderRefused, match="executions"):
         engine.orders.enter("AAPL", "buy", 1, "163.20")
     manual.rearm()
-    assert not manual.latched and manual.executions == 0
+    assert [*seen, manual.latched] == [True, False] and manual.executions == 0
     # Marked at the bid, 100 shares bought at the offer have lost ten dollars.
     desk.view.limits.max_loss = 10
     engine.limits.max_loss = 10
-    assert not desk.view.loss_latched
+    seen = [desk.view.loss_latched, engine.account.loss_latched]
     with pytest.raises(OrderRefused, match="loss_limit"):
         engine.orders.enter("AAPL", "buy", 1, "163.20")
-    assert desk.view.loss_latched and engine.account.loss_latched
+    seen += [desk.view.loss_latched, engine.account.loss_latched]
     assert desk.view.snapshot().pnl_e4 == engine.account.pnl_e4 == -100_000
     desk.view.rearm()
     engine.rearm()
-    assert not desk.view.loss_latched and not engine.account.loss_latched
+    seen += [desk.view.loss_latched, engine.account.loss_latched]
+    assert seen == [False, False, True, True, False, False]
     with engine.change():
         desk.view.limits.max_loss = engine.limits.max_loss = 11
     engine.orders.enter("AAPL", "buy", 1, "163.20")

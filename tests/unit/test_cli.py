@@ -219,7 +219,8 @@ def test_set_of_a_strategy_arms_and_shows_itself(engine: FakeEngine, capsys: pyt
     assert main(["set", "AAPL", *shown.split()[1:-1]]) == 0, "what is shown can be given"
     assert capsys.readouterr().out.split()[:-1] == shown.split()[:-1]
     assert main(["set", "AAPL", "strategy=off", "shadow=off"]) == 0
-    assert (symbol.strategy, symbol.shadow, symbol.memory.share("books")[0].armed) == (None, frozenset(), 0)
+    again = engine.symbols["AAPL"]
+    assert again.strategy is None and not again.shadow and not again.memory.share("books")[0].armed
 
 
 def test_set_of_the_whole_engine_is_one_change(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
