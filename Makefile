@@ -19,6 +19,7 @@ VERIFIER_ARGS ?=
 BOOK_CHECK_ARGS ?=
 TORTURE_ARGS ?=
 SWAP_ARGS ?=
+LEASE_ARGS ?=
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -26,7 +27,7 @@ BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
 .PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc clean distclean help
-.PHONY: swap-test verifier kernel-matrix matrix-deps book-check torture bench-book
+.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test bench-book
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
 
@@ -73,6 +74,9 @@ book-check: build ## a whole market's books, every message, against three others
 
 torture: build ## days on which all goes wrong on the feed that can (TORTURE_ARGS="--seeds 20 --seconds 60")
 	$(PY) -m turbo_hft.testing.torture $(TORTURE_ARGS)
+
+lease-test: build ## kill, stop and hang a control process 1,000 times each: do orders stop within the lease? (LEASE_ARGS=...)
+	$(PY) -m turbo_hft.testing.lease_trial $(LEASE_ARGS)
 
 # The others are built from checkouts: ITCH_ORDER_BOOK= (github: charles-cooper/itch-order-book), CPPTRADER= (chronoxor/CppTrader).
 bench-book: build ## ns/message of a whole book beside other ITCH books (ITCH_ORDER_BOOK=DIR CPPTRADER=DIR BENCH_BOOK_ARGS=...)

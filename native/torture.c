@@ -814,6 +814,7 @@ static int deliver_replies(struct hft_torture *t, const struct arrival *reply)
 		put_be(at + 11, reply->user_ref, 4);
 		at[15] = working->side == HFT_BUY ? 'B' : 'S';
 		put_be(at + 16, reply->count, 4);
+		memcpy(at + 20, t->config.trial->books[working->symbol & (HFT_MAX_SYMBOLS - 1)].name, NAME_BYTES);
 		put_be(at + 28, reply->first, 8);
 		at[49] = 'L';
 		at += 2 + ACCEPTED_BYTES;

@@ -23,7 +23,8 @@ def structs() -> list[str]:
 def type_name(kind: Any) -> str:
     """As the header has it, without underscores: u8, s64, struct hft_side_top; of an array with its length."""
     if kind.kind == "array":
-        return f"{type_name(kind.item)}[{kind.length}]"
+        item, bracket, inner = type_name(kind.item).partition("[")  # the outermost length comes first
+        return f"{item}[{kind.length}]{bracket}{inner}"
     if kind.kind == "struct":
         return str(kind.cname)
     return f"{'u' if kind.cname.startswith('unsigned') else 's'}{8 * ffi.sizeof(kind)}"
@@ -50,7 +51,7 @@ def comments(struct: str) -> dict[str, str]:
     """The header's comment behind each field, on its line."""
     body = re.search(rf"^struct {struct} \{{(.*?)^\}};", HEADER.read_text(), flags=re.MULTILINE | re.DOTALL)
     assert body is not None, struct
-    found = re.findall(r"(\w+)(?:\[\w+\])?;[ \t]*/\* (.*?) \*/", body.group(1), flags=re.DOTALL)
+    found = re.findall(r"(\w+)(?:\[\w+\])*;[ \t]*/\* (.*?) \*/", body.group(1), flags=re.DOTALL)
     return {name: _plain(comment) for name, comment in found}
 
 

@@ -70,18 +70,19 @@ static struct hft_config config;
 #include "hft/levels.bpf.h"
 #include "hft/book.bpf.h"
 #include "hft/market.bpf.h"
-#include "hft/strategy.bpf.h"
-#include "hft/risk.bpf.h"
-#include "hft/position.bpf.h"
 
-/* No symbol is armed: nothing reaches the exit. */
-static void trigger_note(uint32_t slot, uint64_t feed_seq, uint64_t exchange_ns)
+/* No symbol is armed or held: nothing is asked, nothing reaches the exit. */
+static void symbol_touch(struct hft_book *book, uint32_t slot, uint64_t feed_seq)
 {
+	(void)book;
 	(void)slot;
 	(void)feed_seq;
-	(void)exchange_ns;
 }
-static uint32_t batch_len;
+static uint64_t feed_now(const struct hft_feed_state *feed)
+{
+	return feed->seen_ns;
+}
+#define packet_begin() ((void)0)
 #define order_flush(ctx) XDP_DROP
 
 #include "hft/kept.bpf.h"

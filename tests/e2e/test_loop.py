@@ -17,6 +17,7 @@ from turbo_hft.errors import ConfigError, TurboHftError
 from turbo_hft.events import Event
 from turbo_hft.order_entry import OrderEntry
 from turbo_hft.symbols import SymbolView
+from turbo_hft.testing.wide import SYMBOL, widen
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
@@ -52,7 +53,7 @@ def drain(engine: Engine) -> list[Event]:
 def quiet_end(engine: Engine, events: list[Event]) -> None:
     """Halt, and wait until no order is in flight."""
     engine.halt()
-    wait_for(lambda: not engine.working(), "orders stay in flight")
+    wait_for(lambda: not engine.orders.open(), "orders stay in flight")
     events += drain(engine)
 
 
@@ -86,11 +87,11 @@ def assert_ledgers_agree(engine: Engine, events: list[Event], summary: dict[str,
 def test_trades_both_ways_and_three_ledgers_agree(tmp_path: Path, protocol: Protocol, mode: Mode) -> None:
     with rig(tmp_path, 1) as lab, Engine.open(lab.addresses.device, mode=mode) as engine:
         lab.start_exchange("--symbols", "AAPL=163.20,MSFT=106", "--rate", "3000", "--duration", "4", "--wait-for-login")
-        aapl = engine.symbols.add("AAPL", buy_below=EVERY_TICK, max_position=5000, cap_qty=300, base_qty=300)
-        engine.symbols.add("MSFT", buy_below=EVERY_TICK, max_position=700)
+        aapl = engine.symbols.add("AAPL", buy_below=EVERY_TICK, max_long=5000, cap_qty=300, base_qty=300)
+        engine.symbols.add("MSFT", buy_below=EVERY_TICK, max_long=700)
         engine.configure(lab.session(protocol), lab.feed())
         engine.attach()
-        with OrderEntry(engine, lab.session(protocol)) as order_entry:
+        with OrderEntry(engine, lab.session(protocol)) as order_entry, engine.lease.keep():
             order_entry.login()
             engine.resume()
             wait_for(lambda: aapl.snapshot().bought_qty >= 600, "nothing was bought")
@@ -112,9 +113,9 @@ def aapl_traded(events: list[Event]) -> int:
     return sum(event.kind == "executed" and event.symbol == "AAPL" for event in events)
 
 
-def _running(lab: Rig, engine: Engine, **params: int) -> SymbolView:
-    view = engine.symbols.add("AAPL", max_position=10**9, base_qty=1, cap_qty=1, **params)
-    engine.max_orders_per_second = 1024
+def _running(lab: Rig, engine: Engine, buy_below: int | None = None) -> SymbolView:
+    view = engine.symbols.add("AAPL", buy_below=buy_below, base_qty=1, cap_qty=1, **SYMBOL)
+    widen(engine)
     engine.configure(lab.session(), lab.feed())
     engine.attach()
     return view
@@ -124,11 +125,11 @@ def test_a_target_set_while_it_runs_trades_on_the_next_tick(tmp_path: Path) -> N
     with rig(tmp_path, 2) as lab, Engine.open(lab.addresses.device) as engine:
         lab.start_exchange("--symbols", "AAPL", "--rate", "1000", "--duration", "6", "--wait-for-login")
         view = _running(lab, engine)
-        with OrderEntry(engine, lab.session()) as order_entry:
+        with OrderEntry(engine, lab.session()) as order_entry, engine.lease.keep():
             order_entry.login()
             engine.resume()
             for _ in range(20):
-                wait_for(lambda: view.snapshot().working_ref == 0 and view.snapshot().ask_e4 > 0, "no market")
+                wait_for(lambda: view.snapshot().open_orders == 0 and view.snapshot().ask_e4 > 0, "no market")
                 ticks(engine, 5)
                 drain(engine)
                 before = engine.feed.expected_seq
@@ -154,7 +155,7 @@ def test_nothing_leaves_after_the_kill_switch(tmp_path: Path) -> None:
         lab.start_exchange("--symbols", "AAPL", "--rate", "4000", "--duration", "6", "--wait-for-login")
         view = _running(lab, engine, buy_below=EVERY_TICK)
         stops: list[tuple[int, int]] = []  # (last sequence that may have traded, first that may trade again)
-        with OrderEntry(engine, lab.session()) as order_entry:
+        with OrderEntry(engine, lab.session()) as order_entry, engine.lease.keep():
             order_entry.login()
             for _ in range(20):
                 engine.resume()
@@ -196,11 +197,12 @@ def test_a_program_loaded_by_iproute2_is_found_and_steered(tmp_path: Path) -> No
             with pytest.raises(ConfigError, match="before it is configured"):
                 engine.command(b"")
             engine.symbols.add("AAPL", buy_below=EVERY_TICK)
-            engine.max_orders_per_second = 100
+            assert engine.untouched
+            engine.use_default_limits()
             engine.configure(lab.session(), lab.feed())
             lab.start_exchange("--symbols", "AAPL", "--rate", "1000", "--duration", "2", "--wait-for-login")
             events: list[Event] = []
-            with OrderEntry(engine, lab.session()) as order_entry:
+            with OrderEntry(engine, lab.session()) as order_entry, engine.lease.keep():
                 order_entry.login()
                 engine.resume()
                 wait_for(lambda: engine.symbols["AAPL"].snapshot().position == 1000, "nothing was bought")

@@ -92,14 +92,14 @@ def trading(lab: Rig, *, hold_ns: int = 2_000_000, before_exchange: tuple[str, .
     feed, session = feed_of(lab), lab.session()
     lab.start_exchange("--feed-b", f"{line_b(lab)[0]}:{line_b(lab)[1]}", *RATE, *before_exchange)
     with Engine.open(lab.addresses.device, hold_ns=hold_ns) as engine:
-        aapl = engine.symbols.add("AAPL", max_position=1000, cap_qty=100, base_qty=100)
+        aapl = engine.symbols.add("AAPL", max_long=1000, cap_qty=100, base_qty=100)
         engine.symbols.add("MSFT")
         engine.configure(session, feed)
         settings = RecoverySettings(silence_ns=500_000_000)
         with Recovery(engine, feed, glimpse_of(lab), settings=settings) as recovery:
             drain(engine)
             engine.attach()
-            with OrderEntry(engine, session) as order_entry:
+            with OrderEntry(engine, session) as order_entry, engine.lease.keep():
                 order_entry.login()
                 engine.resume()
                 yield Trading(engine, recovery, aapl)

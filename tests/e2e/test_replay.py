@@ -42,10 +42,10 @@ def test_every_message_of_the_opening_is_counted_and_the_book_is_right(tmp_path:
     assert in_file == COUNTS
     with rig(tmp_path, 5) as lab, Engine.open(lab.addresses.device) as engine:
         lab.start_exchange("--replay", str(FILE), "--speed", "max", "--messages-per-packet", "20", "--wait-for-login")
-        view = engine.symbols.add("AAPL", buy_below="163.10", max_position=2000)
+        view = engine.symbols.add("AAPL", buy_below="163.10", max_long=2000)
         engine.configure(lab.session(), lab.feed())
         engine.attach()
-        with OrderEntry(engine, lab.session()) as order_entry:
+        with OrderEntry(engine, lab.session()) as order_entry, engine.lease.keep():
             order_entry.login()
             engine.resume()
             end = time.monotonic() + 60

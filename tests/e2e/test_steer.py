@@ -68,7 +68,7 @@ def exchange(lab: None, tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def engine(exchange: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A running engine without any target, its events as JSON lines in a file."""
-    words = ["run", *ON, *SESSION, "--symbol", "AAPL:max_position=100000", "--json"]
+    words = ["run", *ON, *SESSION, "--symbol", "AAPL:max_long=100000", "--json"]
     with running(*words, out=tmp_path / "events", talk=tmp_path / "talk") as process:
         eventually(lambda: "trading AAPL" in (tmp_path / "talk").read_text(), "the engine is up")
         yield process
@@ -96,7 +96,7 @@ def test_set_halt_resume_status(engine: subprocess.Popen[bytes], exchange: Path,
 
     halted = turbo_hft_json("halt", *ON)
     stored_ns = time.monotonic_ns()
-    assert halted["halted"] is True
+    assert halted["state"] == "halted"
     first = status()
     time.sleep(0.5)
     second = status()
@@ -106,16 +106,16 @@ def test_set_halt_resume_status(engine: subprocess.Popen[bytes], exchange: Path,
     late = [line for line in lines(exchange) if line["kind"] == "order" and line["arrival_ns"] > stored_ns]
     assert late == [], "the exchange saw an order after the halt"
 
-    assert turbo_hft_json("resume", *ON)["halted"] is False
+    assert turbo_hft_json("resume", *ON)["state"] == "active"
     eventually(lambda: orders() > int(second["totals"]["orders"]), "it trades again")
     resumed_seqs = [line["feed_seq"] for line in lines(exchange) if line["kind"] == "order"]
     assert max(resumed_seqs) > second["feeds"][0]["expected_seq"]
 
-    assert turbo_hft_json("halt", "AAPL", *ON)["symbols"] == {"AAPL": True}
+    assert turbo_hft_json("halt", "AAPL", *ON)["symbols"] == {"AAPL": "halted"}
     stopped = orders()
     time.sleep(0.3)
     assert orders() == stopped
-    assert status()["symbols"][0]["halted"] is True
+    assert status()["symbols"][0]["state"] == "halted"
     assert turbo_hft("resume", "AAPL", *ON).returncode == 0
     eventually(lambda: orders() > stopped, "the symbol trades again")
 
@@ -192,4 +192,4 @@ def test_a_program_that_ip_link_loaded_is_found_and_configured(exchange: Path, t
         assert last["configured"] and last["totals"]["fills"] > 0
         assert last["event_counts"]["executed"] == last["totals"]["fills"]
         # Nobody looks after the session any more: it must not trade on.
-        assert status()["halted"] is True
+        assert status()["state"] == "halted"

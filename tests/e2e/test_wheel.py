@@ -31,6 +31,7 @@ with Hook() as hook:
     session, feed = lab_session(), lab_feed()
     hook.engine.symbols.add("AAPL", buy_below="163.20")
     hook.engine.configure(session, feed)
+    hook.engine.lease.forever()
     hook.engine.resume()
     hook.run(frame(session.remote, session.local, ufo.LoginAccepted("WHEEL", 1).encode()))
     stamp = {"tracking_number": 0, "timestamp": 1}
@@ -39,11 +40,12 @@ with Hook() as hook:
     trading = itch50.StockTradingAction(
         stock_locate=1, stock="AAPL", trading_state="T", reserved="", reason="", **stamp
     )
-    messages = (opening.encode(), stock_directory("AAPL", 1, stamp), trading.encode(), offer.encode())
+    bid = itch50.AddOrder(stock_locate=1, order_ref=2, side="B", shares=100, stock="AAPL", price=1631000, **stamp)
+    messages = (opening.encode(), stock_directory("AAPL", 1, stamp), trading.encode(), bid.encode(), offer.encode())
     tick = moldudp64.Packet("WHEEL", 1, messages)
     result = hook.run(frame((feed.source, 1), (feed.group, feed.port), tick.encode()))
     assert result.verdict is Verdict.TX, hook.engine.refusals()
-    print("traded", hook.engine.working()[0].qty)
+    print("traded", hook.engine.orders.open()[0].qty)
 """
 
 

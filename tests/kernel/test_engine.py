@@ -317,8 +317,10 @@ def test_only_an_armed_symbol_is_asked(engine: Engine, hook: Hook) -> None:
     aapl, msft = engine.symbols.add("AAPL", buy_below=200), engine.symbols.add("MSFT")
     accepted = ufo.LoginAccepted("ORDERS", 1).encode()
     hook.run(frame(SESSION.remote, SESSION.local, accepted))
+    engine.lease.forever()
     engine.resume()
     day.open("AAPL", "MSFT")
+    day.send(day.add("AAPL", 11, 1_631_000, side="B"), day.add("MSFT", 12, 1_059_000, side="B"))
     assert day.send(day.add("MSFT", 1, 1_060_000)) is Verdict.DROP
     assert day.send(day.add("AAPL", 2, 1_632_000)) is Verdict.TX, engine.refusals()
     msft.buy_below = 200

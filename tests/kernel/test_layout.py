@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -60,12 +61,12 @@ def test_the_documentation_has_the_same_layout(struct: str) -> None:
 
 
 def _documented_bytes(kind: str) -> int:
-    """Of u8, s64[3] or struct hft_side_top[2]."""
-    found = re.fullmatch(r"([us]\d+|struct hft_\w+)(?:\[(\d+)\])?", kind)
+    """Of u8, s64[3], u8[4][64] or struct hft_side_top[2]."""
+    found = re.fullmatch(r"([us]\d+|struct hft_\w+)((?:\[\d+\])*)", kind)
     assert found, kind
-    named, length = found.groups()
+    named, lengths = found.groups()
     each = ffi.sizeof(named) if named.startswith("struct") else int(named[1:]) // 8
-    return int(each) * int(length or 1)
+    return int(each) * math.prod(map(int, re.findall(r"\d+", lengths)))
 
 
 @pytest.mark.parametrize("struct", STRUCTS)

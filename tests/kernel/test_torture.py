@@ -102,7 +102,7 @@ SIGNS = {
 
 
 # Any seed does where much goes wrong; outages that no re-request fills are rare.
-SEED = dict.fromkeys(BY_NAME, 1) | {"long outages": 2}
+SEED = dict.fromkeys(BY_NAME, 1) | {"long outages": 2, "little is kept": 5}
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)

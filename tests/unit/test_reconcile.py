@@ -34,7 +34,7 @@ STREAM = (
     FakeEvent(id=3, kind="executed", user_ref=1, qty=59, price_e4=1_631_999, open_qty=41, position=59),
     FakeEvent(id=4, kind="executed", user_ref=1, qty=1, price_e4=1_632_000, open_qty=40, position=60),
     FakeEvent(id=5, kind="canceled", user_ref=1, qty=40, open_qty=0, position=60, reason="I"),
-    FakeEvent(id=6, kind="refused", user_ref=0, qty=100, reason="order_rate", position=60),
+    FakeEvent(id=6, kind="refused", user_ref=0, qty=100, reason="rate", position=60),
     FakeEvent(id=7, kind="order", side="sell", user_ref=2, qty=25, open_qty=25, position=60, hook_ns=3_000),
     FakeEvent(
         id=8,

@@ -75,13 +75,13 @@ def test_totals_add_up(engine: FakeEngine) -> None:
     engine.symbols["MSFT"].fake.orders_sent = 1
     account = engine.fake_account[0]
     account.realized_e4, account.fees_e8, account.open_orders, account.gross_e4 = 100_000, 1, 3, 7
-    engine.refused = {"max_position": 3, "order_rate": 0, "halted_global": 2}
+    engine.refused = {"max_long": 3, "rate_symbol": 0, "halted_global": 2}
     view = ViewCollector(engine).collect()
     assert (view.totals.orders, view.totals.fills, view.totals.open_orders) == (10, 8, 3)
     assert (view.totals.pnl_e4, view.totals.gross_e4) == (99_999, 7), "a fee of less than 1/10000 dollar counts as one"
     assert view.totals.realized_e4 == 100_000
     assert view.totals.refused == 5
-    assert view.refusals == {"max_position": 3, "halted_global": 2}
+    assert view.refusals == {"max_long": 3, "halted_global": 2}
 
 
 def test_latency_is_cut_to_the_used_buckets(engine: FakeEngine) -> None:
@@ -136,7 +136,7 @@ def test_events_are_kept_counted_and_refusals_folded(engine: FakeEngine) -> None
     collector = ViewCollector(engine, keep_events=3)
     collector.observe([FakeEvent(id=i) for i in range(1, 5)])
     collector.observe([FakeEvent(id=i, kind="refused", reason="halted_global") for i in range(5, 9)])
-    collector.observe([FakeEvent(id=9, kind="refused", reason="order_rate")])
+    collector.observe([FakeEvent(id=9, kind="refused", reason="rate")])
     view = collector.collect()
     assert [(row.id, row.repeats) for row in view.events] == [(4, 1), (8, 4), (9, 1)]
     assert view.event_counts == {"order": 4, "refused": 5}
@@ -244,11 +244,11 @@ def test_ascii_only_picture(engine: FakeEngine) -> None:
 
 
 def test_plain_lines_are_plain(engine: FakeEngine) -> None:
-    engine.refused, engine.count["reply_gaps"] = {"order_rate": 4}, 2
+    engine.refused, engine.count["reply_gaps"] = {"rate": 4}, 2
     lines = plain_lines(ViewCollector(engine).collect())
     assert all(line.isascii() and line.isprintable() for line in lines)
     assert "AAPL" in lines[1] and "bid 163.19 x 300 ask 163.20 x 1200" in lines[1]
-    assert "refused order_rate 4" in lines[-1] and "reply_gaps 2" in lines[-1]
+    assert "refused rate 4" in lines[-1] and "reply_gaps 2" in lines[-1]
 
 
 def test_svg_is_written_whatever_the_terminal(
@@ -286,7 +286,7 @@ def test_sparkline_is_as_high_as_its_share() -> None:
 @pytest.mark.parametrize(
     ("event", "piece"),
     [
-        (FakeEvent(kind="refused", reason="max_position"), "refused   AAPL buy 100 @ 163.20: max_position"),
+        (FakeEvent(kind="refused", reason="max_long"), "refused   AAPL buy 100 @ 163.20: max_long"),
         (FakeEvent(kind="accepted"), "accepted  AAPL buy 100 @ 163.20 #1"),
         (FakeEvent(kind="executed", position=-100, realized_e4=25_000), "-> position -100, realized 2.50"),
         (FakeEvent(kind="canceled", reason="I"), "canceled  AAPL buy 100 #1, code I"),

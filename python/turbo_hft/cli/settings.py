@@ -250,11 +250,10 @@ def account(engine: Engine) -> dict[str, Value]:
 
 
 def shown(value: Value) -> Value:
-    """Money as plain text, whole numbers without a point, sets as lists."""
+    """Money as text with two decimals or more, whole numbers without a point, sets as lists."""
     if isinstance(value, Decimal):
-        text = format(value.normalize(), "f")
-        digits = len(text.partition(".")[2])
-        return text if digits != 1 else text + "0"
+        whole, _, decimals = format(value.normalize(), "f").partition(".")
+        return f"{whole}.{decimals:0<2}"
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return sorted(value) if isinstance(value, (set, frozenset)) else value

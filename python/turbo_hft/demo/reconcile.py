@@ -144,6 +144,16 @@ def exchange_ledger(summary: Mapping[str, Any], account: str) -> dict[str, Symbo
         ) from error
 
 
+@dataclass(slots=True)
+class _Open:
+    """An order with shares open. `counted` of them are in the symbol's sum: a replacement that is not answered yet
+    counts with what it asks for beyond its original."""
+
+    qty: int
+    counted: int
+    replaces: bool = False
+
+
 class EventLedger:
     """Adds up the event stream, from its first event on. Feed it every event once, in order."""
 
@@ -153,7 +163,7 @@ class EventLedger:
         self.first_id: int | None = None
         self.last_id = 0
         self.hook_ns: list[int] = []
-        self._open: dict[int, int] = {}
+        self._open: dict[int, _Open] = {}
         self._problems: list[str] = []
 
     def add(self, events: Iterable[LedgerEvent]) -> None:
@@ -188,48 +198,86 @@ class EventLedger:
         match event.kind:
             case "order":
                 ledger.orders += 1
-                ledger.open_qty += event.qty
-                self._open[event.user_ref] = event.qty
+                self._enter(ledger, event)
                 self.hook_ns.append(event.hook_ns)
+            case "replaced":
+                self._replace(ledger, event)
             case "executed":
                 self._take(ledger, event, event.qty)
-                self._fill(ledger, event)
-            case "canceled":
+                self._fill(ledger, event, event.side)
+            case "canceled" | "modified":
                 ledger.canceled_qty += self._take(ledger, event, event.qty)
-            case "rejected":
-                ledger.canceled_qty += self._take(ledger, event, self._open.get(event.user_ref, 0))
+            case "rejected" | "lost":
+                self._end(ledger, event)
             case "accepted" if event.reason == _DEAD:
-                ledger.canceled_qty += self._take(ledger, event, self._open.get(event.user_ref, 0))
+                self._end(ledger, event)
+            case "broken":
+                self._fill(ledger, event, "sell" if event.side == "buy" else "buy", undone=True)
             case _:
                 return
-        left = self._open.get(event.user_ref, 0)
+        order = self._open.get(event.user_ref)
+        left = 0 if order is None else order.qty
         if left != event.open_qty:
             self._problems.append(
                 f"event {event.id} ({event.kind}) says {event.open_qty} shares of order {event.user_ref} are open, "
                 f"its events add up to {left}"
             )
 
+    def _enter(self, ledger: SymbolLedger, event: LedgerEvent) -> None:
+        """A replacement adds only what it asks for beyond the order whose place it takes."""
+        old = self._open.get(event.other_ref)
+        counted = event.qty if old is None else max(0, event.qty - old.qty)
+        ledger.open_qty += counted
+        self._open[event.user_ref] = _Open(event.qty, counted, replaces=bool(event.other_ref))
+
+    def _replace(self, ledger: SymbolLedger, event: LedgerEvent) -> None:
+        old, new = self._open.pop(event.other_ref, None), self._open.get(event.user_ref)
+        if old is None or new is None:
+            self._unknown(event)
+            return
+        ledger.canceled_qty += old.qty
+        ledger.open_qty += event.qty - old.counted - new.counted
+        self._open[event.user_ref] = _Open(event.qty, event.qty)
+        if event.reason == _DEAD:
+            self._end(ledger, event)
+
+    def _end(self, ledger: SymbolLedger, event: LedgerEvent) -> None:
+        """Nothing of an order is left; a replacement that never came to be gives nothing back."""
+        order = self._open.pop(event.user_ref, None)
+        if order is None:
+            self._unknown(event)
+            return
+        ledger.open_qty -= order.counted
+        ledger.canceled_qty += 0 if order.replaces else order.qty
+
+    def _unknown(self, event: LedgerEvent) -> None:
+        self._problems.append(f"event {event.id} ({event.kind}) is about order {event.user_ref}, which never left")
+
     def _take(self, ledger: SymbolLedger, event: LedgerEvent, qty: int) -> int:
         """Shares that leave the open quantity of the event's order."""
-        if event.user_ref not in self._open:
-            self._problems.append(f"event {event.id} ({event.kind}) is about order {event.user_ref}, which never left")
+        order = self._open.get(event.user_ref)
+        if order is None:
+            self._unknown(event)
             return qty
         ledger.open_qty -= qty
-        self._open[event.user_ref] -= qty
-        if self._open[event.user_ref] <= 0:
+        order.qty -= qty
+        order.counted -= qty
+        if order.qty <= 0:
             del self._open[event.user_ref]
         return qty
 
-    def _fill(self, ledger: SymbolLedger, event: LedgerEvent) -> None:
-        """Average cost: shares that close take their part of the cost with them, cut to the whole 1/10000 dollar."""
-        ledger.fills += 1
+    def _fill(self, ledger: SymbolLedger, event: LedgerEvent, side: str, *, undone: bool = False) -> None:
+        """Average cost: shares that close take their part of the cost with them, cut to the whole 1/10000 dollar. A
+        broken trade is `undone` by a fill of the other side, and leaves the sums of its own."""
+        sign = -1 if undone else 1
+        ledger.fills += sign
         if event.side == "buy":
-            ledger.bought_qty += event.qty
-            ledger.bought_e4 += event.qty * event.price_e4
+            ledger.bought_qty += sign * event.qty
+            ledger.bought_e4 += sign * event.qty * event.price_e4
         else:
-            ledger.sold_qty += event.qty
-            ledger.sold_e4 += event.qty * event.price_e4
-        direction = 1 if event.side == "buy" else -1
+            ledger.sold_qty += sign * event.qty
+            ledger.sold_e4 += sign * event.qty * event.price_e4
+        direction = 1 if side == "buy" else -1
         opening = event.qty
         if ledger.position * direction < 0:
             held, cost = abs(ledger.position), abs(ledger.cost_e4)

@@ -35,6 +35,7 @@ LOCATE = 1
 INTERVAL_NS = 0
 _FIRST_TIME_NS = 34_200_000_000_000  # 09:30
 _STEP_NS = 1_100_000
+_BID_TICKS = 20  # below the target, where no tick comes
 _RESTING_ORDERS = 16
 _TICK_SHARES = 500
 _LARGEST_DATAGRAM = 65_535
@@ -223,8 +224,8 @@ class Probe:
         )
 
     def _send_directory(self) -> None:
-        """What precedes the ticks: the market open, the symbol's locate, its trading, and resting offers the threshold
-        never reaches."""
+        """What precedes the ticks: the market open, the symbol's locate, its trading, a bid, so that there is a price
+        for the collar to be around, and resting offers the threshold never reaches."""
         symbol = self._threshold.symbol
         messages = [
             SystemEvent(stock_locate=0, tracking_number=0, timestamp=_FIRST_TIME_NS, event_code="Q").encode(),
@@ -257,6 +258,9 @@ class Probe:
                 reason="",
             ).encode(),
         ]
+        bid = self._threshold.buy_below_e4 - _BID_TICKS * self._threshold.tick_e4
+        messages.append(self._add(self._order_ref, bid, "B").encode())
+        self._order_ref += 1
         for step in range(1, _RESTING_ORDERS + 1):
             price = self._threshold.buy_below_e4 + 100 * step
             messages.append(self._add(self._order_ref, price).encode())
@@ -264,13 +268,13 @@ class Probe:
         self._wire.send(self._feed_frame(moldudp64.Packet(SESSION, self._sequence, tuple(messages)).encode()))
         self._sequence += len(messages)
 
-    def _add(self, ref: int, price_e4: int) -> AddOrder:
+    def _add(self, ref: int, price_e4: int, side: str = "S") -> AddOrder:
         return AddOrder(
             stock_locate=LOCATE,
             tracking_number=0,
             timestamp=_FIRST_TIME_NS,
             order_ref=ref,
-            side="S",
+            side=side,
             shares=_TICK_SHARES,
             stock=self._threshold.symbol,
             price=price_e4,

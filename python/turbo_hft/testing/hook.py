@@ -19,11 +19,11 @@ _STATE = (
     "limits",
     "symbol_limits",
     "fees",
-    "account",
-    "memory",
-    "executions",
     "symbol_params",
     "symbol_state",
+    "memory",
+    "account",
+    "executions",
     "books",
     "auctions",
     "order_template",
@@ -102,8 +102,8 @@ class Hook:
         return RunResult(Verdict(verdict[0]), bytes(ffi.buffer(self._out, length[0])), duration[0])
 
     def reset(self) -> None:
-        """Maps as after a bare load (``ip link``): no flows, symbols, orders, positions, events; every limit is 0, so
-        that nothing may leave (`Engine.use_default_limits`). Counters go on (compare differences)."""
+        """Maps as after the load: halted, no limits, flows, symbols, orders, positions, events. Counters go on
+        (compare differences)."""
         program = self.engine.program
         self.engine.halt()
         self.engine._clear_flows()

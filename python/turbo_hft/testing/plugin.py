@@ -17,6 +17,7 @@ def _loaded_hook() -> Iterator[Hook]:
 
 @pytest.fixture
 def hook(_loaded_hook: Hook) -> Hook:
-    """The loaded program with fresh maps: nothing configured, nothing tracked. Loaded once a session."""
+    """The loaded program with fresh maps: nothing configured or tracked, default limits. Loaded once a session."""
     _loaded_hook.reset()
+    _loaded_hook.engine.use_default_limits()
     return _loaded_hook

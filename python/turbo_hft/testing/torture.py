@@ -505,7 +505,7 @@ class Day:
             for each in outages[0:count]
         ]
         for name in ("feed_gaps", "feed_holds", "feed_missed", "feed_kept", "feed_not_kept", "feed_rollovers",
-                     "book_quarantines", "book_restores", "orders", "triggers", "feed_wrong_session"):  # fmt: skip
+                     "book_quarantines", "book_restores", "orders", "signals", "feed_wrong_session"):  # fmt: skip
             result.counts[name] = counters[name]
         for name in ("lost", "duplicated", "reordered", "tx_frames", "replies", "longest_hold_ns"):
             result.counts[name] = int(getattr(state, name))

@@ -1,0 +1,178 @@
+"""Order entry on real frames: a silence of the exchange, an engine that starts again, orders by hand, a halt that
+cancels from another process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from e2e_rig import Rig, rig
+from turbo_hft import order_entry as order_entry_module
+from turbo_hft.addresses import OrderSession, Protocol
+from turbo_hft.engine import Engine
+from turbo_hft.errors import ConfigError, OrderRefused
+from turbo_hft.order_entry import OrderEntry
+
+pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
+
+EVERY_TICK = 10_000
+WAIT_S = 20
+LONG = ("--rate", "1000", "--duration", "60", "--wait-for-login")
+
+
+def wait_for(what: Callable[[], bool], why: str, timeout_s: float = WAIT_S) -> None:
+    end = time.monotonic() + timeout_s
+    while not what():
+        assert time.monotonic() < end, why
+        time.sleep(0.001)
+
+
+@contextmanager
+def trading(
+    lab: Rig, session: OrderSession, *, buy_below: int | None = None, recover: bool = False, rearm: bool = False
+) -> Iterator[tuple[Engine, OrderEntry]]:
+    """An engine that is logged in and may trade."""
+    with Engine.open(lab.addresses.device) as engine:
+        engine.symbols.add("AAPL", buy_below=buy_below, max_long=500)
+        engine.configure(session, lab.feed())
+        engine.attach()
+        with OrderEntry(engine, session, rearm=rearm) as entry, engine.lease.keep():
+            entry.login(recover=recover)
+            engine.resume()
+            yield engine, entry
+
+
+@pytest.mark.parametrize("rearm", [True, False])
+def test_an_exchange_that_falls_silent_is_logged_in_to_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rearm: bool
+) -> None:
+    """Stopped for longer than the silence that is borne, while orders are on their way to it."""
+    monkeypatch.setattr(order_entry_module, "PEER_SILENCE_S", 1.5)
+    with rig(tmp_path, 11) as lab:
+        lab.start_exchange("--symbols", "AAPL", *LONG)
+        assert lab.process is not None
+        session = lab.session()
+        with trading(lab, session, buy_below=EVERY_TICK, rearm=rearm) as (engine, entry):
+            wait_for(lambda: engine.symbols["AAPL"].snapshot().fills > 0, "nothing was bought")
+            engine.symbols["AAPL"].buy_below = None
+            engine.symbols["AAPL"].limits.max_long = 10_000
+            wait_for(lambda: not engine.orders.open(), "an order stays open")
+            os.kill(lab.process.pid, signal.SIGSTOP)
+            try:
+                bid = engine.symbols["AAPL"].snapshot().bid_e4 / 10_000
+                sent = engine.orders.enter("AAPL", "buy", 1, bid, tif="day")
+                wait_for(lambda: engine.halted, "the silence was not noticed")
+                assert (entry.silences, entry.settled) == (1, False)
+            finally:
+                os.kill(lab.process.pid, signal.SIGCONT)
+            wait_for(lambda: entry.settled, f"not settled: {entry.uncertain}")
+            assert entry.logins >= 1 and entry.lost == () and engine.orders[sent].state != "sent"
+            if rearm:
+                wait_for(lambda: engine.state == "active", "not armed again")
+            else:
+                assert engine.halted
+                engine.resume()
+            report = engine.halt_and_cancel()
+            assert report.left == (), report
+
+
+@pytest.mark.parametrize("protocol", ["ouch50", "ouch42"])
+def test_an_engine_that_starts_again_has_its_orders_and_positions_back(tmp_path: Path, protocol: Protocol) -> None:
+    with rig(tmp_path, 12) as lab:
+        lab.start_exchange("--symbols", "AAPL", *LONG)
+        plain = lab.session(protocol)
+        prefix = "DAY001" if protocol == "ouch42" else ""
+        session = OrderSession(
+            plain.local, plain.remote, plain.local_mac, plain.remote_mac, plain.username, plain.password, protocol,
+            token_prefix=prefix,
+        )  # fmt: skip
+        if protocol == "ouch42":
+            with pytest.raises(ConfigError, match="go together"), trading(lab, session):
+                pass
+        with trading(lab, session, buy_below=EVERY_TICK, recover=True) as (engine, _):
+            view = engine.symbols["AAPL"]
+            wait_for(lambda: view.snapshot().position == 500, "nothing was bought")
+            view.buy_below = None
+            wait_for(lambda: not engine.orders.open(), "an order stays open")
+            bid = view.snapshot().bid_e4 - 10_000
+            view.limits.max_long = 1000
+            resting = engine.orders.enter("AAPL", "buy", 7, bid / 10_000, tif="day")
+            wait_for(lambda: engine.orders[resting].state == "live", "the order was not accepted")
+            before, next_ref = view.snapshot(), engine.session.next_user_ref
+        # The process has gone, and with it everything it knew; the order rests at the exchange.
+        with trading(lab, session, recover=True) as (engine, entry):
+            after = engine.symbols["AAPL"].snapshot()
+            for figure in ("position", "cost_e4", "realized_e4", "fills", "bought_qty", "bought_e4", "open_buy_qty"):
+                assert getattr(after, figure) == getattr(before, figure), figure
+            assert [(order.user_ref, order.open_qty) for order in engine.orders.open()] == [(resting, 7)]
+            assert engine.session.next_user_ref >= next_ref
+            report = engine.halt_and_cancel()
+            assert (report.canceled, report.left) == (1, ())
+            assert entry.lost == ()
+
+
+def test_halt_cancel_works_with_the_control_process_stopped(tmp_path: Path) -> None:
+    """From another process, while the one that runs the engine does nothing any more."""
+    with rig(tmp_path, 13) as lab:
+        lab.start_exchange("--symbols", "AAPL", *LONG)
+        a, session = lab.addresses, lab.session()
+        words = [
+            sys.executable, "-m", "turbo_hft.cli", "run", "--interface", a.device, "--symbol", "AAPL",
+            "--local", f"{a.host_address}:{a.engine_port}", "--remote", f"{a.exchange_address}:{a.ouch50_port}",
+            "--local-mac", a.host_mac, "--remote-mac", a.exchange_mac, "--tif", "day",
+            "--account", f"{session.username}:{session.password}",
+            "--feed", f"{a.feed_group}:{a.feed_port}", "--feed-source", a.exchange_address, "--no-recovery",
+        ]  # fmt: skip
+        talk = tmp_path / "talk"
+        with talk.open("wb") as err:
+            run = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=err)
+        try:
+            wait_for(lambda: "trading AAPL" in talk.read_text(), f"the engine is not up: {talk.read_text()}")
+            with Engine.adopt(a.device) as engine:
+                wait_for(lambda: engine.symbols["AAPL"].snapshot().bid_e4 > 0, "no market")
+                bid = engine.symbols["AAPL"].snapshot().bid_e4
+                refs = [engine.orders.enter("AAPL", "buy", 1, (bid - 100 * i) / 10_000) for i in (100, 101, 102)]
+                wait_for(lambda: all(engine.orders[ref].state == "live" for ref in refs), "not accepted")
+                os.kill(run.pid, signal.SIGSTOP)
+                wait_for(lambda: not engine.lease.in_force, "the lease goes on without its keeper", 3)
+                with pytest.raises(OrderRefused, match="lease"):
+                    engine.orders.enter("AAPL", "buy", 1, bid / 10_000)
+                cancel = [sys.executable, "-m", "turbo_hft.cli", "halt", "--cancel", "--interface", a.device, "--json"]
+                done = subprocess.run(cancel, capture_output=True, text=True, timeout=30, check=False)
+                assert done.returncode == 0, done.stdout + done.stderr
+                assert '"canceled": 3' in done.stdout and engine.orders.open() == [] and engine.halted
+                os.kill(run.pid, signal.SIGCONT)
+                wait_for(lambda: engine.lease.in_force, "the lease was not taken up again")
+                assert engine.halted, "a halt outlives the process that was stopped"
+        finally:
+            os.kill(run.pid, signal.SIGCONT)
+            run.send_signal(signal.SIGINT)
+            run.wait(20)
+
+
+def test_an_order_lost_on_its_way_is_found_out_while_trading_goes_on(tmp_path: Path) -> None:
+    """It never reaches the exchange, a later one does: from then on it is certain, and holds no limit any more."""
+    with rig(tmp_path, 14) as lab:
+        lab.start_exchange("--symbols", "AAPL", *LONG)
+        with trading(lab, lab.session()) as (engine, entry):
+            view = engine.symbols["AAPL"]
+            wait_for(lambda: view.snapshot().bid_e4 > 0, "no market")
+            price = (view.snapshot().bid_e4 - 10_000) / 10_000
+            send, engine.orders.send = engine.orders.send, lambda frame: None
+            lost = engine.orders.enter("AAPL", "buy", 1, price, tif="day")
+            engine.orders.send = send
+            wait_for(lambda: len(entry.uncertain) == 1, "it was not noticed")
+            time.sleep(1.5)
+            assert engine.orders[lost].state == "sent" and entry.lost == (), "it might be on its way still"
+            later = engine.orders.enter("AAPL", "buy", 2, price, tif="day")
+            wait_for(lambda: entry.lost == (lost,), "not declared lost")
+            assert not engine.halted and engine.orders[lost].state == "lost"
+            assert [order.user_ref for order in engine.orders.open()] == [later]
+            assert engine.halt_and_cancel().left == ()
