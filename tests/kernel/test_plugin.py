@@ -16,7 +16,7 @@ import pytest
 from turbo_hft._native import lib
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, LoadError
-from turbo_hft.user_strategy import btf, objects
+from turbo_hft.user_strategy import btf, elf, objects
 from turbo_hft.user_strategy import report as reports
 from turbo_hft.user_strategy.lock import SwapLock
 from turbo_hft.user_strategy.user import check_apart
@@ -548,6 +548,17 @@ def test_a_loop_with_a_function_of_its_own(engine: Engine, make: Compile) -> Non
         "static long step(__u32 i, void *to) { *(__u32 *)to += i; return 0; }"
     )
     engine.load_strategy(make(body("__u32 sum = 0; loop(10, step, &sum, 0); hft_wait_for(intents, sum);", before)))
+
+
+@pytest.mark.parametrize(("section", "at", "what"), [(".rel.text", 7, "relocation"), (".symtab", 24 + 7, "symbol")])
+def test_what_the_linker_would_believe(make: Compile, section: str, at: int, what: str) -> None:
+    """Places outside of the file: libbpf 1.1 goes there."""
+    good = bytearray(make(EXAMPLE.read_text()).read_bytes())
+    found = elf.parse(bytes(good)).section(section)
+    assert found is not None
+    good[good.index(found.data) + at] = 0xFE
+    with pytest.raises(ConfigError, match=what):
+        objects.check("mine", bytes(good))
 
 
 # What it may have
