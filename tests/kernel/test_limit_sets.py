@@ -6,6 +6,8 @@ import multiprocessing
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 from desk_rig import Desk
@@ -83,7 +85,7 @@ def test_every_change_has_an_epoch_and_both_sets_agree_after_it(desk: Desk) -> N
     engine, view = desk.engine, desk.view
     engine.limits.max_gross = 123_456
     view.limits.max_long = 77
-    acts = [
+    acts: list[Callable[[], object]] = [
         lambda: setattr(view, "buy_below", "1"),
         lambda: view.set_targets(buy_below=None, sell_above="2"),
         engine.halt,
@@ -103,7 +105,7 @@ def test_every_change_has_an_epoch_and_both_sets_agree_after_it(desk: Desk) -> N
         before = engine.epoch
         act()
         assert engine.epoch == before + 1, number
-        assert (engine.limits.max_gross, view.limits.max_long) == (123_456, 77), number
+        assert (engine.limits.max_gross, view.limits.max_long) == (Decimal(123_456), 77), number
 
 
 def test_a_strategy_and_a_symbol_have_switches_of_their_own(desk: Desk) -> None:

@@ -28,7 +28,9 @@ SYMBOL: SymbolLimitSettings = {
 
 
 def widen(engine: Engine) -> None:
-    """Those of the account and of every strategy."""
+    """Those of the account and of every strategy, and the strategies' own switches released."""
+    for strategy in engine.strategies:
+        strategy.resume()
     with engine.change():
         money = dict.fromkeys(("max_gross", "max_net", "max_loss"), _DOLLARS)
         engine.limits.set({**_ORDER, **_RATE, **money, "max_open_orders": _MOST})
