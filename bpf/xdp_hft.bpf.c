@@ -21,6 +21,7 @@ typedef _Bool bool;
 #include "hft/limits.h"
 #include "hft/abi.h"
 #include "hft/compat.bpf.h"
+#include "hft/clause.h"
 #include "hft/config.bpf.h"
 #include "hft/layout.h"
 #include "hft/maps.bpf.h"
@@ -33,9 +34,16 @@ typedef _Bool bool;
 #include "hft/levels.bpf.h"
 #include "hft/book.bpf.h"
 #include "hft/market.bpf.h"
-#include "hft/strategy.bpf.h"
-#include "hft/risk.bpf.h"
 #include "hft/position.bpf.h"
+#include "hft/working.bpf.h"
+#include "hft/signal.bpf.h"
+#include "hft/threshold.bpf.h"
+#include "hft/imbalance.bpf.h"
+#include "hft/momentum.bpf.h"
+#include "hft/quoter.bpf.h"
+#include "hft/strategy.bpf.h"
+#include "hft/throttle.bpf.h"
+#include "hft/risk.bpf.h"
 #include "hft/order.bpf.h"
 #include "hft/kept.bpf.h"
 #include "hft/itch.bpf.h"
@@ -49,7 +57,7 @@ typedef _Bool bool;
  * queues can bring two. Waiting is bounded, and a packet that waited in vain is passed on unhandled: the feed then
  * shows a gap and stops trading, which is the safe side.
  */
-static __u32 engine_busy;
+static __u32 engine_busy HFT_STATE;
 
 static long try_enter(__u32 index, void *entered)
 {
@@ -100,10 +108,10 @@ int xdp_hft(struct xdp_md *ctx)
 		verdict = XDP_PASS;
 	} else if (view.role == HFT_ROLE_FEED) {
 		verdict = feed_packet(ctx, view.feed, view.line);
-		if (config.time_all && !batch_len)
+		if (config.time_all && !pending_len)
 			observe(HFT_HIST_FEED, bpf_ktime_get_ns() - entry_ns);
 	} else if (view.role == HFT_ROLE_COMMAND) {
-		verdict = command_packet();
+		verdict = command_packet(ctx);
 	} else {
 		verdict = reply_packet();
 		if (config.time_all)

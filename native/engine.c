@@ -61,6 +61,8 @@ static int size_maps(const struct xdp_hft *skeleton, const struct hft_config *co
 		__u64 entries;
 	} sizes[] = {
 		{ skeleton->maps.symbol_params, config->symbols },
+		{ skeleton->maps.symbol_limits, 2ULL * config->symbols },
+		{ skeleton->maps.memory, config->symbols },
 		{ skeleton->maps.symbol_state, config->symbols },
 		{ skeleton->maps.symbol_names, config->symbols },
 		{ skeleton->maps.auctions, config->symbols },

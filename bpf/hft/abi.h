@@ -80,7 +80,7 @@ enum hft_mark {
 };
 
 /* What a price collar is around. */
-enum hft_reference {
+enum hft_price_reference {
 	HFT_REFERENCE_NONE = 0, /* nothing: no order leaves */
 	HFT_REFERENCE_LAST = 1, /* the last trade that counts */
 	HFT_REFERENCE_MID = 2, /* the middle of bid and offer, rounded down */
@@ -469,7 +469,7 @@ struct hft_symbol_limits {
 	__u64 interval_ns;
 	__u64 burst;
 	__u64 collar_ppm; /* how far from the reference a price may be, 1/1,000,000 of it */
-	__u64 reference; /* enum hft_reference */
+	__u64 reference; /* enum hft_price_reference */
 	__u64 reference_age_ns; /* how old it may be, by the feed's time stamps */
 	__u64 restricted; /* not 0: no order */
 	__u64 short_ok; /* 1: short sales are allowed (located); anything else: not */

@@ -13,7 +13,7 @@
 #define HFT_BOOK_BPF_H
 
 /* the feed whose packet or command is inside */
-static __u32 packet_feed;
+static __u32 packet_feed HFT_STATE;
 
 /* book->version is odd while a reader must not trust what it copies. */
 hft_inline void book_open(struct hft_book *book)
@@ -105,6 +105,8 @@ hft_inline int order_insert(struct hft_bucket *bucket, __u64 key, __u32 slot, __
 	return 0;
 }
 
+#define ITCH_TIMESTAMP 5
+#define ITCH_TIMESTAMP_END 11
 #define ITCH_REF 11
 #define ITCH_ADD_SIDE 19
 #define ITCH_ADD_SHARES 20
@@ -171,10 +173,11 @@ hft_inline void order_end(const struct order_place *order, struct hft_book *book
 
 /* Trades: what counts as last, volume and VWAP */
 
-hft_inline void print_trade(struct hft_book *book, __u32 price_e4, __u64 shares)
+hft_inline void print_trade(struct hft_book *book, const __u8 *msg, __u32 price_e4, __u64 shares)
 {
 	__u64 low = (__u64)price_e4 * (__u32)shares, high = (__u64)price_e4 * (shares >> 32);
 
+	book->last_ns = load_be48(msg + ITCH_TIMESTAMP);
 	book->last_e4 = price_e4;
 	book->last_qty = shares >> 32 ? 0xffffffff : (__u32)shares;
 	book->volume += shares;
@@ -249,9 +252,9 @@ hft_inline __u32 book_reduce(struct hft_book *book, __u32 slot, const __u8 *msg)
 		return HFT_C_BOOK_OVER_REDUCE;
 	price_e4 = ORDER_PRICE(order.value);
 	if (msg[0] == 'E')
-		print_trade(book, price_e4, qty);
+		print_trade(book, msg, price_e4, qty);
 	else if (msg[0] == 'C' && msg[ITCH_EXECUTED_PRINTABLE] == 'Y')
-		print_trade(book, load_be32(msg + ITCH_EXECUTED_PRICE), qty);
+		print_trade(book, msg, load_be32(msg + ITCH_EXECUTED_PRICE), qty);
 	if (qty == ORDER_QTY(order.value)) {
 		order_end(&order, book, slot, msg);
 	} else {

@@ -7,7 +7,7 @@
 #define HFT_COMMAND_BPF_H
 
 /* The command under work, copied out of rx, because messages replayed later pass through there too. */
-static struct hft_command command hft_whole;
+static struct hft_command command HFT_STATE;
 
 /* SWEEP: one bucket of a table. */
 
@@ -201,6 +201,7 @@ static long rollover_slot(__u32 index, void *arg)
 	book->cross_type = 0;
 	book->last_e4 = 0;
 	book->last_qty = 0;
+	book->last_ns = 0;
 	book->volume = 0;
 	book->notional_e4 = 0;
 	book->notional_high = 0;
@@ -288,6 +289,13 @@ hft_inline int install_ready(struct hft_book *book)
 	return book->health == HFT_BOOK_INSTALLING ? 0 : -1;
 }
 
+hft_inline bool slot_is_of_feed(__u32 slot)
+{
+	const struct hft_book *book = book_at(slot);
+
+	return slot < config.symbols && load_raw64(book->name) && book->feed == packet_feed;
+}
+
 /* Everything that concerns one symbol, or with INSTALL none. */
 hft_global int command_symbol(__u32 slot)
 {
@@ -298,7 +306,7 @@ hft_global int command_symbol(__u32 slot)
 	if (slot == NO_SLOT && command.op == HFT_OP_INSTALL) {
 		command.sequence = expected - 1;
 	} else {
-		if (slot >= config.symbols || !load_raw64(book->name) || book->feed != packet_feed)
+		if (!slot_is_of_feed(slot))
 			return -1;
 		switch (command.op) {
 		case HFT_OP_QUARANTINE:
@@ -328,11 +336,107 @@ hft_global int command_symbol(__u32 slot)
 	return command_install(slot);
 }
 
-hft_inline int command_packet(void)
+/* ORDER, LOST, REARM, TRUST: what a person wants of orders. */
+
+#define INTENT_AT (sizeof(struct hft_command) + 2)
+
+/* An order by hand: pending like a strategy's, and through the same gate. 0 if it is pending now. */
+hft_inline int command_order(void)
+{
+	struct hft_feed_state *feed = feed_at(packet_feed);
+	struct pending *one = &pending[0];
+
+	if (command.blocks != 1 || load_be16(rx + sizeof(struct hft_command)) != sizeof(struct hft_intent))
+		return -1;
+	one->slot = command.slot;
+	one->strategy = HFT_STRATEGY_MANUAL;
+	one->shadow = 0;
+	__builtin_memcpy(&one->intent, rx + INTENT_AT, sizeof(one->intent));
+	one->feed_seq = (feed->expected_seq ?: 1) - 1;
+	one->exchange_ns = feed->exchange_ns;
+	decide_ns = feed_now(feed);
+	pending_len = 1;
+	pending_real = 1;
+	return 0;
+}
+
+hft_inline int command_lost(void)
+{
+	const struct hft_session_state *session = hft_the(session_state);
+
+	if (!session || session->health != HFT_SESSION_UP || session->expected_seq < session->highest_seq ||
+	    !command.sequence || command.sequence > 0xffffffff)
+		return -1;
+	return order_lost((__u32)command.sequence);
+}
+
+hft_inline int command_rearm(void)
+{
+	struct hft_symbol_state *state = hft_at(symbol_state, command.slot);
+	struct hft_account *account = the_account();
+	__u64 strategy = command.first;
+
+	if (!account)
+		return -1;
+	hft_opaque(strategy);
+	switch (command.sequence) {
+	case HFT_LATCH_EXECUTIONS:
+		if (strategy >= HFT_STRATEGIES)
+			return -1;
+		account->strategy[strategy].executions = 0;
+		account->strategy[strategy].latched = 0;
+		return 0;
+	case HFT_LATCH_LOSS:
+		account->loss_latched = 0;
+		return 0;
+	case HFT_LATCH_SYMBOL_LOSS:
+		if (!state)
+			return -1;
+		book_open(book_at(command.slot));
+		state->loss_latched = 0;
+		book_close(book_at(command.slot));
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+hft_inline int command_trust(void)
+{
+	const volatile struct hft_control *live = hft_the(control);
+	struct hft_session_state *session = hft_the(session_state);
+
+	if (!live || !session || session->health != HFT_SESSION_SUSPECT || live->kill == HFT_ACTIVE ||
+	    live->kill == HFT_REDUCING)
+		return -1;
+	session->health = HFT_SESSION_UP;
+	return 0;
+}
+
+/* Everything that concerns our orders. */
+hft_global int command_orders(void)
+{
+	if ((command.op == HFT_OP_ORDER || (command.op == HFT_OP_REARM && command.sequence == HFT_LATCH_SYMBOL_LOSS)) &&
+	    !slot_is_of_feed(command.slot))
+		return -1;
+	switch (command.op) {
+	case HFT_OP_ORDER:
+		return command_order();
+	case HFT_OP_LOST:
+		return command_lost();
+	case HFT_OP_REARM:
+		return command_rearm();
+	case HFT_OP_TRUST:
+		return command_trust();
+	default:
+		return -1;
+	}
+}
+
+hft_inline int command_packet(struct xdp_md *ctx)
 {
 	const __u64 *nonce = hft_the(command_nonce);
-	bool of_symbol;
-	int failed;
+	int failed, verdict = XDP_DROP;
 
 	__builtin_memcpy(&command, rx, sizeof(command));
 	if (rx_len < sizeof(command) || !nonce || !*nonce || command.nonce != *nonce || command.feed >= config.feeds ||
@@ -341,13 +445,20 @@ hft_inline int command_packet(void)
 		return XDP_PASS;
 	}
 	packet_feed = command.feed;
-	batch_len = 0;
-	of_symbol = command.op != HFT_OP_POKE && command.op != HFT_OP_SWEEP && command.op != HFT_OP_ABANDON &&
-		    command.op != HFT_OP_ROLLOVER;
-	failed = of_symbol ? command_symbol(command.slot) : command_feed();
-	batch_len = 0; /* a command sends nothing */
+	packet_begin();
+	if (command.op >= HFT_OP_ORDER)
+		failed = command_orders();
+	else if (command.op == HFT_OP_POKE || command.op == HFT_OP_SWEEP || command.op == HFT_OP_ABANDON ||
+		 command.op == HFT_OP_ROLLOVER)
+		failed = command_feed();
+	else
+		failed = command_symbol(command.slot);
+	if (!failed && pending_len) {
+		verdict = pending_flush(ctx);
+		failed = verdict != XDP_TX;
+	}
 	count(failed ? HFT_C_COMMANDS_REFUSED : HFT_C_COMMANDS);
-	return failed ? XDP_ABORTED : XDP_DROP;
+	return failed ? XDP_ABORTED : verdict;
 }
 
 #endif

@@ -7,8 +7,12 @@
 #define hft_global __attribute__((noinline))
 #define hft_inline static __always_inline
 
-/* LLVM takes a static struct apart into variables that its BTF still describes as the struct, and the kernel refuses that BTF. */
-#define hft_whole __attribute__((used))
+/*
+ * The engine's own variables: in a map of their own, which a new version of the program takes over, whatever variables a linked-in
+ * strategy brings. (`used`, which SEC implies, also keeps LLVM from taking a static struct apart into variables that its BTF still
+ * describes as the struct; the kernel refuses that BTF.)
+ */
+#define HFT_STATE SEC(".data.engine")
 
 /* Kept as a loop: code that stays in the instruction cache, and one state instead of one a round for the verifier. */
 #define hft_rolled _Pragma("clang loop unroll(disable)")

@@ -14,9 +14,9 @@
 
 _Static_assert(HFT_RX_SCRATCH > HFT_MAX_FRAME, "every frame fits the buffer");
 
-static __u8 rx[HFT_RX_BYTES + HFT_RX_SLACK];
-static __u32 rx_len; /* payload bytes in rx */
-static __u64 entry_ns; /* monotonic clock at packet entry */
+static __u8 rx[HFT_RX_BYTES + HFT_RX_SLACK] HFT_STATE;
+static __u32 rx_len HFT_STATE; /* payload bytes in rx */
+static __u64 entry_ns HFT_STATE; /* monotonic clock at packet entry */
 
 hft_inline __u64 at_most(__u64 value, __u64 bound)
 {

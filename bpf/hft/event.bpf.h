@@ -41,6 +41,7 @@ hft_inline struct hft_event *event_begin(__u32 kind, __u32 symbol)
 			event->ask_e4 = book->best_e4[HFT_SELL];
 			event->position = state->position;
 			event->realized_e4 = state->realized_e4;
+			event->fees_e8 = state->fees_e8;
 		}
 	}
 	return event;

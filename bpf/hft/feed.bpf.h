@@ -18,7 +18,7 @@ static struct {
 	__u64 again; /* that had been kept before */
 	__u32 offset;
 	__u32 left; /* blocks */
-} walk hft_whole;
+} walk HFT_STATE;
 
 /* A message ahead of the expected one. */
 hft_global int feed_ahead(__u32 offset, __u32 length, __u64 sequence)
@@ -49,7 +49,7 @@ hft_global int feed_ahead(__u32 offset, __u32 length, __u64 sequence)
 static struct {
 	__u32 offset;
 	__u32 left; /* blocks */
-} scan hft_whole;
+} scan HFT_STATE;
 
 static long scan_blocks(__u32 index, void *unused)
 {
@@ -206,7 +206,7 @@ hft_inline int feed_packet(struct xdp_md *ctx, __u32 feed_index, __u32 line)
 
 	packet_feed = feed_index;
 	count(HFT_C_FEED_PACKETS);
-	batch_len = 0;
+	packet_begin();
 	sequence = load_be64(rx + 10);
 	messages = load_be16(rx + 18);
 	if (messages == MOLD_END_OF_SESSION || !messages || rx_len < MOLD_HEADER) {

@@ -26,11 +26,9 @@ static const __u32 itch_types[256] = {
 };
 
 #define ITCH_LOCATE 1
-#define ITCH_TIMESTAMP 5
-#define ITCH_TIMESTAMP_END 11
 
 /* While the messages of a command are read: the slot + 1 they are for. 0 = none. */
-static __u32 install_slot;
+static __u32 install_slot HFT_STATE;
 
 hft_inline __u16 *locate_entry(__u16 locate)
 {
@@ -178,37 +176,6 @@ hft_inline int book_crossed(__u32 slot, __u64 feed_seq, __u64 exchange_ns)
 	return 0;
 }
 
-/* Position and strategy, for the few symbols that have either. */
-hft_global int symbol_ask(__u32 slot, __u64 feed_seq, __u64 exchange_ns)
-{
-	struct hft_symbol_params *params = hft_at(symbol_params, slot);
-	struct hft_symbol_state *state = hft_at(symbol_state, slot);
-	struct hft_book *book = book_at(slot);
-	struct intent intent;
-
-	if (!params || !state)
-		return 0;
-	if (book->holds) {
-		book_open(book);
-		position_mark(book, state);
-		book_close(book);
-	}
-	if (!book->armed)
-		return 0;
-	switch (strategy_threshold(slot, params, book, state, &intent)) {
-	case STRATEGY_WAIT_IN_FLIGHT:
-		count(HFT_C_WAIT_IN_FLIGHT);
-		break;
-	case STRATEGY_WAIT_LIMIT:
-		count(HFT_C_WAIT_LIMIT);
-		break;
-	case STRATEGY_INTENT:
-		trigger_note(slot, feed_seq, exchange_ns);
-		break;
-	}
-	return 0;
-}
-
 /* What follows an applied book message of a symbol that is crossed, or armed, or held. */
 hft_global int book_watch(__u32 slot, __u64 feed_seq, __u64 exchange_ns)
 {
@@ -216,7 +183,9 @@ hft_global int book_watch(__u32 slot, __u64 feed_seq, __u64 exchange_ns)
 
 	if (book_is_crossed(book) || book->crossed)
 		book_crossed(slot, feed_seq, exchange_ns);
-	return book->health == HFT_BOOK_OK ? symbol_ask(slot, feed_seq, exchange_ns) : 0;
+	if (book->health == HFT_BOOK_OK && (book->armed || book->holds))
+		symbol_touch(book, slot, feed_seq);
+	return 0;
 }
 
 /* health, armed, holds and crossed at once. */

@@ -13,8 +13,12 @@ _Static_assert(sizeof(struct hft_side_top) == 128, "a side is two cache lines");
 _Static_assert(sizeof(struct hft_book) == 384, "a book is six cache lines");
 _Static_assert(sizeof(struct hft_kept) == 64, "a kept message is a cache line");
 _Static_assert(sizeof(struct hft_event) == 128, "an event is two cache lines");
-_Static_assert(sizeof(struct hft_symbol_params) == 128, "two cache lines");
-_Static_assert(sizeof(struct hft_symbol_state) == 128, "two cache lines");
+_Static_assert(sizeof(struct hft_control) == 128, "two cache lines");
+_Static_assert(sizeof(struct hft_symbol_params) == 192, "three cache lines");
+_Static_assert(sizeof(struct hft_symbol_limits) == 128, "two cache lines");
+_Static_assert(sizeof(struct hft_symbol_state) == 320, "five cache lines");
+_Static_assert(sizeof(struct hft_memory) == 64, "a cache line");
+_Static_assert(sizeof(struct hft_working) == 128, "two cache lines");
 _Static_assert(sizeof(struct hft_feed_state) == 256, "four cache lines");
 _Static_assert(sizeof(((struct hft_bucket *)0)->key) == 8 * HFT_BUCKET_SLOTS, "abi.h and limits.h agree on the ways");
 _Static_assert(sizeof(((struct hft_side_top *)0)->key) == 4 * HFT_TOP_LEVELS, "and on the levels of the top");
@@ -29,11 +33,20 @@ _Static_assert(sizeof(((struct hft_level_block *)0)->cell) == 8 * HFT_BLOCK_LEVE
 		__type(value, value_);             \
 	} name_ SEC(".maps")
 
-/* Global kill switch, epoch and order rate: user space writes, the hook reads. */
+/* Kill switches, lease, epoch: user space writes, the hook reads. */
 HFT_ARRAY(control, struct hft_control, 1, BPF_F_MMAPABLE);
 
-/* Targets and limits of each symbol: user space writes, the hook reads. Sized at load (config.symbols). */
+/* The two sets of limits, of which the epoch chooses one: user space writes, the hook reads. */
+HFT_ARRAY(limits, struct hft_limits, 2, BPF_F_MMAPABLE);
+
+/* The same for each symbol: two times as many as there are symbols. Sized at load (config.symbols). */
+HFT_ARRAY(symbol_limits, struct hft_symbol_limits, 2 * HFT_DEFAULT_SYMBOLS, BPF_F_MMAPABLE);
+
+/* Kill switch and strategies of each symbol: user space writes, the hook reads. Sized at load (config.symbols). */
 HFT_ARRAY(symbol_params, struct hft_symbol_params, HFT_DEFAULT_SYMBOLS, BPF_F_MMAPABLE);
+
+/* Fee of a share, 1/100,000,000 dollar, by liquidity flag: user space writes, the hook reads. Negative = we are paid. */
+HFT_ARRAY(fees, __s64, 256, BPF_F_MMAPABLE);
 
 /* The order frame, complete, made by user space. */
 HFT_ARRAY(order_template, struct hft_template, 1, BPF_F_MMAPABLE);
@@ -44,6 +57,15 @@ HFT_ARRAY(command_nonce, __u64, 1, BPF_F_MMAPABLE);
 /* Our position, orders and P&L in each symbol. */
 HFT_ARRAY(symbol_state, struct hft_symbol_state, HFT_DEFAULT_SYMBOLS, BPF_F_MMAPABLE);
 
+/* The same of all symbols and of each strategy. */
+HFT_ARRAY(account, struct hft_account, 1, BPF_F_MMAPABLE);
+
+/* What the strategies remember of each symbol. */
+HFT_ARRAY(memory, struct hft_memory, HFT_DEFAULT_SYMBOLS, BPF_F_MMAPABLE);
+
+/* Our newest executions. */
+HFT_ARRAY(executions, struct hft_execution, HFT_MAX_EXECUTIONS, BPF_F_MMAPABLE);
+
 /* LULD collar and IPO release of each symbol. */
 HFT_ARRAY(auctions, struct hft_auction, HFT_DEFAULT_SYMBOLS, BPF_F_MMAPABLE);
 
@@ -52,9 +74,6 @@ HFT_ARRAY(session_state, struct hft_session_state, 1, BPF_F_MMAPABLE);
 
 /* Our own orders, by the low bits of UserRefNum. */
 HFT_ARRAY(working, struct hft_working, HFT_MAX_WORKING, BPF_F_MMAPABLE);
-
-/* When the last orders left, ns: the exact one-second window of the rate limit. */
-HFT_ARRAY(order_times, __u64, HFT_MAX_ORDERS_PER_SECOND, BPF_F_MMAPABLE);
 
 /* Messages that wait for an earlier one, or for their symbol's snapshot: a ring for each feed. Sized at load. */
 HFT_ARRAY(kept, struct hft_kept, HFT_DEFAULT_FEEDS *HFT_DEFAULT_KEPT, BPF_F_MMAPABLE);
@@ -137,8 +156,18 @@ struct {
 struct hft_contract {
 	struct hft_event event;
 	struct hft_command command;
+	struct hft_signal signal;
+	struct hft_intents intents;
 	enum hft_role role;
 	enum hft_kill kill;
+	enum hft_strategy strategy;
+	enum hft_action action;
+	enum hft_tif tif;
+	enum hft_wait wait;
+	enum hft_mark mark;
+	enum hft_price_reference price_reference;
+	enum hft_latch latch;
+	enum hft_pending pending;
 	enum hft_side side;
 	enum hft_protocol protocol;
 	enum hft_clock clock;
@@ -173,6 +202,12 @@ const struct hft_contract *hft_contract __attribute__((unused));
 		__u32 index_ = (i);                   \
 		bpf_map_lookup_elem(&(map), &index_); \
 	})
+
+/* (A function, because a local variable would hide the map's name.) */
+hft_inline struct hft_account *the_account(void)
+{
+	return hft_the(account);
+}
 
 hft_inline struct hft_feed_state *feed_at(__u32 feed)
 {

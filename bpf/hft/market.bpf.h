@@ -107,7 +107,7 @@ hft_inline __u32 cross_trade(struct hft_book *book, const __u8 *msg)
 	book->cross_type = msg[ITCH_CROSS_TYPE];
 	book->cross_pending = 0;
 	if (shares)
-		print_trade(book, price_e4, shares);
+		print_trade(book, msg, price_e4, shares);
 	return 0;
 }
 
@@ -136,7 +136,7 @@ hft_inline __u32 market_apply(__u32 slot, __u32 offset, __u8 type)
 	case 'P':
 		if (!load_be32(msg + ITCH_TRADE_SHARES) || !is_price(load_be32(msg + ITCH_TRADE_PRICE)))
 			return HFT_C_ITCH_BAD_FIELD;
-		print_trade(book, load_be32(msg + ITCH_TRADE_PRICE), load_be32(msg + ITCH_TRADE_SHARES));
+		print_trade(book, msg, load_be32(msg + ITCH_TRADE_PRICE), load_be32(msg + ITCH_TRADE_SHARES));
 		return 0;
 	case 'Q':
 		return cross_trade(book, msg);

@@ -1,71 +1,48 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * ORDER: the one exit. Asks the strategy once more about each symbol that triggered, puts every intent through the
- * gate, patches those that pass into the template, and turns the tick's own frame into the order frame. Rule 7.
+ * ORDER: the one exit. Puts every pending intent through the gate, patches what passes into the template's message, and turns the
+ * frame that came in into the order frame. Rule 7.
  */
 #ifndef HFT_ORDER_BPF_H
 #define HFT_ORDER_BPF_H
 
-#define HFT_TX_BYTES 1024 /* power of two above headers and a full batch */
+#define HFT_TX_BYTES 1024 /* power of two above headers and a full packet */
 
 /* Offsets inside one upstream message: length prefix 2, UFO 'U' 1, then the OUCH message. */
 #define UP_OUCH 3
-#define OUCH50_USER_REF (UP_OUCH + 1)
+#define OUCH50_REF (UP_OUCH + 1) /* ENTER, CANCEL; of a REPLACE the order that goes */
 #define OUCH50_SIDE (UP_OUCH + 5)
 #define OUCH50_QTY (UP_OUCH + 6)
 #define OUCH50_SYMBOL (UP_OUCH + 10)
 #define OUCH50_PRICE (UP_OUCH + 18)
+#define OUCH50_TIF (UP_OUCH + 26)
+#define OUCH50_NEW_REF (UP_OUCH + 5)
+#define OUCH50_NEW_QTY (UP_OUCH + 9)
+#define OUCH50_NEW_PRICE (UP_OUCH + 13)
+#define OUCH50_NEW_TIF (UP_OUCH + 21)
+#define OUCH50_CANCEL_QTY (UP_OUCH + 5)
 #define OUCH42_TOKEN_REF (UP_OUCH + 7) /* the last 8 of the token's 14 characters */
 #define OUCH42_SIDE (UP_OUCH + 15)
 #define OUCH42_QTY (UP_OUCH + 16)
 #define OUCH42_SYMBOL (UP_OUCH + 20)
 #define OUCH42_PRICE (UP_OUCH + 28)
+#define OUCH42_TIF (UP_OUCH + 32)
+#define OUCH42_NEW_TOKEN_REF (UP_OUCH + 21)
+#define OUCH42_NEW_QTY (UP_OUCH + 29)
+#define OUCH42_NEW_PRICE (UP_OUCH + 33)
+#define OUCH42_NEW_TIF (UP_OUCH + 37)
+#define OUCH42_CANCEL_QTY (UP_OUCH + 15)
 
-/* The symbols that triggered in this packet, in order of their first trigger. */
-struct trigger {
-	__u32 slot;
-	__u32 reason; /* of the gate */
-	__u32 side;
-	__u32 price_e4;
-	__u32 qty;
-	__u32 user_ref; /* 0 = did not leave */
-	__u64 feed_seq;
-	__u64 exchange_ns;
-	__u64 epoch; /* read before the decision: an epoch at or above a halt's proves that the halt was seen */
-	__u32 decided; /* 0: the packet itself undid it */
-	__u32 pad0;
-};
+#define OUCH42_DAY 99998 /* until the end of market hours */
 
-static struct trigger batch[HFT_MAX_ORDERS_PER_PACKET];
-static __u32 batch_len;
-static __u8 tx[HFT_TX_BYTES];
+static __u8 tx[HFT_TX_BYTES] HFT_STATE;
+static __u32 tx_len HFT_STATE; /* bytes of the messages in tx */
+static __u32 tx_messages HFT_STATE;
+static __u32 tx_first_ref HFT_STATE; /* UserRefNum of the first */
 
 #define store_be16(p, v) (*(__u16 *)(p) = __builtin_bswap16(v))
 #define store_be32(p, v) (*(__u32 *)(p) = __builtin_bswap32(v))
 #define store_be64(p, v) (*(__u64 *)(p) = __builtin_bswap64(v))
-
-/* Note that the strategy wants to act on a symbol; the decision falls when the packet is read to its end. */
-hft_inline void trigger_note(__u32 slot, __u64 feed_seq, __u64 exchange_ns)
-{
-	__u32 i;
-
-	hft_rolled for (i = 0; i < HFT_MAX_ORDERS_PER_PACKET; i++)
-	{
-		if (i >= batch_len)
-			break;
-		if (batch[i].slot == slot)
-			goto renew;
-	}
-	if (i >= HFT_MAX_ORDERS_PER_PACKET) {
-		count(HFT_C_TRIGGERS_DROPPED);
-		return;
-	}
-	batch_len = i + 1;
-	batch[i].slot = slot;
-renew:
-	batch[i].feed_seq = feed_seq;
-	batch[i].exchange_ns = exchange_ns;
-}
 
 /* UserRefNum as 8 upper-case hexadecimal characters. */
 hft_inline __u64 hex8(__u32 value)
@@ -80,66 +57,168 @@ hft_inline __u64 hex8(__u32 value)
 	return text;
 }
 
-/* Write message number `index` of the datagram. */
-hft_inline void order_write(const struct hft_template *template, __u32 index, const struct trigger *order,
-			    const struct hft_symbol_params *params)
+hft_inline __u8 side_letter(__u32 side, __u32 short_sale)
 {
-	__u8 *msg = tx + hft_masked(template->headers_len + index * template->msg_len, HFT_TX_BYTES / 2);
+	if (side == HFT_BUY)
+		return 'B';
+	return short_sale ? 'T' : 'S';
+}
 
-	__builtin_memcpy(msg, template->msg, sizeof(template->msg));
-	if (template->protocol == HFT_OUCH50) {
-		store_be32(msg + OUCH50_USER_REF, order->user_ref);
-		msg[OUCH50_SIDE] = order->side == HFT_BUY ? 'B' : 'S';
-		store_be32(msg + OUCH50_QTY, order->qty);
+hft_inline void write_ouch50(__u8 *msg, const struct pending *sent, const struct hft_symbol_params *params, __u32 done)
+{
+	const struct hft_intent *intent = &sent->intent;
+	__u8 tif = intent->tif == HFT_TIF_IOC ? '3' : '0';
+
+	switch (intent->action) {
+	case HFT_ACTION_ENTER:
+		store_be32(msg + OUCH50_REF, sent->user_ref);
+		msg[OUCH50_SIDE] = side_letter(intent->side, sent->short_sale);
+		store_be32(msg + OUCH50_QTY, intent->qty);
 		__builtin_memcpy(msg + OUCH50_SYMBOL, params->name, 8);
-		store_be64(msg + OUCH50_PRICE, (__u64)order->price_e4);
-	} else {
-		*(__u64 *)(msg + OUCH42_TOKEN_REF) = hex8(order->user_ref);
-		msg[OUCH42_SIDE] = order->side == HFT_BUY ? 'B' : 'S';
-		store_be32(msg + OUCH42_QTY, order->qty);
-		__builtin_memcpy(msg + OUCH42_SYMBOL, params->name, 8);
-		store_be32(msg + OUCH42_PRICE, order->price_e4);
+		store_be64(msg + OUCH50_PRICE, (__u64)intent->price_e4);
+		if (intent->tif)
+			msg[OUCH50_TIF] = tif;
+		break;
+	case HFT_ACTION_REPLACE:
+		store_be32(msg + OUCH50_REF, intent->ref);
+		store_be32(msg + OUCH50_NEW_REF, sent->user_ref);
+		store_be32(msg + OUCH50_NEW_QTY, done + intent->qty);
+		store_be64(msg + OUCH50_NEW_PRICE, (__u64)intent->price_e4);
+		if (intent->tif)
+			msg[OUCH50_NEW_TIF] = tif;
+		break;
+	default:
+		store_be32(msg + OUCH50_REF, intent->ref);
+		store_be32(msg + OUCH50_CANCEL_QTY, 0);
+		break;
 	}
 }
 
-/* An order that passed the gate is recorded before anything else can happen: from here on it counts as sent. */
-hft_inline void order_commit(struct trigger *order, struct hft_book *book, struct hft_symbol_state *state,
-			     struct hft_session_state *session, __u64 now)
+hft_inline void write_ouch42(__u8 *msg, const struct pending *sent, const struct hft_symbol_params *params, __u32 done)
 {
-	__u32 ref = next_user_ref(session);
-	struct hft_working *slot = hft_at(working, ref & (HFT_MAX_WORKING - 1));
-	__u64 *time = hft_at(order_times, session->order_head & (HFT_MAX_ORDERS_PER_SECOND - 1));
+	const struct hft_intent *intent = &sent->intent;
+	__u32 tif = intent->tif == HFT_TIF_IOC ? 0 : OUCH42_DAY;
 
-	order->user_ref = ref;
-	session->next_user_ref = ref + 1;
-	session->order_head++;
-	if (time)
-		*time = now;
-	if (slot) {
-		slot->user_ref = ref;
-		slot->state = HFT_ORDER_SENT;
-		slot->symbol = order->slot;
-		slot->side = order->side;
-		slot->price_e4 = order->price_e4;
-		slot->qty = order->qty;
-		slot->open_qty = order->qty;
-		slot->filled_qty = 0;
-		slot->sent_ns = entry_ns;
-		slot->filled_e4 = 0;
+	switch (intent->action) {
+	case HFT_ACTION_ENTER:
+		*(__u64 *)(msg + OUCH42_TOKEN_REF) = hex8(sent->user_ref);
+		msg[OUCH42_SIDE] = side_letter(intent->side, sent->short_sale);
+		store_be32(msg + OUCH42_QTY, intent->qty);
+		__builtin_memcpy(msg + OUCH42_SYMBOL, params->name, 8);
+		store_be32(msg + OUCH42_PRICE, intent->price_e4);
+		if (intent->tif)
+			store_be32(msg + OUCH42_TIF, tif);
+		break;
+	case HFT_ACTION_REPLACE:
+		*(__u64 *)(msg + OUCH42_TOKEN_REF) = hex8(intent->ref);
+		*(__u64 *)(msg + OUCH42_NEW_TOKEN_REF) = hex8(sent->user_ref);
+		store_be32(msg + OUCH42_NEW_QTY, done + intent->qty);
+		store_be32(msg + OUCH42_NEW_PRICE, intent->price_e4);
+		if (intent->tif)
+			store_be32(msg + OUCH42_NEW_TIF, tif);
+		break;
+	default:
+		*(__u64 *)(msg + OUCH42_TOKEN_REF) = hex8(intent->ref);
+		store_be32(msg + OUCH42_CANCEL_QTY, 0);
+		break;
 	}
+}
+
+/* Append the message of a pending intent that passed to the datagram. */
+hft_global int order_write(__u32 index)
+{
+	const struct pending *sent = &pending[hft_masked(index, HFT_MAX_PENDING)];
+	const struct hft_template *template = hft_the(order_template);
+	const struct hft_symbol_params *params = hft_at(symbol_params, sent->slot);
+	const struct hft_working *old = working_at(sent->intent.ref);
+	__u64 action = hft_masked(sent->intent.action, 4);
+	__u32 done;
+	__u8 *msg;
+
+	if (!template || !params || !old)
+		return 0;
+	done = old->chain_qty + old->filled_qty;
+	msg = tx + hft_masked(template->headers_len + tx_len, HFT_TX_BYTES / 2);
+	__builtin_memcpy(msg, template->msg[action], sizeof(template->msg[0]));
+	if (template->protocol == HFT_OUCH50)
+		write_ouch50(msg, sent, params, done);
+	else
+		write_ouch42(msg, sent, params, done);
+	if (!tx_messages)
+		tx_first_ref = sent->user_ref;
+	tx_messages++;
+	tx_len += template->msg_len[action];
+	return 0;
+}
+
+/* A message counts against the throttles. */
+hft_inline void throttles_take(const struct pending *sent, struct hft_symbol_state *state, struct hft_account *account)
+{
+	const struct hft_symbol_limits *symbol = symbol_limits_of(sent->epoch, sent->slot);
+	const struct hft_limits *limits = limits_of(sent->epoch);
+	__u64 strategy = hft_masked(sent->strategy, HFT_STRATEGIES);
+	struct hft_strategy_state *own = &account->strategy[strategy];
+
+	if (!symbol || !limits)
+		return;
+	state->tat_ns = throttle_next(state->tat_ns, decide_ns, symbol->interval_ns);
+	own->tat_ns = throttle_next(own->tat_ns, decide_ns, limits->strategy[strategy].interval_ns);
+	account->tat_ns = throttle_next(account->tat_ns, decide_ns, limits->account.interval_ns);
+}
+
+/* What passed the gate is recorded before anything else can happen: from here on it counts as sent. */
+hft_global int order_commit(__u32 index)
+{
+	struct pending *sent = &pending[hft_masked(index, HFT_MAX_PENDING)];
+	struct hft_session_state *session = hft_the(session_state);
+	struct hft_symbol_state *state = hft_at(symbol_state, sent->slot);
+	struct hft_account *account = the_account();
+	struct hft_working *order, *old = working_at(sent->intent.ref);
+	struct hft_book *book = book_at(sent->slot);
+	const struct hft_intent *intent = &sent->intent;
+	struct hft_recent *recent;
+
+	if (!session || !state || !account || !old)
+		return 0;
+	if (intent->action == HFT_ACTION_CANCEL) {
+		sent->user_ref = intent->ref;
+		old->pending |= HFT_PENDING_CANCEL;
+		count(HFT_C_CANCELS);
+		return 0;
+	}
+	sent->user_ref = next_user_ref(session);
+	session->next_user_ref = sent->user_ref + 1;
+	order = working_at(sent->user_ref);
+	if (!order)
+		return 0;
 	book_open(book);
-	state->working_ref = ref;
-	state->working_qty = order->qty;
-	state->working_side = order->side;
+	order_begins(order, sent->user_ref, sent->slot, intent->side, intent->price_e4, intent->qty);
+	order->strategy = sent->strategy;
+	order->epoch = sent->epoch;
+	if (intent->action == HFT_ACTION_REPLACE)
+		order_follows(order, old, state, account);
+	else
+		order_recount(order, state, account);
+	order->short_sale = sent->short_sale;
+	order_opens(order, state, account);
+	recent = &state->recent[hft_masked(state->recent_head, HFT_RECENT)];
+	recent->sent_ns = decide_ns;
+	recent->price_e4 = intent->price_e4;
+	recent->qty_side = intent->qty << 1 | intent->side;
+	state->recent_head++;
+	throttles_take(sent, state, account);
 	state->orders_sent++;
 	book_close(book);
+	account->strategy[hft_masked(sent->strategy, HFT_STRATEGIES)].orders_sent++;
+	session->orders_sent++;
 	count(HFT_C_ORDERS);
+	return 0;
 }
 
-/* Headers of a datagram with `orders` messages; returns the frame's length. */
-hft_inline __u32 frame_finish(const struct hft_template *template, __u32 orders, __u32 first_ref)
+/* Headers of a datagram with `payload` bytes of messages; returns the frame's length. */
+hft_inline __u32 frame_finish(const struct hft_template *template, __u32 payload, __u32 first_ref)
 {
-	__u32 headers = template->headers_len, payload = orders * template->msg_len;
+	__u32 headers = template->headers_len;
 	__u64 length = headers + payload, summed;
 	__u8 *ip, *udp;
 	__u64 sum = 0;
@@ -176,71 +255,76 @@ hft_inline __u32 frame_finish(const struct hft_template *template, __u32 orders,
 	return length;
 }
 
-_Static_assert(HFT_MAX_ORDERS_PER_PACKET *HFT_OUCH42_UPSTREAM + 8 <= HFT_CSUM_CHUNK - 4,
+_Static_assert(HFT_MAX_ORDERS_PER_PACKET *HFT_OUCH42_ENTER + 8 <= HFT_CSUM_CHUNK - 4,
 	       "one checksum call an order frame");
-_Static_assert(50 + HFT_MAX_ORDERS_PER_PACKET * HFT_OUCH42_UPSTREAM < HFT_TX_BYTES / 2,
-	       "the buffer holds a full batch");
+_Static_assert(50 + HFT_MAX_ORDERS_PER_PACKET * HFT_OUCH42_ENTER < HFT_TX_BYTES / 2, "the buffer holds a full packet");
 
-/*
- * Decide trigger `index`: ask the strategy on the book as the packet left it, then the gate; an order that passes
- * becomes message `orders` of the datagram. Returns 1 if it did. A function of its own, so that the verifier walks the
- * gate once and not once a trigger.
- */
-hft_global int order_decide(__u32 index, __u32 orders, __u64 now, __u32 room)
+/* Pending intent `index`: latches, gate, and if it passes the message. `room`: can the frame hold all of the packet's messages? */
+hft_global int order_decide(__u32 index, __u32 room)
 {
-	struct trigger *order = &batch[hft_masked(index, HFT_MAX_ORDERS_PER_PACKET)];
-	struct hft_template *template = hft_the(order_template);
-	struct hft_session_state *session = hft_the(session_state);
-	struct hft_symbol_params *params = hft_at(symbol_params, order->slot);
-	struct hft_symbol_state *state = hft_at(symbol_state, order->slot);
-	struct hft_book *book = book_at(order->slot);
+	struct pending *one = &pending[hft_masked(index, HFT_MAX_PENDING)];
 	const volatile struct hft_control *live = hft_the(control);
-	struct intent intent;
 
-	order->decided = 0;
-	order->user_ref = 0;
-	if (!template || !session || !params || !state || !live)
-		return 0;
-	order->epoch = live->epoch;
-	if (strategy_threshold(order->slot, params, book, state, &intent) != STRATEGY_INTENT) {
-		count(HFT_C_TRIGGERS_STALE);
+	one->user_ref = 0;
+	one->short_sale = 0;
+	if (!live) {
+		one->reason = HFT_REASON_HALTED_GLOBAL;
 		return 0;
 	}
-	count(HFT_C_TRIGGERS);
-	order->decided = 1;
-	order->side = intent.side;
-	order->price_e4 = intent.price_e4;
-	order->qty = intent.qty;
-	order->reason = risk_gate(&intent, params, book, state, now, room);
-	if (order->reason) {
-		count_refusal(order->reason);
+	one->epoch = live->epoch;
+	count(one->shadow ? HFT_C_SHADOW_INTENTS : HFT_C_INTENTS);
+	latches_check(one->slot, one->strategy);
+	one->reason = risk_gate(index, one->shadow || (room && tx_messages < HFT_MAX_ORDERS_PER_PACKET));
+	if (one->shadow)
+		return 0;
+	if (one->reason) {
+		count_refusal(one->reason);
 		return 0;
 	}
-	order_commit(order, book, state, session, now);
-	order_write(template, orders, order, params);
-	return 1;
+	order_commit(index);
+	order_write(index);
+	return 0;
 }
 
-/* The event of trigger `index`. */
+hft_inline __u32 decision_kind(const struct pending *one)
+{
+	if (one->shadow)
+		return HFT_EVENT_SHADOW;
+	if (!one->user_ref)
+		return HFT_EVENT_REFUSED;
+	return one->intent.action == HFT_ACTION_CANCEL ? HFT_EVENT_CANCEL_SENT : HFT_EVENT_ORDER;
+}
+
+/* The event of pending intent `index`. */
 hft_global int order_report(__u32 index, __u64 hook_ns)
 {
-	const struct trigger *order = &batch[hft_masked(index, HFT_MAX_ORDERS_PER_PACKET)];
+	const struct pending *one = &pending[hft_masked(index, HFT_MAX_PENDING)];
+	const struct hft_working *order = working_at(one->user_ref);
+	__u32 kind = decision_kind(one);
 	struct hft_event *event;
 
-	if (!order->decided)
-		return 0;
-	event = event_begin(order->user_ref ? HFT_EVENT_ORDER : HFT_EVENT_REFUSED, order->slot);
+	event = event_begin(kind, one->slot);
 	if (!event)
 		return 0;
-	event->epoch = order->epoch;
-	event->exchange_ns = order->exchange_ns;
-	event->feed_seq = order->feed_seq;
-	event->reason = order->reason;
-	event->side = order->side;
-	event->user_ref = order->user_ref;
-	event->price_e4 = order->price_e4;
-	event->qty = order->qty;
-	event->open_qty = order->user_ref ? order->qty : 0;
+	event->epoch = one->epoch;
+	event->exchange_ns = one->exchange_ns;
+	event->feed_seq = one->feed_seq;
+	event->reason = one->reason;
+	event->strategy = one->strategy;
+	event->user_ref = one->user_ref;
+	event->side = one->intent.side;
+	event->price_e4 = one->intent.price_e4;
+	event->qty = one->intent.qty;
+	event->other_ref = one->intent.action == HFT_ACTION_ENTER ? 0 : one->intent.ref;
+	if (kind == HFT_EVENT_ORDER) {
+		event->open_qty = one->intent.qty;
+	} else if (kind == HFT_EVENT_CANCEL_SENT && order) {
+		event->other_ref = 0;
+		event->side = order->side;
+		event->price_e4 = order->price_e4;
+		event->qty = order->open_qty;
+		event->open_qty = order->open_qty;
+	}
 	event->hook_ns = (__u32)at_most(hook_ns, 0xffffffff);
 	event_end(event);
 	return 0;
@@ -266,46 +350,49 @@ hft_inline __u32 frame_bytes(struct xdp_md *ctx)
 	return bytes;
 }
 
-/* After the last message of a feed packet: XDP_TX with the orders in the frame, or XDP_DROP. */
-hft_inline int order_flush(struct xdp_md *ctx)
+/*
+ * Everything that is pending: XDP_TX with the messages in the frame, or XDP_DROP when nothing left.
+ */
+hft_inline int pending_flush(struct xdp_md *ctx)
 {
 	struct hft_template *template = hft_the(order_template);
-	struct hft_feed_state *feed = feed_at(packet_feed);
-	__u32 frame_len = frame_bytes(ctx), orders = 0, decisions = 0, first_ref = 0, wanted;
+	__u32 frame_len = frame_bytes(ctx), wanted;
 	int verdict = XDP_DROP;
 	bool room = true;
-	__u64 now, hook_ns;
+	__u64 hook_ns;
 
-	if (!batch_len || !template)
+	tx_len = 0;
+	tx_messages = 0;
+	if (!template)
 		return XDP_DROP;
-	now = feed_now(feed);
 	/* Grow before anything is committed: a driver that has no room must find no order already sent. */
-	wanted = template->headers_len + batch_len * template->msg_len;
-	if (template_ready(template) && wanted > frame_len) {
+	wanted = template->headers_len +
+		 at_most(pending_real, HFT_MAX_ORDERS_PER_PACKET) * template->msg_len[HFT_ACTION_ENTER];
+	if (pending_real && template_ready(template) && wanted > frame_len) {
 		room = !bpf_xdp_adjust_tail(ctx, wanted - frame_len);
 		frame_len = room ? wanted : frame_len;
 	}
 
-	hft_rolled for (__u32 i = 0; i < HFT_MAX_ORDERS_PER_PACKET && i < batch_len; i++)
-	{
-		if (order_decide(i, orders, now, room)) {
-			first_ref = first_ref ?: batch[i].user_ref;
-			orders++;
-		}
-		decisions += batch[i].decided;
-	}
+	hft_rolled for (__u32 i = 0; i < HFT_MAX_PENDING && i < pending_len; i++) order_decide(i, room);
 	/* A frame that cannot be cut or written was never sent; its orders stay in flight, so nothing repeats. */
-	if (orders && frame_send(ctx, frame_finish(template, orders, first_ref), frame_len)) {
+	if (tx_messages && frame_send(ctx, frame_finish(template, tx_len, tx_first_ref), frame_len)) {
 		count(HFT_C_ORDER_FRAMES);
 		verdict = XDP_TX;
 	}
-	if (!decisions)
-		return verdict;
-
 	hook_ns = bpf_ktime_get_ns() - entry_ns;
-	observe(orders ? HFT_HIST_ORDER : HFT_HIST_REFUSED, hook_ns);
-	hft_rolled for (__u32 i = 0; i < HFT_MAX_ORDERS_PER_PACKET && i < batch_len; i++) order_report(i, hook_ns);
+	observe(tx_messages ? HFT_HIST_ORDER : HFT_HIST_REFUSED, hook_ns);
+	hft_rolled for (__u32 i = 0; i < HFT_MAX_PENDING && i < pending_len; i++) order_report(i, hook_ns);
 	return verdict;
+}
+
+/* After the last message of a feed packet: the symbols it touched are looked at, on the books as it left them. */
+hft_inline int order_flush(struct xdp_md *ctx)
+{
+	if (!touched_len)
+		return XDP_DROP;
+	decide_ns = feed_now(feed_at(packet_feed));
+	hft_rolled for (__u32 i = 0; i < HFT_MAX_TOUCHED && i < touched_len; i++) symbol_settle(i);
+	return pending_len ? pending_flush(ctx) : XDP_DROP;
 }
 
 #endif

@@ -1,23 +1,69 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* POSITION and P&L: exact integers, average cost, rounding kept inside the position. Rule 9. */
+/* POSITION and P&L: exact integers, average cost, rounding kept inside the position; the account's sums; the latches. Rule 9. */
 #ifndef HFT_POSITION_BPF_H
 #define HFT_POSITION_BPF_H
 
-/* Value the position at the side it would hit. Called with the book open. */
+#define E8_PER_E4 10000
+#define MOST_SIGNED 0x7fffffffffffffffULL
+
+hft_inline __u64 absolute(__s64 value)
+{
+	return value < 0 ? -value : value;
+}
+
+/* The limits that hold: each decision reads the epoch once and takes all of its limits from that set. */
+hft_inline const struct hft_limits *limits_of(__u64 epoch)
+{
+	return hft_at(limits, epoch & 1);
+}
+
+hft_inline const struct hft_symbol_limits *symbol_limits_of(__u64 epoch, __u32 slot)
+{
+	return hft_at(symbol_limits, (epoch & 1) * config.symbols + slot);
+}
+
+/* The account's sums are kept right by taking a symbol out of them before it changes, and putting it back in afterwards. */
+hft_inline void account_without(struct hft_account *account, const struct hft_symbol_state *state)
+{
+	account->realized_e4 -= state->realized_e4;
+	account->unrealized_e4 -= state->unrealized_e4;
+	account->fees_e8 -= state->fees_e8;
+	account->gross_e4 -= absolute(state->exposure_e4);
+	account->net_e4 -= state->exposure_e4;
+}
+
+hft_inline void account_with(struct hft_account *account, const struct hft_symbol_state *state)
+{
+	account->realized_e4 += state->realized_e4;
+	account->unrealized_e4 += state->unrealized_e4;
+	account->fees_e8 += state->fees_e8;
+	account->gross_e4 += absolute(state->exposure_e4);
+	account->net_e4 += state->exposure_e4;
+}
+
+/* What a position is valued at now; 0 = there is no such price. */
+hft_inline __u32 mark_price(const struct hft_book *book, __s64 position)
+{
+	const struct hft_control *live = hft_the(control);
+	__u64 bid_e4 = book->best_e4[HFT_BUY], ask_e4 = book->best_e4[HFT_SELL];
+
+	if (live && live->mark == HFT_MARK_MID)
+		return bid_e4 && ask_e4 ? (bid_e4 + ask_e4) / 2 : 0;
+	if (live && live->mark == HFT_MARK_LAST)
+		return book->last_e4;
+	return position > 0 ? bid_e4 : ask_e4;
+}
+
 hft_inline void position_mark(struct hft_book *book, struct hft_symbol_state *state)
 {
-	__u32 side_e4;
+	__u32 price_e4;
 
 	book->holds = state->position != 0;
-	if (!state->position) {
-		state->mark_e4 = 0;
-		state->unrealized_e4 = 0;
-		return;
-	}
-	side_e4 = book->best_e4[state->position > 0 ? HFT_BUY : HFT_SELL];
-	if (side_e4)
-		state->mark_e4 = side_e4;
-	state->unrealized_e4 = state->mark_e4 ? state->position * (__s64)state->mark_e4 - state->cost_e4 : 0;
+	price_e4 = state->position ? mark_price(book, state->position) : 0;
+	if (price_e4 || !state->position)
+		state->mark_e4 = price_e4;
+	state->exposure_e4 = state->mark_e4 ? state->position * (__s64)state->mark_e4 : state->cost_e4;
+	state->unrealized_e4 = state->exposure_e4 - state->cost_e4;
 }
 
 /*
@@ -28,11 +74,11 @@ hft_inline __u64 cost_of_closed(__u64 cost_e4, __u64 shares, __u64 closed)
 	return closed * (cost_e4 / shares) + closed * (cost_e4 % shares) / shares;
 }
 
-hft_inline void position_fill(struct hft_book *book, struct hft_symbol_state *state, __u32 side, __u32 qty,
-			      __u32 price_e4)
+/* Shares change hands: position, cost and what was realized; none of the sums. */
+hft_inline void position_move(struct hft_symbol_state *state, __u32 side, __u32 qty, __u32 price_e4)
 {
-	__u64 notional = (__u64)price_e4 * qty, held = absolute(state->position), rest = qty;
 	bool is_long = state->position > 0, buys = side == HFT_BUY;
+	__u64 held = absolute(state->position), rest = qty;
 
 	if (held && is_long != buys) {
 		__u64 closed = at_most(qty, held), cost = absolute(state->cost_e4);
@@ -49,15 +95,89 @@ hft_inline void position_fill(struct hft_book *book, struct hft_symbol_state *st
 		state->position += buys ? (__s64)rest : -(__s64)rest;
 		state->cost_e4 += buys ? (__s64)(rest * price_e4) : -(__s64)(rest * price_e4);
 	}
-	state->fills++;
-	if (buys) {
+}
+
+/* A trade of ours, as it happened (many = 1) or taken back (many = -1: position and cost by a trade of the other side). */
+hft_inline void position_trade(struct hft_book *book, struct hft_symbol_state *state, struct hft_account *account,
+			       __u32 side, const struct hft_execution *trade, __s64 many)
+{
+	__s64 qty = many * (__s64)trade->qty, notional = qty * (__s64)trade->price_e4;
+	const __s64 *fee = hft_at(fees, trade->flag & 0xff);
+
+	account_without(account, state);
+	position_move(state, many > 0 ? side : side ^ 1, trade->qty, trade->price_e4);
+	state->fills += many;
+	if (side == HFT_BUY) {
 		state->bought_qty += qty;
 		state->bought_e4 += notional;
 	} else {
 		state->sold_qty += qty;
 		state->sold_e4 += notional;
 	}
+	if (fee)
+		state->fees_e8 += qty * *fee;
 	position_mark(book, state);
+	account_with(account, state);
+}
+
+/* Latches */
+
+hft_inline void latch_event(__u32 latch, __u32 slot, __u32 strategy)
+{
+	struct hft_event *event = event_begin(HFT_EVENT_LATCHED, slot);
+
+	if (!event)
+		return;
+	event->reason = latch;
+	event->strategy = strategy;
+	event_end(event);
+}
+
+/* Is the loss at its limit? Fees are rounded up. */
+hft_inline bool loss_reached(__s64 realized_e4, __s64 unrealized_e4, __s64 fees_e8, __u64 most_e4)
+{
+	__u64 fees_e4 = (absolute(fees_e8) + (fees_e8 > 0 ? E8_PER_E4 - 1 : 0)) / E8_PER_E4;
+	__s64 lost = (fees_e8 < 0 ? -(__s64)fees_e4 : (__s64)fees_e4) - realized_e4 - unrealized_e4;
+
+	return lost >= (__s64)at_most(most_e4, MOST_SIGNED);
+}
+
+/* What has reached its limit stays off. `strategy`: HFT_STRATEGIES = no strategy's executions changed. */
+hft_global int latches_check(__u32 slot, __u32 strategy)
+{
+	const volatile struct hft_control *live = hft_the(control);
+	struct hft_symbol_state *state = hft_at(symbol_state, slot);
+	struct hft_account *account = the_account();
+	const struct hft_symbol_limits *symbol;
+	const struct hft_limits *limits;
+	__u64 epoch, which = strategy;
+
+	if (!live || !state || !account)
+		return 0;
+	epoch = live->epoch;
+	limits = limits_of(epoch);
+	symbol = symbol_limits_of(epoch, slot);
+	if (!limits || !symbol)
+		return 0;
+	if (CLAUSE(!state->loss_latched &&
+		   loss_reached(state->realized_e4, state->unrealized_e4, state->fees_e8, symbol->max_loss_e4))) {
+		state->loss_latched = 1;
+		latch_event(HFT_LATCH_SYMBOL_LOSS, slot, 0);
+	}
+	if (CLAUSE(!account->loss_latched && loss_reached(account->realized_e4, account->unrealized_e4,
+							  account->fees_e8, limits->account.max_loss_e4))) {
+		account->loss_latched = 1;
+		latch_event(HFT_LATCH_LOSS, HFT_NO_SYMBOL, 0);
+	}
+	hft_opaque(which);
+	if (which >= HFT_STRATEGIES)
+		return 0;
+	if (CLAUSE(!account->strategy[which].latched &&
+		   account->strategy[which].executions >= limits->strategy[which].max_executions)) {
+		account->strategy[which].latched = 1;
+		latch_event(HFT_LATCH_EXECUTIONS, HFT_NO_SYMBOL, strategy);
+	}
+	return 0;
 }
 
 #endif

@@ -1,63 +1,143 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* STRATEGY: book and position in, intent out. Pure: it reads parameters and state, and writes nothing. Rule 5. */
+/* STRATEGY: who is asked about a symbol, and where their intents go. Rule 5. */
 #ifndef HFT_STRATEGY_BPF_H
 #define HFT_STRATEGY_BPF_H
 
-#define HFT_QTY_CLAMP 1000000ULL /* keeps base + step * ticks inside 64 bits whatever user space wrote */
-#define HFT_DEFAULT_TICK_E4 100 /* one cent */
-
-struct intent {
-	__u32 slot;
-	__u32 side; /* enum hft_side */
-	__u32 price_e4;
-	__u32 qty;
-};
-
-enum verdict_of_strategy {
-	STRATEGY_NOTHING = 0,
-	STRATEGY_WAIT_IN_FLIGHT,
-	STRATEGY_WAIT_LIMIT,
-	STRATEGY_INTENT,
-};
-
-/* base at the target, step more for each whole tick beyond it, never above the cap. */
-hft_inline __u64 threshold_qty(const struct hft_symbol_params *params, __u64 beyond_e4)
+/*
+ * Yours: an object that is linked in at load replaces this (strategy_api.h). It is handed its signal and its intents and nothing else, so
+ * the verifier itself keeps it away from the packet and from the gate.
+ */
+__weak hft_global int hft_user_strategy(const struct hft_signal *told, struct hft_intents *wanted)
 {
-	__u64 tick = params->tick_e4 ? at_most(params->tick_e4, 0xffffffff) : HFT_DEFAULT_TICK_E4;
-	__u64 base = at_most(params->base_qty, HFT_QTY_CLAMP);
-	__u64 step = at_most(params->step_qty, HFT_QTY_CLAMP);
-
-	return at_most(base + step * at_most(beyond_e4 / tick, 0xffffffff), params->cap_qty);
+	(void)told;
+	if (wanted)
+		wanted->count = 0;
+	return 0;
 }
 
-hft_inline __u32 strategy_threshold(__u32 slot, const struct hft_symbol_params *params, const struct hft_book *book,
-				    const struct hft_symbol_state *state, struct intent *intent)
+hft_inline void strategy_ask(__u32 slot, __u32 strategy)
 {
-	__u64 sell_above = params->sell_above_e4, buy_below = params->buy_below_e4;
-	__u32 bid_e4 = book->best_e4[HFT_BUY], ask_e4 = book->best_e4[HFT_SELL];
-	__s64 position = state->position;
-	__u64 qty;
-
-	intent->slot = slot;
-	if (sell_above && bid_e4 && bid_e4 >= sell_above && position > 0) {
-		intent->side = HFT_SELL;
-		intent->price_e4 = bid_e4;
-		qty = at_most(threshold_qty(params, bid_e4 - sell_above), position);
-	} else if (buy_below && ask_e4 && ask_e4 <= buy_below) {
-		__s64 room = (__s64)at_most(params->max_position, HFT_MAX_POSITION) - position;
-
-		intent->side = HFT_BUY;
-		intent->price_e4 = ask_e4;
-		qty = room > 0 ? at_most(threshold_qty(params, buy_below - ask_e4), room) : 0;
-	} else {
-		return STRATEGY_NOTHING;
+	intents.count = 0;
+	intents.wait = HFT_WAIT_NONE;
+	signal.strategy = strategy;
+	switch (strategy) {
+	case HFT_STRATEGY_THRESHOLD:
+		ask_threshold(slot);
+		break;
+	case HFT_STRATEGY_IMBALANCE:
+		ask_imbalance(slot);
+		break;
+	case HFT_STRATEGY_MOMENTUM:
+		ask_momentum(slot);
+		break;
+	case HFT_STRATEGY_QUOTER:
+		ask_quoter(slot);
+		break;
+	case HFT_STRATEGY_USER:
+		hft_user_strategy(&signal, &intents);
+		break;
 	}
-	if (state->working_ref)
-		return STRATEGY_WAIT_IN_FLIGHT;
-	if (!qty)
-		return STRATEGY_WAIT_LIMIT;
-	intent->qty = (__u32)at_most(qty, 0xffffffff);
-	return STRATEGY_INTENT;
+}
+
+/* What was wanted joins the packet's pending intents. Was anything? */
+hft_inline bool intents_take(const struct hft_book *book, __u32 slot, __u32 strategy, __u32 shadow)
+{
+	bool any = false;
+
+	hft_rolled for (__u32 i = 0; i < HFT_MAX_INTENTS; i++)
+	{
+		const struct hft_intent *intent = &intents.intent[hft_masked(i, HFT_MAX_INTENTS)];
+		struct pending *one;
+
+		if (i >= intents.count)
+			break;
+		if (intent->action == HFT_ACTION_NONE)
+			continue;
+		any = true;
+		if (pending_len >= HFT_MAX_PENDING) {
+			count(HFT_C_TRIGGERS_DROPPED);
+			continue;
+		}
+		one = &pending[hft_masked(pending_len, HFT_MAX_PENDING)];
+		pending_len++;
+		pending_real += !shadow;
+		one->slot = slot;
+		one->strategy = strategy;
+		one->shadow = shadow;
+		one->intent = *intent;
+		one->feed_seq = book->touched_seq;
+		one->exchange_ns = book->exchange_ns;
+	}
+	return any;
+}
+
+/* A plug-in may have scribbled over its signal: each strategy gets a fresh one. */
+hft_global int symbol_ask(__u32 slot, __u32 strategy, __u32 shadow)
+{
+	const struct hft_book *book = book_at(slot);
+
+	if (signal_read(slot))
+		return 0;
+	strategy_ask(slot, strategy);
+	if (intents_take(book, slot, strategy, shadow) || shadow)
+		return 0;
+	if (intents.wait == HFT_WAIT_IN_FLIGHT)
+		count(HFT_C_WAIT_IN_FLIGHT);
+	else if (intents.wait == HFT_WAIT_LIMIT)
+		count(HFT_C_WAIT_LIMIT);
+	return 0;
+}
+
+hft_inline bool is_strategy(__u64 strategy)
+{
+	return strategy - HFT_STRATEGY_THRESHOLD <= HFT_STRATEGY_USER - HFT_STRATEGY_THRESHOLD;
+}
+
+hft_inline void strategies_ask(__u32 slot, struct hft_book *book, const struct hft_symbol_params *params)
+{
+	/* Once: user space may store others meanwhile. */
+	__u64 strategy = *(const volatile __u64 *)&params->strategy, shadow = *(const volatile __u64 *)&params->shadow;
+	struct hft_memory *past = hft_at(memory, slot);
+
+	if (is_strategy(strategy)) {
+		count(HFT_C_SIGNALS);
+		symbol_ask(slot, strategy, 0);
+	}
+	if (shadow) {
+		hft_rolled for (__u32 other = HFT_STRATEGY_THRESHOLD; other <= HFT_STRATEGY_USER; other++)
+		{
+			if (other == strategy || !(shadow >> other & 1))
+				continue;
+			count(HFT_C_SHADOW_SIGNALS);
+			symbol_ask(slot, other, 1);
+		}
+	}
+	if (past)
+		touch_read(book, &past->touch);
+}
+
+/* One of the symbols that the packet touched: mark its position, ask its strategies. */
+hft_global int symbol_settle(__u32 index)
+{
+	__u32 slot = touched[hft_masked(index, HFT_MAX_TOUCHED)];
+	const struct hft_symbol_params *params = hft_at(symbol_params, slot);
+	struct hft_symbol_state *state = hft_at(symbol_state, slot);
+	struct hft_account *account = the_account();
+	struct hft_book *book = book_at(slot);
+
+	if (!params || !state || !account || book->health != HFT_BOOK_OK)
+		return 0;
+	if (book->holds) {
+		book_open(book);
+		account_without(account, state);
+		position_mark(book, state);
+		account_with(account, state);
+		book_close(book);
+		latches_check(slot, HFT_STRATEGIES);
+	}
+	if (book->armed)
+		strategies_ask(slot, book, params);
+	return 0;
 }
 
 #endif
