@@ -47,7 +47,7 @@ def c_fields(struct: str) -> set[str]:
         ("hft_tif", "HFT_TIF_", names.Tif),
         ("hft_wait", "HFT_WAIT_", names.Wait),
         ("hft_mark", "HFT_MARK_", names.Mark),
-        ("hft_reference", "HFT_REFERENCE_", names.Reference),
+        ("hft_price_reference", "HFT_REFERENCE_", names.Reference),
         ("hft_pending", "HFT_PENDING_", names.Pending),
         ("hft_side", "HFT_", names.Side),
         ("hft_clock", "HFT_CLOCK_", names.Clock),

@@ -299,7 +299,7 @@ def test_an_original_that_ends_takes_its_replacement_with_it(message: bytes) -> 
     assert kinds(outcome)[1:] == [K.LOST]
     lost = outcome.events[1]
     assert (lost.user_ref, lost.qty, lost.open_qty, lost.price_e4) == (2, 120, 0, PRICE + 100)
-    assert (lost.strategy, lost.feed_seq, lost.exchange_ns) == (Strategy.MANUAL, 2, NS)
+    assert (lost.strategy, lost.feed_seq, lost.exchange_ns) == (Strategy.MANUAL, 0, 0)
     assert (order(rig, 2).state, order(rig, 2).open_qty, order(rig, 1).pending) == (OrderState.LOST, 0, 0)
     assert rig.state.canceled_qty == (0 if kinds(outcome)[0] == K.EXECUTED else 100)
     assert sums(rig)[2] == 0
@@ -607,6 +607,12 @@ def test_a_replacement_of_something_else_is_not_taken(message: bytes) -> None:
     rig = recovering()
     rig.reply(accepted50(3, 100))
     not_taken(rig, message)
+
+
+def test_a_replacement_of_an_order_with_a_question_open_is_not_taken() -> None:
+    rig = recovering()
+    rig.reply(accepted50(3, 100), pending50(3))
+    not_taken(rig, replaced50(3, 4, 50))
 
 
 def test_nothing_is_taken_once_the_session_is_up_or_suspect() -> None:

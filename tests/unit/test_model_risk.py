@@ -195,8 +195,12 @@ def test_good_templates(protocol: Protocol, tags: bytes) -> None:
 
 @pytest.mark.parametrize("health", [health for health in SessionHealth if health != SessionHealth.UP])
 def test_session_must_be_up(health: SessionHealth) -> None:
-    rig = rig_with(put("session.health", health))
-    assert reason_of(rig) == reason_of(rig, withdraw(1)) == Reason.SESSION_DOWN
+    assert reason_of(rig_with(put("session.health", health))) == Reason.SESSION_DOWN
+    rig = live()
+    rig.engine.session.health = health
+    assert reason_of(rig, instead(1, BUY, 10, PRICE)) == Reason.SESSION_DOWN
+    suspect = health == SessionHealth.SUSPECT
+    assert reason_of(rig, withdraw(1)) == (Reason.NONE if suspect else Reason.SESSION_DOWN)
 
 
 # --- bad intents, cancels --------------------------------------------------------------------------------------------
@@ -859,12 +863,27 @@ def test_refusal_is_counted_reported_and_changes_nothing() -> None:
     assert rig.state.tat_ns == rig.engine.account.tat_ns == 0
 
 
-def test_a_refused_cancel_names_nothing_of_the_order() -> None:
+def test_a_refusal_says_what_the_intent_says() -> None:
     rig = live()
     outcome = rig.order(withdraw(2))
     assert (outcome.verdict, kinds(outcome)) == (XdpAction.ABORTED, [EventKind.REFUSED])
     event = outcome.events[0]
     assert (event.reason, event.user_ref, event.price_e4, event.qty) == (Reason.BAD_INTENT, 0, 0, 0)
+    assert (event.other_ref, event.strategy) == (2, Strategy.MANUAL)
+    (event,) = rig.order(instead(7, SELL, 5, 3)).events
+    assert (event.other_ref, event.side, event.qty, event.price_e4) == (7, SELL, 5, 3)
+    (event,) = rig.order(Intent(Action.ENTER, BUY, 0, 5, ref=7)).events
+    assert event.other_ref == 0
+
+
+def test_decisions_are_told_after_all_of_them_and_after_latches() -> None:
+    rig = Rig()
+    rig.add_symbol(1, "MSFT", 8)
+    for params in rig.engine.params.values():
+        params.buy_below_e4 = PRICE
+    rig.engine.symbol_limits[1][1].max_loss_e4 = 0
+    outcome = rig.feed(add(1, "S", 10, PRICE), add(2, "S", 10, PRICE, name="MSFT", locate=8))
+    assert kinds(outcome) == [EventKind.LATCHED, EventKind.ORDER, EventKind.REFUSED]
 
 
 def test_exposure_follows_fills() -> None:

@@ -331,7 +331,9 @@ def send_order(model: ModelState, command: Command) -> bool:
     exchange_ns = model.feeds[command.feed].exchange_ns
     decision = Decision(command.slot, Strategy.MANUAL, False, intent, number, exchange_ns)
     model.work.pending.append(decision)
-    return order.meet_the_gate(model, decision)
+    left = order.meet_the_gate(model, decision)
+    order.tell_decisions(model)
+    return left
 
 
 def lost(model: ModelState, command: Command) -> bool:
@@ -343,7 +345,7 @@ def lost(model: ModelState, command: Command) -> bool:
     if ours is None or ours.state != OrderState.SENT:
         return False
     reply.end_unsent(model, ours, OrderState.LOST)
-    reply.report_lost(model, ours, 0, session.exchange_ns)
+    reply.report_lost(model, ours)
     return True
 
 

@@ -18,18 +18,25 @@ def finish_packet(model: ModelState) -> bytes:
     """Every pending intent meets the gate, in order; returns the order frame, empty if nothing left."""
     for decision in model.work.pending:
         meet_the_gate(model, decision)
+    tell_decisions(model)
     if not model.work.sent:
         return b""
     model.count("order_frames")
     return build_frame(model)
 
 
+def tell_decisions(model: ModelState) -> None:
+    """Their events are written after all of them, behind those of latches that fell meanwhile."""
+    for told in model.work.told:
+        model.emit(**told)
+
+
 def meet_the_gate(model: ModelState, decision: Decision) -> bool:
     """Did it leave?"""
     model.count("shadow_intents" if decision.shadow else "intents")
     epoch = model.control.epoch
-    position.look_at_losses(model, decision.slot, decision.feed_seq, decision.exchange_ns)
-    position.look_at_executions(model, decision.strategy, decision.feed_seq, decision.exchange_ns)
+    position.look_at_losses(model, decision.slot)
+    position.look_at_executions(model, decision.strategy)
     reason = risk.refusal(model, decision, epoch)
     if decision.shadow:
         report(model, decision, EventKind.SHADOW, reason)
@@ -48,16 +55,29 @@ def meet_the_gate(model: ModelState, decision: Decision) -> bool:
 def report(model: ModelState, decision: Decision, kind: EventKind, reason: Reason) -> None:
     """What did not leave, and why; nothing else changes."""
     intent = decision.intent
-    model.emit(
+    tell(
+        model,
+        decision,
         kind,
-        symbol=decision.slot,
-        feed_seq=decision.feed_seq,
-        exchange_ns=decision.exchange_ns,
         reason=reason,
         side=intent.side,
         price_e4=intent.price_e4,
         qty=intent.qty,
-        strategy=decision.strategy,
+        other_ref=0 if intent.action == Action.ENTER else intent.ref,
+    )
+
+
+def tell(model: ModelState, decision: Decision, kind: EventKind, **values: int) -> None:
+    """The event of a decision, to be written after all of them."""
+    model.work.told.append(
+        {
+            "kind": kind,
+            "symbol": decision.slot,
+            "feed_seq": decision.feed_seq,
+            "exchange_ns": decision.exchange_ns,
+            "strategy": decision.strategy,
+            **values,
+        }
     )
 
 
@@ -95,17 +115,15 @@ def send_order(model: ModelState, decision: Decision, epoch: int) -> None:
     message = enter_message(model, order, intent) if old is None else replace_message(model, order, old, intent)
     model.work.sent.append((user_ref, message))
     model.count("orders")
-    model.emit(
+    tell(
+        model,
+        decision,
         EventKind.ORDER,
-        symbol=slot,
-        feed_seq=decision.feed_seq,
-        exchange_ns=decision.exchange_ns,
         side=intent.side,
         user_ref=user_ref,
         price_e4=intent.price_e4,
         qty=intent.qty,
         open_qty=intent.qty,
-        strategy=decision.strategy,
         other_ref=order.other_ref,
     )
 
@@ -148,17 +166,15 @@ def send_cancel(model: ModelState, decision: Decision) -> None:
     old.pending |= Pending.CANCEL
     model.work.sent.append((old.user_ref, cancel_message(model, old)))
     model.count("cancels")
-    model.emit(
+    tell(
+        model,
+        decision,
         EventKind.CANCEL_SENT,
-        symbol=decision.slot,
-        feed_seq=decision.feed_seq,
-        exchange_ns=decision.exchange_ns,
         side=old.side,
         user_ref=old.user_ref,
         price_e4=old.price_e4,
         qty=old.open_qty,
         open_qty=old.open_qty,
-        strategy=decision.strategy,
     )
 
 

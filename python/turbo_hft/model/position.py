@@ -120,21 +120,21 @@ def loss_e4(realized_e4: int, unrealized_e4: int, fees_e8: int) -> int:
     return fees_e4 - realized_e4 - unrealized_e4
 
 
-def look_at_losses(model: ModelState, slot: int, feed_seq: int, exchange_ns: int) -> None:
-    """Does a loss limit latch? First the symbol's, then the account's. The rest is of the message behind it."""
+def look_at_losses(model: ModelState, slot: int) -> None:
+    """Does a loss limit latch? First the symbol's, then the account's."""
     parity = model.control.epoch & 1
     state, account = model.symbols[slot], model.account
     loss = loss_e4(state.realized_e4, state.unrealized_e4, state.fees_e8)
     if not state.loss_latched and loss >= min(model.symbol_limits[parity][slot].max_loss_e4, S63_MAX):
         state.loss_latched = 1
-        model.emit(EventKind.LATCHED, reason=Latch.SYMBOL_LOSS, symbol=slot, feed_seq=feed_seq, exchange_ns=exchange_ns)
+        model.emit(EventKind.LATCHED, reason=Latch.SYMBOL_LOSS, symbol=slot)
     loss = loss_e4(account.realized_e4, account.unrealized_e4, account.fees_e8)
     if not account.loss_latched and loss >= min(model.limits[parity].account.max_loss_e4, S63_MAX):
         account.loss_latched = 1
-        model.emit(EventKind.LATCHED, reason=Latch.LOSS, feed_seq=feed_seq, exchange_ns=exchange_ns)
+        model.emit(EventKind.LATCHED, reason=Latch.LOSS)
 
 
-def look_at_executions(model: ModelState, strategy: int, feed_seq: int, exchange_ns: int) -> None:
+def look_at_executions(model: ModelState, strategy: int) -> None:
     """Has a strategy had all the executions it may have since it was armed?"""
     state = model.account.strategy[strategy]
     if (
@@ -142,10 +142,4 @@ def look_at_executions(model: ModelState, strategy: int, feed_seq: int, exchange
         and state.executions >= model.limits[model.control.epoch & 1].strategy[strategy].max_executions
     ):
         state.latched = 1
-        model.emit(
-            EventKind.LATCHED,
-            reason=Latch.EXECUTIONS,
-            strategy=strategy,
-            feed_seq=feed_seq,
-            exchange_ns=exchange_ns,
-        )
+        model.emit(EventKind.LATCHED, reason=Latch.EXECUTIONS, strategy=strategy)

@@ -79,11 +79,11 @@ def handle(model: ModelState, message: bytes, sequence: int) -> None:
         suspect(model, sequence)
         return
     report(model, reply, ours, told, sequence)
-    end_replacement(model, ours, reply, sequence)
     if reply.kind in (EventKind.EXECUTED, EventKind.BROKEN):
-        position.look_at_losses(model, ours.symbol, sequence, reply.exchange_ns)
+        position.look_at_losses(model, ours.symbol)
     if reply.kind == EventKind.EXECUTED:
-        position.look_at_executions(model, ours.strategy, sequence, reply.exchange_ns)
+        position.look_at_executions(model, ours.strategy)
+    end_replacement(model, ours)
 
 
 def unknown(model: ModelState, reply: Reply, sequence: int) -> None:
@@ -156,7 +156,7 @@ def end_unsent(model: ModelState, ours: WorkingOrder, state: OrderState) -> None
         original.other_ref = 0
 
 
-def end_replacement(model: ModelState, original: WorkingOrder, reply: Reply, sequence: int) -> None:
+def end_replacement(model: ModelState, original: WorkingOrder) -> None:
     """What should have come in the place of an order that is gone will not come."""
     if original.state not in (OrderState.FILLED, OrderState.CANCELED):
         return
@@ -164,16 +164,14 @@ def end_replacement(model: ModelState, original: WorkingOrder, reply: Reply, seq
     if replacement is None or replacement.state != OrderState.SENT or replacement.other_ref != original.user_ref:
         return
     end_unsent(model, replacement, OrderState.LOST)
-    report_lost(model, replacement, sequence, reply.exchange_ns)
+    report_lost(model, replacement)
 
 
-def report_lost(model: ModelState, ours: WorkingOrder, sequence: int, exchange_ns: int) -> None:
+def report_lost(model: ModelState, ours: WorkingOrder) -> None:
     """The event of an order that never came to be."""
     model.emit(
         EventKind.LOST,
         symbol=ours.symbol,
-        feed_seq=sequence,
-        exchange_ns=exchange_ns,
         side=ours.side,
         user_ref=ours.user_ref,
         price_e4=ours.price_e4,
@@ -361,7 +359,7 @@ def adopted(model: ModelState, reply: Reply) -> WorkingOrder | None:
     slot = slot_named(model, reply.name)
     if reply.kind == EventKind.REPLACED:
         original = model.our_order(reply.original)
-        if original is None or original.state != OrderState.LIVE:
+        if original is None or original.state != OrderState.LIVE or original.pending != 0:
             return None
         if not same_name(model, reply, original) or not same_side(reply, original):
             return None

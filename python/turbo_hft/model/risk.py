@@ -86,7 +86,9 @@ def refusal(model: ModelState, decision: Decision, epoch: int) -> Reason:
 
     if not template_ready(model):
         return Reason.NOT_CONFIGURED
-    if model.session.health != SessionHealth.UP:
+    # What is open may be taken down while order entry is in doubt.
+    doubt = intent.action == Action.CANCEL and model.session.health == SessionHealth.SUSPECT
+    if model.session.health != SessionHealth.UP and not doubt:
         return Reason.SESSION_DOWN
     if not makes_sense(model, slot, intent):
         return Reason.BAD_INTENT
@@ -199,10 +201,7 @@ def template_ready(model: ModelState) -> bool:
 
 
 def makes_sense(model: ModelState, slot: int, intent: Intent) -> bool:
-    """A known action on a known side, and if it is about an order, one of this slot that can be changed now.
-
-    An order that the exchange will cancel later (`Pending.LATER`) is one whose cancel is pending: it cannot.
-    """
+    """A known action on a known side, and if it is about an order, one of this slot that can be changed now."""
     if intent.action not in (Action.ENTER, Action.REPLACE, Action.CANCEL):
         return False
     if intent.action != Action.CANCEL and (intent.side not in tuple(Side) or intent.tif not in tuple(Tif)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from .names import (
     COUNTERS,
@@ -534,7 +535,11 @@ class Decision:
 
 @dataclass
 class PacketWork:
-    """What lives only while one packet is inside. ``sent``: UserRefNum and message of what leaves in its frame."""
+    """What lives only while one packet is inside.
+
+    ``dropped``: slots for which there was no place among those ``touched``. ``sent``: UserRefNum and message of what
+    leaves in its frame. ``told``: events of decisions that are yet to be written.
+    """
 
     now_ns: int
     frame_len: int
@@ -542,6 +547,7 @@ class PacketWork:
     dropped: set[int] = field(default_factory=set)
     pending: list[Decision] = field(default_factory=list)
     sent: list[tuple[int, bytes]] = field(default_factory=list)
+    told: list[dict[str, Any]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
 
@@ -622,8 +628,8 @@ class ModelState:
         self,
         kind: EventKind,
         *,
-        feed_seq: int,
-        exchange_ns: int,
+        feed_seq: int = 0,
+        exchange_ns: int = 0,
         symbol: int = NO_SYMBOL,
         reason: int = 0,
         side: int = 0,

@@ -44,7 +44,7 @@ def ask_touched(model: ModelState) -> None:
             continue
         if book.holds:
             position.take_mark(model, slot)
-            position.look_at_losses(model, slot, book.touched_seq, book.exchange_ns)
+            position.look_at_losses(model, slot)
         if book.armed:
             ask(model, slot)
 
