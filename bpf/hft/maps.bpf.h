@@ -187,7 +187,7 @@ struct hft_contract {
 	enum hft_histogram_kind histogram_kind;
 };
 
-const struct hft_contract *hft_contract __attribute__((unused));
+const struct hft_contract *hft_contract HFT_STATE;
 
 /* The only element of a one-element array; the verifier wants to see NULL handled. */
 #define hft_the(map)                                 \

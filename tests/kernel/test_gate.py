@@ -506,7 +506,7 @@ def test_executions_of_a_limit_that_is_lowered(rig: GateRig) -> None:
 # Throttles
 
 
-@pytest.mark.parametrize(("level", "reason"), zip(LEVELS, ("RATE", "RATE_STRATEGY", "RATE_SYMBOL"), strict=True))
+@pytest.mark.parametrize(("level", "reason"), list(zip(LEVELS, ("RATE", "RATE_STRATEGY", "RATE_SYMBOL"), strict=True)))
 def test_throttle(rig: GateRig, level: str, reason: str) -> None:
     getattr(rig, level)(interval_ns=SECOND_NS, burst=3)
     for _ in range(3):
@@ -519,7 +519,7 @@ def test_throttle(rig: GateRig, level: str, reason: str) -> None:
     rig.refused(reason)
 
 
-@pytest.mark.parametrize(("level", "reason"), zip(LEVELS, ("RATE", "RATE_STRATEGY", "RATE_SYMBOL"), strict=True))
+@pytest.mark.parametrize(("level", "reason"), list(zip(LEVELS, ("RATE", "RATE_STRATEGY", "RATE_SYMBOL"), strict=True)))
 def test_throttle_of_nothing(rig: GateRig, level: str, reason: str) -> None:
     getattr(rig, level)(interval_ns=0)
     rig.refused(reason)

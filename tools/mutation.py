@@ -1,0 +1,197 @@
+"""Is every clause of the gate missed by a test when it is gone? One build of the program for each, without it.
+
+Each clause (bpf/hft/clause.h) is left out in turn, the program is compiled, and the tests of the gate run against it.
+A mutant that no test fails on survives: a check that could be lost without anybody noticing. Exit status 1 then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = "bpf/xdp_hft.bpf.c"
+SUITE = ("tests/kernel/test_gate.py",)
+CLAUSE = re.compile(r"\((\d+) - HFT_CLAUSE_BASE != (\d+) && \(")
+LINE = re.compile(r'^# (\d+) "([^"]+)"')
+FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+NO_MUTANT = 0
+TIMEOUT_S = 300
+_ARCH = {"x86_64": "x86", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A number, where it stands, and what refuses there (macros expanded)."""
+
+    number: int
+    file: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a mutant. `caught_by`: the first test that failed; ``verifier`` if the kernel refused it; empty if
+    it survived."""
+
+    clause: Clause
+    caught_by: str
+    seconds: float
+
+
+class MutationError(Exception):
+    """The tool could not do its work."""
+
+
+def compiler() -> list[str]:
+    """clang and the flags of build.py's own."""
+    clang = shutil.which("clang-19") or shutil.which("clang")
+    if clang is None:
+        raise MutationError("clang is not installed. `make deps` installs what a build needs.")
+    machine = platform.machine()
+    if machine not in _ARCH:
+        raise MutationError(f"no BPF architecture name known for {machine}.")
+    flags = ["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Ibpf"]
+    return [clang, *flags, f"-D__TARGET_ARCH_{_ARCH[machine]}"]
+
+
+def clauses() -> list[Clause]:
+    """Every clause of the program, in the order of its number."""
+    expanded = subprocess.run([*compiler(), "-E", SOURCE], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    found: dict[int, Clause] = {}
+    file, line = "", 0
+    for text in expanded.splitlines():
+        mark = LINE.match(text)
+        if mark:
+            line, file = int(mark[1]), mark[2]
+            continue
+        for match in CLAUSE.finditer(text):
+            number = int(match[1])
+            found[number] = Clause(number, file, line, CLAUSE.sub("(", balanced(text[match.end() :])))
+        line += 1
+    return [found[number] for number in sorted(found)]
+
+
+def balanced(text: str) -> str:
+    """Up to the parenthesis that closes what was open before it."""
+    depth = 0
+    for at, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth < 0:
+            return text[:at]
+    return text
+
+
+def build(number: int, folder: Path) -> Path:
+    """The program without that clause."""
+    target = folder / f"mutant-{number}.o"
+    command = [*compiler(), f"-DHFT_MUTANT={number}", "-Wno-unused", "-c", SOURCE, "-o", str(target)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    if result.returncode:
+        raise MutationError(f"the program without clause {number} does not compile:\n{result.stderr.strip()}")
+    return target
+
+
+def try_suite(program: Path, suite: Sequence[str]) -> str:
+    """Run the tests against a program: the first that failed, "verifier" if it does not load, empty if all passed."""
+    environment = os.environ | {"TURBO_HFT_ENGINE_OBJECT": str(program)}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *suite]
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=TIMEOUT_S
+    )
+    if result.returncode == 0:
+        return ""
+    if result.returncode != 1:
+        raise MutationError(f"the tests do not run:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
+    if "LoadError" in result.stdout:
+        return "verifier"
+    failed = FAILED.search(result.stdout)
+    return failed[1] if failed else "a test"
+
+
+def attempt(clause: Clause, folder: Path, suite: Sequence[str]) -> Outcome:
+    """Build without a clause and look whether a test misses it."""
+    begin = time.monotonic()
+    program = build(clause.number, folder)
+    caught = try_suite(program, suite)
+    program.unlink()
+    return Outcome(clause, caught, time.monotonic() - begin)
+
+
+def attempts(chosen: Sequence[Clause], folder: Path, suite: Sequence[str], jobs: int) -> Iterator[Outcome]:
+    """All of them, several at a time, in order."""
+    with ThreadPoolExecutor(jobs) as pool:
+        yield from pool.map(lambda clause: attempt(clause, folder, suite), chosen)
+
+
+def row(outcome: Outcome) -> str:
+    """A line of the table."""
+    clause = outcome.clause
+    caught = outcome.caught_by or "SURVIVED"
+    where = f"{Path(clause.file).name}:{clause.line}"
+    return f"{clause.number:>4}  {where:<22} {caught.split('::')[-1]:<64} {clause.text}"
+
+
+def chosen_of(found: list[Clause], sample: int | None, only: Sequence[int]) -> list[Clause]:
+    """All clauses, those named, or as many as asked for at random."""
+    if only:
+        return [clause for clause in found if clause.number in only]
+    if sample is None or sample >= len(found):
+        return found
+    return sorted(random.sample(found, sample), key=lambda clause: clause.number)
+
+
+def _run(args: argparse.Namespace) -> int:
+    found = clauses()
+    chosen = chosen_of(found, args.sample, args.only)
+    suite = args.suite or SUITE
+    with tempfile.TemporaryDirectory(prefix="turbo-hft-mutants-") as name:
+        folder = Path(name)
+        whole = try_suite(build(NO_MUTANT, folder), suite)
+        if whole:
+            raise MutationError(f"the whole program fails {whole} already: mend that first.")
+        outcomes: list[Outcome] = []
+        for outcome in attempts(chosen, folder, suite, args.jobs):
+            outcomes.append(outcome)
+            print(row(outcome) if not args.json else f"{len(outcomes)} of {len(chosen)}", file=sys.stderr)
+    survived = [outcome for outcome in outcomes if not outcome.caught_by]
+    if args.json:
+        print(json.dumps({"clauses": len(found), "tried": [asdict(outcome) for outcome in outcomes]}, indent=2))
+    else:
+        print(f"{len(outcomes)} of {len(found)} clauses left out in turn: {len(survived)} survived")
+    return 1 if survived else 0
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="mutation", description=__doc__)
+    parser.add_argument("--sample", type=int, metavar="N", help="that many clauses at random, not all")
+    parser.add_argument("--only", type=int, nargs="*", default=[], metavar="NUMBER", help="these clauses")
+    parser.add_argument("--suite", nargs="*", metavar="TEST", help=f"the tests ({' '.join(SUITE)})")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at a time (all CPUs)")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    try:
+        return _run(parser.parse_args())
+    except (MutationError, subprocess.SubprocessError, OSError) as error:
+        print(f"mutation: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
