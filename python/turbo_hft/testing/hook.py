@@ -15,15 +15,21 @@ MIN_FRAME = 14  # the kernel refuses to run shorter ones: no Ethernet header
 MAX_FRAME = lib.HFT_MAX_FRAME  # and longer ones: one page less head and tail room
 _ROOM = 4096
 _STATE = (
+    "control",
+    "limits",
+    "symbol_limits",
+    "fees",
     "symbol_params",
     "symbol_state",
+    "memory",
+    "account",
+    "executions",
     "books",
     "auctions",
     "order_template",
     "feed_state",
     "session_state",
     "working",
-    "order_times",
     "locates",
     "kept",
     "book_orders",
@@ -96,8 +102,8 @@ class Hook:
         return RunResult(Verdict(verdict[0]), bytes(ffi.buffer(self._out, length[0])), duration[0])
 
     def reset(self) -> None:
-        """Maps as after the load: no flows, symbols, orders, positions, events. Counters go on (compare
-        differences)."""
+        """Maps as after the load: halted, no limits, flows, symbols, orders, positions, events. Counters go on
+        (compare differences)."""
         program = self.engine.program
         self.engine.halt()
         self.engine._clear_flows()
@@ -108,9 +114,6 @@ class Hook:
         for items, size in self.state.values():
             ffi.memmove(items, self._zeros, size)
         self.engine.symbols.forget()
-        control = self.engine._control[0]
-        control.epoch = 0
-        control.max_orders_per_second = 100
         for _ in self.engine.events:
             pass
 
