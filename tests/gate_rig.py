@@ -165,9 +165,7 @@ class GateRig:
     def printed(self, price_e4: int) -> bytes:
         """A trade of a hidden order: what counts as last."""
         values: dict[str, Any] = {"order_ref": 0, "side": "B", "shares": 100, "match_number": 1}
-        return itch50.Trade(
-            stock_locate=LOCATE, stock="AAPL", price=price_e4, **values, **self.stamp()
-        ).encode()
+        return itch50.Trade(stock_locate=LOCATE, stock="AAPL", price=price_e4, **values, **self.stamp()).encode()
 
     def trading(self, state: str, slot: int | None = None) -> bytes:
         """Stock Trading Action."""

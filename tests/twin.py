@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import fields
-from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -78,6 +77,7 @@ class Twin:
         self._limits, self._symbol_limits, self._fees = maps["limits"], maps["symbol_limits"], maps["fees"]
         self._account, self._memory = maps["account"][0], maps["memory"]
         self._params = maps["symbol_params"]
+        self._good_template = bytes(ffi.buffer(self.engine._template, ffi.sizeof("struct hft_template")))
         self._copy_template()
         self._copy_control()
         self._baseline = self._counts()
@@ -100,6 +100,19 @@ class Twin:
         source, target = self.engine._template[0], self.model.template
         target.protocol, target.headers_len, target.msg_len = source.protocol, source.headers_len, list(source.msg_len)
         target.headers, target.msg = bytes(ffi.buffer(source.headers)), [bytes(ffi.buffer(msg)) for msg in source.msg]
+
+    def set_template(self, name: str, value: int, action: int = 0) -> None:
+        """Store a word of the order template on both sides; ``action``: which of several."""
+        for template in (self.engine._template[0], self.model.template):
+            if name == "msg_len":
+                template.msg_len[action] = value
+            else:
+                setattr(template, name, value)
+
+    def restore_template(self) -> None:
+        """As it was configured."""
+        ffi.memmove(self.engine._template, self._good_template, len(self._good_template))
+        self._copy_template()
 
     def _copy_control(self) -> None:
         """What the engine itself has written by now."""
@@ -411,9 +424,17 @@ _event_of = attrgetter(*_EVENT_FIELDS)
 _NESTED = (Recent, StrategyState, Touch)
 
 
-@cache
+_names_of: dict[type, tuple[str, ...]] = {}
+
+
 def _names(of: type) -> tuple[str, ...]:
     """Fields of a dataclass of the model; a test holds them against the contract."""
+    if of not in _names_of:
+        _names_of[of] = _fields_to_compare(of)
+    return _names_of[of]
+
+
+def _fields_to_compare(of: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(of) if field.name not in ("levels", "best_qty"))
 
 

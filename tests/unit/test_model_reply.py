@@ -21,6 +21,7 @@ from model_bytes import (
     modified50,
     pending50,
     priority50,
+    rejected42,
     rejected50,
     replaced50,
     restated50,
@@ -644,6 +645,12 @@ def test_ouch42_takes_only_tokens_of_ours() -> None:
     rig.reply(accepted42(token(9), 10))
     assert rig.engine.working[9].state == OrderState.LIVE
     not_taken(rig, accepted42(b"other!" + token(10)[6:], 10))
+
+
+def test_ouch42_a_rejected_order_of_a_stranger_is_in_doubt_even_then() -> None:
+    rig = recovering(protocol=Protocol.OUCH42)
+    assert rig.reply(rejected42(token(10))).events == []
+    not_taken(rig, rejected42(b"other!" + token(10)[6:]))
 
 
 def test_an_order_that_is_known_is_not_taken_but_answered() -> None:

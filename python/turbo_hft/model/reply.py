@@ -87,8 +87,9 @@ def handle(model: ModelState, message: bytes, sequence: int) -> None:
 
 
 def unknown(model: ModelState, reply: Reply, sequence: int) -> None:
-    """For an order that is not ours. What was rejected before we could know of it never existed."""
-    if model.session.health == SessionHealth.RECOVERING and reply.kind == EventKind.REJECTED:
+    """For an order that is not ours. What was rejected before we could know of it never existed, if its number is."""
+    recovering = model.session.health == SessionHealth.RECOVERING
+    if recovering and reply.kind == EventKind.REJECTED and reply.user_ref is not None:
         model.count("reply_unhandled")
         return
     model.count("reply_unknown_ref")
