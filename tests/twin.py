@@ -166,6 +166,36 @@ class Twin:
         stored = self._symbol_limits[parity * self.config.symbols + slot]
         _store(stored, self.model.symbol_limits[parity][slot], limits)
 
+    def widen(self) -> None:
+        """Let everything that is tracked trade: wide limits in both sets, nothing killed, a lease without end.
+
+        Short sales are not allowed, and prices are held against the last trade, however old.
+        """
+        most = 2**63 - 1
+        sizes = {"max_order_qty": most, "max_notional_e4": most, "max_open_orders": most}
+        rates = {"interval_ns": 1, "burst": 1 << 20}
+        for parity in (0, 1):
+            self.set_account_limits(
+                parity, **sizes, **rates, max_gross_e4=most, max_net_e4=most, max_loss_e4=most, duplicate_ns=0
+            )
+            for strategy in range(lib.HFT_STRATEGIES):
+                self.set_strategy_limits(strategy, parity, **sizes, **rates, max_executions=most)
+            for slot in self.model.params:
+                self.set_symbol_limits(
+                    slot,
+                    parity,
+                    **sizes,
+                    **rates,
+                    max_long=10**6,
+                    max_loss_e4=most,
+                    collar_ppm=2**32,
+                    reference=lib.HFT_REFERENCE_LAST,
+                    reference_age_ns=2**64 - 1,
+                )
+        self.set_control(kill=lib.HFT_ACTIVE, lease_until_ns=2**64 - 1)
+        for strategy in range(lib.HFT_STRATEGIES):
+            self.set_strategy_kill(strategy, lib.HFT_ACTIVE)
+
     def set_fee(self, flag: str, fee_e8: int) -> None:
         """Store the fee of a liquidity flag on both sides, in 1/100,000,000 dollar a share."""
         self._fees[ord(flag)] = self.model.fees[ord(flag)] = fee_e8

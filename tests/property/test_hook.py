@@ -92,7 +92,7 @@ def _parameters(rng: random.Random) -> dict[str, int]:
 # What a limit mostly is, and what it is seldom.
 _SIZES = {"max_order_qty": (2000, (0, 40)), "max_notional_e4": (10**12, (0, 10**8))}
 _RATE = {"interval_ns": (1000, (0, 10**8, 10**10, 2**63)), "burst": (10**4, (0, 1, 3, 2**63))}
-_OPEN = {"max_open_orders": (8, (0, 1, 2, 2**63))}
+_OPEN = {"max_open_orders": (4, (0, 1, 2, 2**63))}
 _LOSS = {"max_loss_e4": (10**10, (0, 1, 10**4, 10**6, 2**64 - 1))}
 _ACCOUNT = {
     **_SIZES,
@@ -114,8 +114,8 @@ _SYMBOL = {
     **_RATE,
     **_OPEN,
     **_LOSS,
-    "max_long": (1000, (0, 100, 10**9, 2**64 - 1)),
-    "max_short": (1000, (0, 100, 2**64 - 1)),
+    "max_long": (400, (0, 100, 10**9, 2**64 - 1)),
+    "max_short": (400, (0, 100, 2**64 - 1)),
     "collar_ppm": (100_000, (0, 100, 1000, 2**64 - 1)),
     "reference": (2, (0, 3, 2**32 + 1)),
     "reference_age_ns": (10**12, (0, 10**8, 2**64 - 1)),
