@@ -793,7 +793,6 @@ def test_a_closed_engine_says_so() -> None:
         engine.halt,
         lambda: engine.feed,
         lambda: engine.session,
-        engine.working,
         lambda: engine.symbols["AAPL"],
     ):
         with pytest.raises(ConfigError, match="closed"):

@@ -78,14 +78,24 @@ class OrderDesk:
             self.requests.append(("cancel", _ref(asked.order_token)))
 
     def _enter(self, ref: int, side: str, name: str, qty: int, price: int) -> None:
-        self.orders[ref] = DeskOrder(ref, side, name, qty, price, qty)
-        self.requests.append(("enter", ref))
+        self._ask("enter", DeskOrder(ref, side, name, qty, price, qty))
 
     def _replace(self, old: int, ref: int, total: int, price: int) -> None:
         original = self.orders[old]
         qty = total - original.total
-        self.orders[ref] = DeskOrder(ref, original.side, original.name, qty, price, qty, original=old)
-        self.requests.append(("replace", ref))
+        self._ask("replace", DeskOrder(ref, original.side, original.name, qty, price, qty, original=old))
+
+    def _ask(self, what: str, order: DeskOrder) -> None:
+        """A number that comes again, because the engine has forgotten it, is of the new order alone."""
+        self.orders[order.ref] = order
+        self.requests = [request for request in self.requests if request[1] != order.ref]
+        self.requests.append((what, order.ref))
+
+    def forget(self) -> None:
+        """Everything that was open is taken down, and nothing more is said of it."""
+        self.requests.clear()
+        for order in self.orders.values():
+            order.live = False
 
     def refs(self) -> list[int]:
         """Orders that are open, as far as the exchange knows."""

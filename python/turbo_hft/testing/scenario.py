@@ -345,7 +345,8 @@ class Scenario:
         if self.phase != "Q" and rng.random() < 0.5:
             self.phase = "Q"
             return itch50.SystemEvent(stock_locate=0, event_code="Q", **self._tick(rng)).encode()
-        listing = rng.choice(self.listings)
+        stopped = [one for one in self.listings if one.halted or one.state != "T"]
+        listing = rng.choice(stopped if stopped and rng.random() < 0.6 else self.listings)
         stamp = self._tick(rng)
         header = {"stock_locate": listing.locate, **stamp}
         if listing.halted and rng.random() < 0.7:
@@ -752,7 +753,7 @@ class Scenario:
         wrong = max(0.03, 2 * self.faults)
         listing = rng.choice(self.listings)
         live = [order for order in self.desk.orders.values() if order.live]
-        action = rng.choice((1, 1, 1, 2, 2, 3) if live else (1,) * 12 + (2, 3))
+        action = rng.choice((1, 1, 2, 2, 2, 3) if live else (1,) * 12 + (2, 3))
         side = rng.choice((0, 1))
         price = max(1, listing.mid + rng.choice((-900, -300, -100, 0, 0, 100, 300, 900)))
         qty = rng.choice((1, 50, 100, 100, 300))
@@ -799,7 +800,7 @@ class Scenario:
 
     def _login(self, rng: random.Random) -> bytes:
         """The number is that of the next reply: a session that was lost hears at once what it missed."""
-        name = "UFO0000001" if rng.random() > self.faults else "UFO0000002"
+        name = "UFO0000001" if rng.random() > max(0.05, self.faults) else "UFO0000002"
         return self._datagram(self.replies, ufo.LoginAccepted(name, len(self.told) + 1).encode(), rng)
 
     def _control(self, rng: random.Random) -> bytes:
