@@ -63,7 +63,7 @@ format: build ## bring Python and C into the project's format
 	$(BIN)/ruff format .
 	$(CLANG_FORMAT) -i $(C_FILES)
 
-fuzz: build ## 100,000 frames and more against the loaded program and the model (PYTEST_ARGS=...)
+fuzz: build ## 1,000,000 frames and more against the loaded program and the model (PYTEST_ARGS=...)
 	$(PY) -m pytest -s -m fuzz --hypothesis-profile=fuzz --timeout=0 $(PYTEST_ARGS)
 
 bench: build ## latency beside the standard bot on a lab of its own (BENCH_ARGS=...)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-FUZZ_EXAMPLES = 1000
+FUZZ_EXAMPLES = 3000
 
 _COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 

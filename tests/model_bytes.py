@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import socket
 import struct
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from turbo_hft.model import (
+    AccountLimits,
+    Action,
     Book,
     Clock,
     EventKind,
     FeedHealth,
     FeedState,
+    Intent,
     Kill,
     Line,
     ModelConfig,
@@ -20,10 +24,18 @@ from turbo_hft.model import (
     Op,
     Outcome,
     Protocol,
+    Reference,
     Role,
     SessionHealth,
+    Strategy,
+    StrategyLimits,
+    SymbolLimits,
+    SymbolState,
     Template,
 )
+from turbo_hft.model.names import STRATEGIES, U64_MAX
+
+T = TypeVar("T")
 
 FEED_ADDR, FEED_PORT = "239.77.0.1", 26477
 LINES = {
@@ -213,9 +225,9 @@ def collar(reference_e4: int, upper_e4: int, lower_e4: int, extension: int, *, n
     return head("J") + name.encode().ljust(8) + struct.pack(">IIII", reference_e4, upper_e4, lower_e4, extension)
 
 
-def trade(qty: int, price_e4: int, *, name: str = "AAPL") -> bytes:
+def trade(qty: int, price_e4: int, *, name: str = "AAPL", locate: int = LOCATE, ns: int = NS) -> bytes:
     """P."""
-    return head("P") + struct.pack(">QcI8sIQ", 0, b"B", qty, name.encode().ljust(8), price_e4, 99)
+    return head("P", locate, ns) + struct.pack(">QcI8sIQ", 0, b"B", qty, name.encode().ljust(8), price_e4, 99)
 
 
 def cross(qty: int, price_e4: int, *, kind: str = "O", name: str = "AAPL", ns: int = NS) -> bytes:
@@ -226,16 +238,45 @@ def cross(qty: int, price_e4: int, *, kind: str = "O", name: str = "AAPL", ns: i
 # --- OUCH 5.0, replies ----------------------------------------------------------------------------------------------
 
 
-def accepted50(ref: int, qty: int, *, state: str = "L", ns: int = NS, appendage: bytes = b"") -> bytes:
+def accepted50(
+    ref: int,
+    qty: int,
+    *,
+    state: str = "L",
+    ns: int = NS,
+    side: str = "B",
+    name: str = "AAPL",
+    price_e4: int = 1_500_000,
+    order_ref: int = 5,
+    appendage: bytes = b"",
+) -> bytes:
     """A, 64 bytes + appendage."""
-    body = struct.pack(">cQIcI8sQ", b"A", ns, ref, b"B", qty, b"AAPL    ", 1_500_000)
-    body += b"0Y" + struct.pack(">Q", 5) + b"PNN" + state.encode() + b" " * 14
+    body = struct.pack(">cQIcI8sQ", b"A", ns, ref, side.encode(), qty, name.encode().ljust(8), price_e4)
+    body += b"0Y" + struct.pack(">Q", order_ref) + b"PNN" + state.encode() + b" " * 14
     return body + struct.pack(">H", len(appendage)) + appendage
 
 
-def executed50(ref: int, qty: int, price_e4: int, *, ns: int = NS, match: int = 4711, appendage: bytes = b"") -> bytes:
+def replaced50(
+    old: int,
+    ref: int,
+    qty: int,
+    price_e4: int = 1_500_000,
+    *,
+    state: str = "L",
+    side: str = "B",
+    name: str = "AAPL",
+    order_ref: int = 6,
+) -> bytes:
+    """U, 68 bytes."""
+    body = struct.pack(">cQIIcI8sQ", b"U", NS, old, ref, side.encode(), qty, name.encode().ljust(8), price_e4)
+    return body + b"0Y" + struct.pack(">Q", order_ref) + b"PNN" + state.encode() + b" " * 14 + bytes(2)
+
+
+def executed50(
+    ref: int, qty: int, price_e4: int, *, ns: int = NS, match: int = 4711, flag: str = "R", appendage: bytes = b""
+) -> bytes:
     """E, 36 bytes + appendage."""
-    body = struct.pack(">cQIIQcQ", b"E", ns, ref, qty, price_e4, b"R", match)
+    body = struct.pack(">cQIIQcQ", b"E", ns, ref, qty, price_e4, flag.encode(), match)
     return body + struct.pack(">H", len(appendage)) + appendage
 
 
@@ -254,6 +295,41 @@ def rejected50(ref: int, reason: int = 0x1A) -> bytes:
     return struct.pack(">cQIH14s", b"J", NS, ref, reason, b"")
 
 
+def broken50(ref: int, match: int = 4711) -> bytes:
+    """B, 36 bytes."""
+    return struct.pack(">cQIQc14s", b"B", NS, ref, match, b"E", b"")
+
+
+def pending50(ref: int) -> bytes:
+    """P, 13 bytes."""
+    return struct.pack(">cQI", b"P", NS, ref)
+
+
+def cancel_rejected50(ref: int) -> bytes:
+    """I, 13 bytes."""
+    return struct.pack(">cQI", b"I", NS, ref)
+
+
+def priority50(ref: int, price_e4: int, order_ref: int = 77) -> bytes:
+    """T, 30 bytes."""
+    return struct.pack(">cQIQcQ", b"T", NS, ref, price_e4, b"Y", order_ref)
+
+
+def modified50(ref: int, qty: int, side: str = "B") -> bytes:
+    """M, 18 bytes."""
+    return struct.pack(">cQIcI", b"M", NS, ref, side.encode(), qty)
+
+
+def restated50(ref: int) -> bytes:
+    """R, 16 bytes."""
+    return struct.pack(">cQIcH", b"R", NS, ref, b"R", 0)
+
+
+def system_event(code: str = "S", ns: int = NS) -> bytes:
+    """S, 10 bytes, of both protocols."""
+    return struct.pack(">cQc", b"S", ns, code.encode())
+
+
 # --- OUCH 4.2, replies ----------------------------------------------------------------------------------------------
 
 
@@ -262,10 +338,17 @@ def token(ref: int) -> bytes:
     return b"TURBO " + f"{ref:08X}".encode()
 
 
-def accepted42(tok: bytes, qty: int, *, state: str = "L") -> bytes:
+def accepted42(tok: bytes, qty: int, *, state: str = "L", side: str = "B", name: str = "AAPL") -> bytes:
     """A, 66 bytes."""
-    body = struct.pack(">cQ14scI8sII4sc", b"A", NS, tok, b"B", qty, b"AAPL    ", 1_500_000, 99998, b"    ", b"Y")
+    stock = name.encode().ljust(8)
+    body = struct.pack(">cQ14scI8sII4sc", b"A", NS, tok, side.encode(), qty, stock, 1_500_000, 99998, b"    ", b"Y")
     return body + struct.pack(">QccIccc", 5, b"P", b"N", 0, b"N", state.encode(), b" ")
+
+
+def replaced42(old: bytes, tok: bytes, qty: int, price_e4: int = 1_500_000, *, state: str = "L") -> bytes:
+    """U, 80 bytes."""
+    body = struct.pack(">cQ14scI8sII4sc", b"U", NS, tok, b"B", qty, b"AAPL    ", price_e4, 99998, b"    ", b"Y")
+    return body + struct.pack(">QccIcc14sc", 6, b"P", b"N", 0, b"N", state.encode(), old, b" ")
 
 
 def executed42(tok: bytes, qty: int, price_e4: int, *, kind: str = "E") -> bytes:
@@ -289,6 +372,31 @@ def rejected42(tok: bytes) -> bytes:
     return struct.pack(">cQ14sc", b"J", NS, tok, b"X")
 
 
+def broken42(tok: bytes, match: int = 4711) -> bytes:
+    """B, 32 bytes."""
+    return struct.pack(">cQ14sQc", b"B", NS, tok, match, b"E")
+
+
+def pending42(tok: bytes) -> bytes:
+    """P, 23 bytes."""
+    return struct.pack(">cQ14s", b"P", NS, tok)
+
+
+def cancel_rejected42(tok: bytes) -> bytes:
+    """I, 23 bytes."""
+    return struct.pack(">cQ14s", b"I", NS, tok)
+
+
+def priority42(tok: bytes, price_e4: int, order_ref: int = 77) -> bytes:
+    """T, 36 bytes."""
+    return struct.pack(">cQ14sIcQ", b"T", NS, tok, price_e4, b"Y", order_ref)
+
+
+def modified42(tok: bytes, qty: int, side: str = "B") -> bytes:
+    """M, 28 bytes."""
+    return struct.pack(">cQ14scI", b"M", NS, tok, side.encode(), qty)
+
+
 # --- an engine that trades ------------------------------------------------------------------------------------------
 
 
@@ -298,11 +406,33 @@ def template(protocol: Protocol = Protocol.OUCH50, tags: bytes = b"") -> Templat
     headers += struct.pack(">BBHHHBBH", 0x45, 0x10, 0xAAAA, 0xBBBB, 0x4000, 64, 17, 0xCCCC)
     headers += socket.inet_aton(OWN_ADDR) + socket.inet_aton(PEER_ADDR)
     headers += struct.pack(">HHHH", OWN_PORT, PEER_PORT, 0xDDDD, 0xEEEE)
-    size = 47 if protocol == Protocol.OUCH50 else 49
-    msg = struct.pack(">HcB", size + 1, b"U", ord("O")) + bytes([0x5A]) * (size - 1)
-    if protocol == Protocol.OUCH42:
-        msg = msg[:4] + b"TURBO ********" + msg[18:]
-    return Template(protocol, len(headers), len(msg), headers.ljust(64, b"\0"), msg.ljust(64, b"\0"))
+    lengths = [50, 43, 12] if protocol == Protocol.OUCH50 else [52, 50, 22]
+    msg = [bytes(64)]
+    for letter, length in zip(b"OUX", lengths, strict=True):
+        ouch = bytearray([letter]) + bytes([0x5A]) * (length - 4)
+        if protocol == Protocol.OUCH42:
+            ouch[1:15] = b"TURBO ********"
+            if letter == ord("U"):
+                ouch[15:29] = b"TURBO ********"
+        msg.append((struct.pack(">Hc", length - 2, b"U") + ouch).ljust(64, b"\0"))
+    return Template(protocol, len(headers), [0, *lengths], headers.ljust(64, b"\0"), msg)
+
+
+WIDE = 2**62
+WIDE_ACCOUNT = AccountLimits(10**6, WIDE, WIDE, WIDE, 100, WIDE, 1, 2**20, 0)
+WIDE_STRATEGY = StrategyLimits(10**6, WIDE, 100, WIDE, 1, 2**20)
+WIDE_SYMBOL = SymbolLimits(
+    max_order_qty=10_000,
+    max_notional_e4=10**15,
+    max_long=5_000,
+    max_open_orders=8,
+    max_loss_e4=WIDE,
+    interval_ns=1,
+    burst=2**20,
+    collar_ppm=2**32 - 1,
+    reference=Reference.LAST,
+    reference_age_ns=U64_MAX,
+)
 
 
 class Rig:
@@ -326,7 +456,10 @@ class Rig:
             self.engine.template = template(protocol)
             self.engine.control.kill = Kill.ACTIVE
             self.engine.control.epoch = 5
-            self.engine.control.max_orders_per_second = 100
+            self.engine.control.lease_until_ns = U64_MAX
+            self.engine.control.strategy_kill = [int(Kill.ACTIVE)] * STRATEGIES
+            self.engine.limits[1].account = copied(WIDE_ACCOUNT)
+            self.engine.limits[1].strategy = [copied(WIDE_STRATEGY) for _ in range(STRATEGIES)]
             self.feed(system("Q"))
             self.add_symbol(0, "AAPL", LOCATE)
             self.login()
@@ -343,19 +476,30 @@ class Rig:
         """The book of slot 0."""
         return self.engine.books[0]
 
+    @property
+    def state(self) -> SymbolState:
+        """Own trading in slot 0."""
+        return self.engine.symbols[0]
+
+    @property
+    def of_account(self) -> AccountLimits:
+        """The limits that hold."""
+        return self.engine.limits[self.engine.control.epoch & 1].account
+
+    @property
+    def of_symbol(self) -> SymbolLimits:
+        """The limits of slot 0 that hold."""
+        return self.engine.symbol_limits[self.engine.control.epoch & 1][0]
+
+    def of_strategy(self, strategy: int = Strategy.THRESHOLD) -> StrategyLimits:
+        """The limits of a strategy that hold."""
+        return self.engine.limits[self.engine.control.epoch & 1].strategy[strategy]
+
     def add_symbol(self, index: int, name: str, locate: int) -> None:
-        """A slot without targets and with wide limits, bound by a directory message and trading."""
-        self.engine.add_symbol(
-            index,
-            name,
-            kill=Kill.ACTIVE,
-            base_qty=100,
-            cap_qty=1000,
-            max_order_qty=10_000,
-            max_notional_e4=10**15,
-            max_position=5_000,
-        )
-        self.engine.books[index].armed = 1
+        """A slot of the threshold strategy without targets and with wide limits, bound, trading, of a known price."""
+        self.engine.add_symbol(index, name, kill=Kill.ACTIVE, strategy=Strategy.THRESHOLD, base_qty=100, cap_qty=1000)
+        self.engine.symbol_limits[1][index] = copied(WIDE_SYMBOL)
+        self.engine.books[index].last_e4 = 1_500_000
         self.feed(directory(name, locate), action(name=name, locate=locate))
 
     def feed(self, *messages: bytes, line: Line = Line.A, now_ns: int = 0) -> Outcome:
@@ -389,6 +533,10 @@ class Rig:
         self.next_reply = sequence
         return self.control(b"A" + name + struct.pack(">I", sequence))
 
+    def order(self, intent: Intent, slot: int = 0, now_ns: int = 0) -> Outcome:
+        """An order, replacement or cancel of a person."""
+        return self.command(Op.ORDER, packed(intent), slot=slot, now_ns=now_ns)
+
     def buy(self, qty: int = 100, price_e4: int = 1_500_000, *, ref: int = 1000, ns: int = NS) -> Outcome:
         """Make an offer appear that the strategy takes; slot 0 has an order in flight afterwards."""
         params = self.engine.params[0]
@@ -398,10 +546,35 @@ class Rig:
     def hold(self, qty: int = 100, price_e4: int = 1_500_000) -> None:
         """Own a long position, nothing in flight, and no targets set."""
         self.buy(qty, price_e4)
-        ref = self.engine.symbols[0].working_ref
+        (ref,) = filter(None, self.state.open_ref)
         self.reply(accepted50(ref, qty), executed50(ref, qty, price_e4))
         self.engine.params[0].buy_below_e4 = 0
         self.feed(delete(1000))
+
+
+def copied(value: T) -> T:
+    """A copy, so that tests may change it."""
+    return copy.deepcopy(value)
+
+
+def packed(intent: Intent) -> bytes:
+    """``struct hft_intent``."""
+    return struct.pack("<6I", intent.action, intent.side, intent.price_e4, intent.qty, intent.ref, intent.tif)
+
+
+def enter(side: int, qty: int, price_e4: int, tif: int = 0) -> Intent:
+    """A new order."""
+    return Intent(Action.ENTER, side, price_e4, qty, tif=tif)
+
+
+def instead(ref: int, side: int, qty: int, price_e4: int, tif: int = 0) -> Intent:
+    """An order in place of another."""
+    return Intent(Action.REPLACE, side, price_e4, qty, ref, tif)
+
+
+def withdraw(ref: int) -> Intent:
+    """All that is open of an order."""
+    return Intent(Action.CANCEL, ref=ref)
 
 
 def kinds(outcome: Outcome) -> list[EventKind]:

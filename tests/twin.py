@@ -1,39 +1,42 @@
 """The loaded program and its model side by side: the same frames into both, then every difference there is.
 
 Compared after each frame: verdict, output frame, events. `compare_state` holds every map against the model's state:
-counters, feeds, session, positions, working orders, locates, kept messages, and the books: their headers, and what
-their tables hold between them, level by level and order by order.
+counters, feeds, session, account, positions, memories of strategies, working orders, executions, locates, kept
+messages, and the books: their headers, and what their tables hold between them, level by level and order by order.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import FeedAddress, OrderSession
-from turbo_hft.model.engine import ModelEngine, Outcome
-from turbo_hft.model.names import Clock, Doubt, EventKind, Line, Role, Side
-from turbo_hft.model.state import Book, ModelConfig
+from turbo_hft.model.engine import ModelEngine, Outcome, has_strategy
+from turbo_hft.model.names import Clock, Doubt, EventKind, Line, Reason, Role, Side
+from turbo_hft.model.state import (
+    Account,
+    Book,
+    Event,
+    Memory,
+    ModelConfig,
+    Recent,
+    SessionState,
+    StrategyState,
+    SymbolParams,
+    SymbolState,
+    Touch,
+)
 from turbo_hft.testing import Hook, Verdict, trial
 
 FEED = trial.FEED
 SECOND_FEED = FeedAddress("239.79.0.1", 26477, "10.77.0.2")
 SESSION = trial.SESSION
-PARAMETERS = [
-    "buy_below_e4",
-    "sell_above_e4",
-    "base_qty",
-    "step_qty",
-    "tick_e4",
-    "cap_qty",
-    "max_order_qty",
-    "max_notional_e4",
-    "max_position",
-]
+PARAMETERS = tuple(field.name for field in fields(SymbolParams) if field.name not in ("name", "feed"))
 LINES = {"a": Line.A, "b": Line.B, "rerequest": Line.REREQUEST}
 # Not in the model, each for the reason its docstring gives.
 UNMODELLED = {"contended", "events_lost", "feed_second_cpu"}
@@ -70,9 +73,13 @@ class Twin:
         self.model = ModelEngine(self.config)
         self._configure(session)
         self._control = self.engine._control[0]
+        maps = {name: items for name, (items, _) in hook.state.items()}
+        self._limits, self._symbol_limits, self._fees = maps["limits"], maps["symbol_limits"], maps["fees"]
+        self._account, self._memory = maps["account"][0], maps["memory"]
+        self._params = maps["symbol_params"]
+        self._good_template = bytes(ffi.buffer(self.engine._template, ffi.sizeof("struct hft_template")))
         self._copy_template()
-        self.set_control(max_orders_per_second=100)
-        self._sync_epoch()
+        self._copy_control()
         self._baseline = self._counts()
         self._reached: Counter[str] = Counter()
         self.frames = 0
@@ -91,11 +98,26 @@ class Twin:
 
     def _copy_template(self) -> None:
         source, target = self.engine._template[0], self.model.template
-        target.protocol, target.headers_len, target.msg_len = source.protocol, source.headers_len, source.msg_len
-        target.headers, target.msg = bytes(ffi.buffer(source.headers)), bytes(ffi.buffer(source.msg))
+        target.protocol, target.headers_len, target.msg_len = source.protocol, source.headers_len, list(source.msg_len)
+        target.headers, target.msg = bytes(ffi.buffer(source.headers)), [bytes(ffi.buffer(msg)) for msg in source.msg]
 
-    def _sync_epoch(self) -> None:
-        self.model.control.epoch = self.engine.epoch
+    def set_template(self, name: str, value: int, action: int = 0) -> None:
+        """Store a word of the order template on both sides; ``action``: which of several."""
+        for template in (self.engine._template[0], self.model.template):
+            if name == "msg_len":
+                template.msg_len[action] = value
+            else:
+                setattr(template, name, value)
+
+    def restore_template(self) -> None:
+        """As it was configured."""
+        ffi.memmove(self.engine._template, self._good_template, len(self._good_template))
+        self._copy_template()
+
+    def _copy_control(self) -> None:
+        """What the engine itself has written by now."""
+        for name, value in abi.fields(self._control).items():
+            setattr(self.model.control, name, _plain(value))
 
     @property
     def buckets(self) -> tuple[int, int, int, int]:
@@ -104,27 +126,97 @@ class Twin:
         return loaded.order_mask + 1, loaded.level_mask + 1, loaded.ladder_mask + 1, loaded.spill_mask + 1
 
     def add_symbol(self, name: str, feed: int = 0, **params: int) -> int:
-        """Track a symbol on both sides with raw parameters (fields of hft_symbol_params); returns its slot."""
+        """Track a symbol on both sides with raw parameters (fields of hft_symbol_params); returns its slot.
+
+        It is ACTIVE unless told otherwise; its limits are all 0.
+        """
         view = self.engine.symbols.add(name, feed=feed)
         self.model.add_symbol(view.index, name, feed)
-        self.set_params(view.index, kill=lib.HFT_ACTIVE, **(dict.fromkeys(PARAMETERS, 0) | params))
+        self.set_params(view.index, **(dict.fromkeys(PARAMETERS, 0) | {"kill": lib.HFT_ACTIVE} | params))
+        for parity in (0, 1):
+            zeros = dict.fromkeys(abi.fields(self._symbol_limits[0]), 0)
+            self.set_symbol_limits(view.index, parity, **zeros)
+        self._copy_control()
         return view.index
 
     def set_params(self, slot: int, **params: int) -> None:
-        """Store raw parameter words on both sides; a slot is armed if it has a target."""
-        stored = self.engine.symbols._params[slot]
-        for name, value in params.items():
-            setattr(stored, name, value)
-            setattr(self.model.params[slot], name, value)
-        armed = 1 if stored.buy_below_e4 or stored.sell_above_e4 else 0
-        self.engine.symbols._books[slot].armed = self.model.books[slot].armed = armed
-        self._sync_epoch()
+        """Store raw parameter words on both sides; a slot is armed if it has a strategy, be it in shadow."""
+        modelled = self.model.params[slot]
+        _store(self._params[slot], modelled, params)
+        self.engine.symbols._books[slot].armed = self.model.books[slot].armed = int(has_strategy(modelled))
 
     def set_control(self, **words: int) -> None:
         """Store raw control words on both sides."""
-        for name, value in words.items():
-            setattr(self._control, name, value)
-            setattr(self.model.control, name, value)
+        _store(self._control, self.model.control, words)
+
+    def set_strategy_kill(self, strategy: int, word: int) -> None:
+        """Store the kill word of a strategy on both sides."""
+        self._control.strategy_kill[strategy] = self.model.control.strategy_kill[strategy] = word
+
+    def set_account_limits(self, parity: int, **limits: int) -> None:
+        """Store raw limits of the account in one of the two sets, on both sides."""
+        _store(self._limits[parity].account, self.model.limits[parity].account, limits)
+
+    def set_strategy_limits(self, strategy: int, parity: int, **limits: int) -> None:
+        """The same of a strategy."""
+        _store(self._limits[parity].strategy[strategy], self.model.limits[parity].strategy[strategy], limits)
+
+    def set_symbol_limits(self, slot: int, parity: int, **limits: int) -> None:
+        """The same of a symbol."""
+        stored = self._symbol_limits[parity * self.config.symbols + slot]
+        _store(stored, self.model.symbol_limits[parity][slot], limits)
+
+    def widen(self) -> None:
+        """Let everything that is tracked trade: wide limits in both sets, nothing killed, a lease without end.
+
+        Short sales are not allowed, and prices are held against the last trade, however old.
+        """
+        most = 2**63 - 1
+        sizes = {"max_order_qty": most, "max_notional_e4": most, "max_open_orders": most}
+        rates = {"interval_ns": 1, "burst": 1 << 20}
+        for parity in (0, 1):
+            self.set_account_limits(
+                parity, **sizes, **rates, max_gross_e4=most, max_net_e4=most, max_loss_e4=most, duplicate_ns=0
+            )
+            for strategy in range(lib.HFT_STRATEGIES):
+                self.set_strategy_limits(strategy, parity, **sizes, **rates, max_executions=most)
+            for slot in self.model.params:
+                self.set_symbol_limits(
+                    slot,
+                    parity,
+                    **sizes,
+                    **rates,
+                    max_long=10**6,
+                    max_loss_e4=most,
+                    collar_ppm=2**32,
+                    reference=lib.HFT_REFERENCE_LAST,
+                    reference_age_ns=2**64 - 1,
+                )
+        self.set_control(kill=lib.HFT_ACTIVE, lease_until_ns=2**64 - 1)
+        for strategy in range(lib.HFT_STRATEGIES):
+            self.set_strategy_kill(strategy, lib.HFT_ACTIVE)
+
+    def set_fee(self, flag: str, fee_e8: int) -> None:
+        """Store the fee of a liquidity flag on both sides, in 1/100,000,000 dollar a share."""
+        self._fees[ord(flag)] = self.model.fees[ord(flag)] = fee_e8
+
+    def set_session(self, **words: int) -> None:
+        """Store words of order entry on both sides."""
+        _store(self.engine._session[0], self.model.session, words)
+
+    def forget_trading(self) -> None:
+        """What a fresh program would know of orders and positions, and of order entry: nothing. The rest stays."""
+        for name in ("session_state", "working", "executions", "account", "symbol_state", "memory"):
+            items, size = self.hook.state[name]
+            ffi.memmove(items, bytes(size), size)
+        model = self.model
+        event_id = model.session.event_id
+        model.session, model.account = SessionState(), Account()
+        model.working, model.executions = {}, {}
+        for slot, book in model.books.items():
+            model.symbols[slot], model.memory[slot] = SymbolState(), Memory()
+            self.engine.symbols._books[slot].holds = book.holds = 0
+        self.set_session(event_id=event_id)
 
     def packet(self, frame: bytes) -> Outcome:
         """Run a frame through both; AssertionError names the first difference. Returns the model's outcome."""
@@ -132,25 +224,26 @@ class Twin:
         expected = self.model.packet(frame, 0)
         quarantines = [event.reason for event in expected.events if event.kind == EventKind.BOOK_QUARANTINED]
         self._reached.update(f"doubt {Doubt(reason).name.lower()}" for reason in quarantines)
+        self._reached.update(f"event {event.kind.name.lower()}" for event in expected.events)
+        shadows = [event.reason for event in expected.events if event.kind == EventKind.SHADOW]
+        self._reached.update(f"shadow {Reason(reason).name.lower()}" for reason in shadows)
         result = self.hook.run(frame)
         assert int(result.verdict) == int(expected.verdict), f"verdict {result.verdict!r}, model {expected.verdict!r}"
         if result.verdict != Verdict.DROP:  # what a dropped frame looks like is nobody's business
             assert result.frame == expected.frame, f"frame\n{result.frame.hex()}\nmodel\n{expected.frame.hex()}"
-        _equal("events", self._events(), [self._without_clock(event) for event in expected.events])
+        self._compare_events(expected.events)
         return expected
 
-    def _without_clock(self, event: Any) -> dict[str, Any]:
-        values = {name: int(value) for name, value in asdict(event).items()}
-        del values["local_ns"]
-        return values
-
-    def _events(self) -> list[dict[str, int]]:
+    def _compare_events(self, expected: list[Event]) -> None:
         stream = self.engine.events
         count = lib.hft_ring_drain(stream._ring, stream._records, 4096)
-        records = [abi.fields(stream._records[i]) for i in range(count)]
-        for record in records:
-            del record["local_ns"], record["hook_ns"]
-        return records
+        actual = [_event_of(stream._records[i]) for i in range(count)]
+        modelled = [_event_of(event) for event in expected]
+        if actual != modelled:
+            named = [
+                [dict(zip(_EVENT_FIELDS, event, strict=True)) for event in events] for events in (actual, modelled)
+            ]
+            _equal("events", *named)
 
     def _counts(self) -> Counter[str]:
         counts = Counter(self.engine.counters())
@@ -159,10 +252,11 @@ class Twin:
         return counts
 
     def differences(self) -> Counter[str]:
-        """What happened since the twin was made: counters, messages, refusals, fills, doubts and levels."""
+        """What happened since the twin was made: counters, messages, refusals, events, orders, doubts and levels."""
         actual = self._counts()
         actual.subtract(self._baseline)
         actual["fills"] = sum(state.fills for state in self.model.symbols.values())
+        actual.update(f"order {order.state.name.lower()}" for order in self.model.working.values())
         actual.update(self._reached)
         return actual
 
@@ -177,11 +271,13 @@ class Twin:
         """Every map against the model."""
         self._compare_counts()
         for index, feed in enumerate(self.model.feeds):
-            self._same(f"feed {index}", self.engine._feeds[index], feed, but={"cpu"})
+            self._same(f"feed {index}", self.engine._feeds[index], feed)
         self._same("session", self.engine._session[0], self.model.session)
+        self._same("account", self._account, self.model.account)
         for slot, book in self.model.books.items():
             self._compare_symbol(slot, book)
         self._compare_working()
+        self._compare_executions()
         self._compare_locates()
         self._compare_kept()
         self._compare_orders()
@@ -192,12 +288,13 @@ class Twin:
         stored = symbols._books[slot]
         assert stored.version % 2 == 0, f"book {slot} was left open"
         assert bytes(ffi.buffer(stored.name)) == self.model.params[slot].name
-        self._same(f"book {slot}", stored, book, but={"version", "name", "side"})
+        self._same(f"book {slot}", stored, book)
         for side in Side:
             best, shares = book.best_e4[side], stored.side[side].cell[0] & _SHARES
             assert stored.side[side].key[0] == (_key(side, best) if best else 0), f"book {slot}: the best is not first"
             assert shares == book.best_qty[side], f"book {slot}, side {side}: {shares} at the best price"
         self._same(f"symbol {slot}", symbols._states[slot], self.model.symbols[slot])
+        self._same(f"memory {slot}", self._memory[slot], self.model.memory[slot])
         self._same(f"auction {slot}", symbols._auctions[slot], self.model.auctions[slot])
 
     def _compare_counts(self) -> None:
@@ -216,19 +313,29 @@ class Twin:
     @staticmethod
     def _same(what: str, struct: Any, modelled: Any, but: Collection[str] = ()) -> None:
         """Every field of a C struct that is not padding, against the dataclass."""
-        expected = {field.name: getattr(modelled, field.name) for field in fields(modelled)}
-        for name, value in abi.fields(struct).items():
+        for name in _names(type(modelled)):
             if name not in but:
-                plain = _plain(value)
-                assert plain == expected[name], f"{what}.{name}: hook {plain!r}, model {expected[name]!r}"
+                actual, expected = _plain(getattr(struct, name)), _modelled(getattr(modelled, name))
+                assert actual == expected, f"{what}.{name}: hook {actual!r}, model {expected!r}"
 
     def _compare_working(self) -> None:
-        used = (order for order in self.engine._working[0 : lib.HFT_MAX_WORKING] if order.user_ref)
-        working = {order.user_ref: order for order in used}
+        working = {order.user_ref: order for _, order in self._used("working") if order.user_ref}
         modelled = {order.user_ref: order for order in self.model.working.values()}
         _equal("working orders", working.keys(), modelled.keys())
         for ref, order in modelled.items():
             self._same(f"working {ref}", working[ref], order, but={"sent_ns"})
+
+    def _compare_executions(self) -> None:
+        stored = {
+            place: (one.match_number, one.user_ref, one.qty, one.price_e4, one.flag)
+            for place, one in self._used("executions")
+            if one.user_ref
+        }
+        expected = {
+            place: (one.match_number, one.user_ref, one.qty, one.price_e4, one.flag)
+            for place, one in self.model.executions.items()
+        }
+        _equal("executions", stored, expected)
 
     def _compare_locates(self) -> None:
         stored = {
@@ -342,11 +449,51 @@ def _equal(what: str, actual: Any, expected: Any) -> None:
     raise AssertionError(f"{what}:\nhook  {actual}\nmodel {expected}")
 
 
+_EVENT_FIELDS = tuple(field.name for field in fields(Event) if field.name != "local_ns")
+_event_of = attrgetter(*_EVENT_FIELDS)
+_NESTED = (Recent, StrategyState, Touch)
+
+
+_names_of: dict[type, tuple[str, ...]] = {}
+
+
+def _names(of: type) -> tuple[str, ...]:
+    """Fields of a dataclass of the model; a test holds them against the contract."""
+    if of not in _names_of:
+        _names_of[of] = _fields_to_compare(of)
+    return _names_of[of]
+
+
+def _fields_to_compare(of: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(of) if field.name not in ("levels", "best_qty"))
+
+
 def _plain(value: Any) -> Any:
-    """A field of a C struct as Python has it: arrays of bytes are bytes, others lists."""
+    """A field of a C struct as Python has it: bytes for arrays of bytes, lists for others, tuples for structs."""
     if isinstance(value, int):
         return value
-    return bytes(ffi.buffer(value)) if ffi.sizeof(ffi.typeof(value).item) == 1 else list(value)
+    kind = ffi.typeof(value)
+    if kind.kind == "array":
+        if ffi.sizeof(kind.item) == 1:
+            return bytes(ffi.buffer(value))
+        return [_plain(one) for one in value] if kind.item.kind == "struct" else list(value)
+    return tuple(_plain(each) for each in abi.fields(value).values())
+
+
+def _modelled(value: Any) -> Any:
+    """A field of the model's, in the same form."""
+    if isinstance(value, _NESTED):
+        return tuple(_modelled(getattr(value, name)) for name in _names(type(value)))
+    if isinstance(value, list) and value and isinstance(value[0], _NESTED):
+        return [_modelled(one) for one in value]
+    return value
+
+
+def _store(stored: Any, modelled: Any, words: dict[str, int]) -> None:
+    """The same words into a C struct and its twin."""
+    for name, value in words.items():
+        setattr(stored, name, value)
+        setattr(modelled, name, value)
 
 
 def _key(side: int, price: int) -> int:

@@ -21,7 +21,7 @@ from twin import FEED, SESSION, Twin
 
 pytestmark = pytest.mark.kernel
 
-BIG = {"base_qty": 100, "cap_qty": 500, "max_order_qty": 500, "max_notional_e4": 10**12, "max_position": 10**6}
+BIG = {"strategy": lib.HFT_STRATEGY_THRESHOLD, "base_qty": 100, "cap_qty": 500}
 OFFER_E4 = 1_630_000
 TARGET_E4 = 1_632_000
 HOLD_NS = 2_000_000  # config.hold_ns of a Hook, and below it config.crossed_ns
@@ -60,7 +60,7 @@ class Day:
         self.names = [f"SYM{i}" for i in range(symbols)]
         for name in self.names:
             self.twin.add_symbol(name, buy_below_e4=TARGET_E4, **(BIG | params))
-        self.twin.set_control(kill=1, max_orders_per_second=1024)
+        self.twin.widen()
         self.sequence = self.reply_sequence = 1
         self.clock = 10**12
         self.ref = 0
@@ -70,6 +70,7 @@ class Day:
             self.feed(self.system_event(phase))
         if state:
             self.feed(*(self.trading_action(state, symbol) for symbol in range(symbols)))
+        self.feed(*(self.trade(symbol) for symbol in range(symbols)))
 
     def stamp(self) -> dict[str, int]:
         self.clock += 1000
@@ -126,6 +127,19 @@ class Day:
             shares=shares,
             stock=self.names[symbol],
             price=price,
+            **self.stamp(),
+        ).encode()
+
+    def trade(self, symbol: int = 0, price: int = OFFER_E4) -> bytes:
+        """Of an order that is not displayed: the last price from now on."""
+        return itch50.Trade(
+            stock_locate=symbol + 1,
+            order_ref=0,
+            side="B",
+            shares=1,
+            stock=self.names[symbol],
+            price=price,
+            match_number=1,
             **self.stamp(),
         ).encode()
 
@@ -210,7 +224,7 @@ def test_several_triggers_of_a_packet_leave_in_one_datagram(hook: Hook, symbols:
     orders = orders_in(frame)
     assert [order.symbol for order in orders] == day.names[: min(symbols, 8)]
     assert [order.user_ref_num for order in orders] == list(range(1, len(orders) + 1))
-    assert day.twin.differences()["triggers_dropped"] == max(0, symbols - 8)
+    assert day.refused("no_room") == max(0, symbols - 8)
     assert parse_udp(frame).udp_checksum_ok
 
 
@@ -225,7 +239,7 @@ def test_two_ticks_of_one_symbol_are_one_order(hook: Hook) -> None:
 def test_an_offer_that_its_own_packet_takes_back_is_not_bought(hook: Hook) -> None:
     day = Day(hook)
     assert day.feed(day.offer(), day.delete(1)) is None
-    assert day.twin.differences()["triggers_stale"] == 1
+    assert (day.did("signals"), day.did("intents")) == (1, 0)
 
 
 def test_no_second_order_while_one_is_in_flight(hook: Hook) -> None:
@@ -246,15 +260,35 @@ def test_quantity_grows_as_the_price_falls(hook: Hook, below: int, quantity: int
 
 
 @pytest.mark.parametrize(
-    ("params", "reason"),
+    ("limits", "reason"),
     [
         ({"max_order_qty": 99}, "max_order_qty"),
         ({"max_notional_e4": OFFER_E4 * 100 - 1}, "max_notional"),
-        ({"kill": 0}, "halted_symbol"),
-        ({"base_qty": 10**6, "cap_qty": 10**6, "max_order_qty": 2**64 - 1}, "qty_range"),
+        ({"restricted": 1}, "restricted"),
+        ({"reference": lib.HFT_REFERENCE_NONE}, "no_reference"),
+        ({"max_open_orders": 0}, "open_orders"),
+        ({"burst": 0}, "rate_symbol"),
+        ({"max_loss_e4": 0}, "loss_limit"),
     ],
 )
-def test_each_limit_of_a_symbol_refuses(hook: Hook, params: dict[str, int], reason: str) -> None:
+def test_each_limit_of_a_symbol_refuses_from_the_epoch_on_that_it_is_for(
+    hook: Hook, limits: dict[str, int], reason: str
+) -> None:
+    day = Day(hook)
+    epoch = day.twin.model.control.epoch
+    day.twin.set_symbol_limits(0, (epoch + 1) & 1, **limits)
+    assert day.feed(day.offer()) is not None, "the other set holds"
+    day.answer(ouch50.Rejected(timestamp=1, user_ref_num=1, reason=0x11, cl_ord_id="").encode())
+    day.twin.set_control(epoch=epoch + 1)
+    assert day.feed(day.offer()) is None
+    assert day.refused(reason) == 1
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [({"kill": 0}, "halted_symbol"), ({"kill": 2}, "reducing"), ({"base_qty": 10**6, "cap_qty": 10**6}, "qty_range")],
+)
+def test_a_parameter_holds_from_the_next_packet_on(hook: Hook, params: dict[str, int], reason: str) -> None:
     day = Day(hook)
     day.twin.set_params(0, **params)
     assert day.feed(day.offer()) is None
@@ -262,13 +296,13 @@ def test_each_limit_of_a_symbol_refuses(hook: Hook, params: dict[str, int], reas
 
 
 @pytest.mark.parametrize(
-    ("params", "at_limit"),
-    [({"max_order_qty": 100}, True), ({"max_notional_e4": OFFER_E4 * 100}, True), ({"max_position": 100}, True)],
+    "limits", [{"max_order_qty": 100}, {"max_notional_e4": OFFER_E4 * 100}, {"max_long": 100}, {"max_open_orders": 1}]
 )
-def test_exactly_at_a_limit_is_within_it(hook: Hook, params: dict[str, int], at_limit: bool) -> None:
+def test_exactly_at_a_limit_is_within_it(hook: Hook, limits: dict[str, int]) -> None:
     day = Day(hook)
-    day.twin.set_params(0, **params)
-    assert (day.feed(day.offer()) is not None) is at_limit
+    for parity in (0, 1):
+        day.twin.set_symbol_limits(0, parity, **limits)
+    assert day.feed(day.offer()) is not None
 
 
 def test_the_global_kill_word_stops_the_next_packet(hook: Hook) -> None:
@@ -280,21 +314,29 @@ def test_the_global_kill_word_stops_the_next_packet(hook: Hook) -> None:
     assert day.feed(day.offer()) is not None
 
 
-def test_orders_per_second_is_exact_over_any_second(hook: Hook) -> None:
-    day = Day(hook, symbols=4)
-    day.twin.set_control(max_orders_per_second=2)
-    start = day.clock
+def test_a_burst_leaves_at_once_and_then_one_at_a_time(hook: Hook) -> None:
+    day = Day(hook, symbols=5)
+    for parity in (0, 1):
+        day.twin.set_account_limits(parity, interval_ns=500_000_000, burst=2)
+    start = day.clock + 1000  # the time stamp of the first offer
     assert day.feed(day.offer(0)) is not None
-    day.clock = start + 400_000_000
     assert day.feed(day.offer(1)) is not None
-    day.clock = start + 999_999_000
+    day.clock = start + 499_990_000
     assert day.feed(day.offer(2)) is None
-    assert day.refused("order_rate") == 1
-    day.clock = start + 1_000_010_000
+    assert day.refused("rate") == 1
+    day.clock = start + 500_000_000
     assert day.feed(day.offer(2)) is not None
     assert day.feed(day.offer(3)) is None
     day.clock -= 5_000_000_000
     assert day.feed(day.offer(3)) is None, "a clock that went back opened the limit"
+
+
+def test_nothing_leaves_once_the_lease_is_over(hook: Hook) -> None:
+    day = Day(hook, symbols=2)
+    day.twin.set_control(lease_until_ns=day.clock + 2000)
+    assert day.feed(day.offer(0)) is not None
+    assert day.feed(day.offer(1)) is None
+    assert day.refused("lease") == 1
 
 
 def test_nothing_trades_before_login_or_after_the_end_of_the_session(hook: Hook) -> None:
@@ -510,10 +552,10 @@ def test_a_wrong_book_stops_its_symbol_alone(hook: Hook) -> None:
     assert frame is not None and [order.symbol for order in orders_in(frame)] == ["SYM1"]
 
 
-def test_a_book_that_its_own_packet_brings_into_doubt_is_refused(hook: Hook) -> None:
+def test_nobody_is_asked_about_a_book_that_its_own_packet_brings_into_doubt(hook: Hook) -> None:
     day = Day(hook)
     assert day.feed(day.offer(), day.delete(4711)) is None
-    assert day.refused("book_quarantined") == 1
+    assert day.did("signals") == 0
 
 
 def test_a_snapshot_brings_a_symbol_back(hook: Hook) -> None:
@@ -575,7 +617,7 @@ def test_what_a_snapshot_holds_never_sends_an_order(hook: Hook) -> None:
     steps += [*make.install(0, at, snapshot), *make.replay(0, [waiting]), make.release(0, day.sequence)]
     assert [day.command(step).verdict for step in steps] == [XdpAction.DROP] * len(steps)
     assert day.health() == "live" and day.twin.engine.symbols["SYM0"].snapshot().ask_e4 == OFFER_E4 - 100
-    assert (day.did("orders"), day.did("triggers")) == (0, 0)
+    assert (day.did("orders"), day.did("signals")) == (0, 0)
     assert day.feed(day.offer()) is not None, "the next message of the feed does"
 
 
@@ -641,8 +683,8 @@ def test_ouch42_orders_and_replies(hook: Hook) -> None:
     )
     canceled = ouch42.Canceled(timestamp=7, order_token=order.order_token, decrement_shares=40, reason="I")
     day.answer(accepted.encode(), executed.encode(), canceled.encode())
-    state = day.twin.engine.symbols["SYM0"].snapshot()
-    assert (state.position, state.cost_e4, state.canceled_qty, state.working_ref) == (60, 60 * (OFFER_E4 - 100), 40, 0)
+    state = day.twin.model.symbols[0]
+    assert (state.position, state.cost_e4, state.canceled_qty, state.open_orders) == (60, 60 * (OFFER_E4 - 100), 40, 0)
 
 
 def test_events_that_do_not_fit_are_counted_and_leave_a_hole(hook: Hook) -> None:
@@ -666,10 +708,8 @@ def test_live_views_refuse_what_makes_no_sense(hook: Hook) -> None:
         lambda: setattr(view, "sell_above", "163.20"),
         lambda: setattr(view, "base_qty", -1),
         lambda: setattr(view, "base_qty", 1.5),
-        lambda: setattr(view, "max_position", 2**40),
         lambda: hook.engine.symbols.add("AAPL"),
         lambda: hook.engine.symbols.add("TOO LONG A NAME"),
-        lambda: setattr(hook.engine, "max_orders_per_second", 1025),
         lambda: hook.engine.symbols["MSFT"],
     ):
         with pytest.raises(ConfigError):
@@ -682,14 +722,18 @@ def test_live_views_refuse_what_makes_no_sense(hook: Hook) -> None:
 
 def test_without_a_usable_template_nothing_leaves(hook: Hook) -> None:
     day = Day(hook)
-    for field, value in (("protocol", 3), ("headers_len", 43), ("msg_len", 52)):
-        good = getattr(day.twin.model.template, field)
-        setattr(day.twin.engine._template[0], field, value)
-        setattr(day.twin.model.template, field, value)
+    for field, value, action in (
+        ("protocol", 3, 0),
+        ("headers_len", 43, 0),
+        ("msg_len", 52, lib.HFT_ACTION_ENTER),
+        ("msg_len", 0, lib.HFT_ACTION_REPLACE),
+        ("msg_len", 13, lib.HFT_ACTION_CANCEL),
+    ):
+        day.twin.set_template(field, value, action)
         assert day.feed(day.offer()) is None
-        setattr(day.twin.engine._template[0], field, good)
-        setattr(day.twin.model.template, field, good)
-    assert day.refused("not_configured") == 3
+        day.twin.restore_template()
+    assert day.refused("not_configured") == 5
+    assert day.feed(day.offer()) is not None
 
 
 def test_user_ref_nums_end_before_they_wrap(hook: Hook) -> None:
@@ -713,7 +757,7 @@ def test_an_ouch42_reply_to_another_process_is_not_ours(hook: Hook) -> None:
     assert day.feed(day.offer()) is not None
     day.answer(ouch42.Canceled(timestamp=7, order_token="STRANG00000001", decrement_shares=1, reason="I").encode())
     assert day.twin.engine.session.health == "suspect"
-    assert day.twin.engine.symbols["SYM0"].snapshot().working_qty == 100
+    assert day.twin.model.symbols[0].open_qty == [100, 0]
 
 
 def test_a_symbol_added_after_its_directory_message_is_not_traded(hook: Hook) -> None:
@@ -749,7 +793,6 @@ def test_a_closed_engine_says_so() -> None:
         engine.halt,
         lambda: engine.feed,
         lambda: engine.session,
-        engine.working,
         lambda: engine.symbols["AAPL"],
     ):
         with pytest.raises(ConfigError, match="closed"):

@@ -10,16 +10,19 @@ from model_bytes import (
     NS,
     SESSION,
     Rig,
+    accepted50,
     action,
     add,
     breaker,
     command,
     delete,
     directory,
+    enter,
     executed,
     frame,
     halt,
     head,
+    instead,
     kinds,
     mold,
     sho,
@@ -32,12 +35,17 @@ from turbo_hft.model import (
     Doubt,
     EventKind,
     FeedHealth,
+    Kill,
+    Latch,
     Line,
     Op,
+    OrderState,
     Outcome,
     Phase,
     Reason,
+    SessionHealth,
     Side,
+    Strategy,
     Table,
     XdpAction,
 )
@@ -114,7 +122,7 @@ def test_what_is_no_command_is_passed_on(payload: bytes) -> None:
     "payload",
     [
         command(Op.NONE),
-        command(10),
+        command(14),
         command(2**32 - 1),
         command(Op.QUARANTINE, slot=1),
         command(Op.QUARANTINE, slot=256),
@@ -172,7 +180,8 @@ def test_no_order_leaves_from_a_command() -> None:
     outcome = rig.command(Op.POKE)
     assert (outcome.verdict, outcome.events) == (XdpAction.DROP, [])
     assert (rig.book.ask_e4, rig.receiver.health) == (PRICE, FeedHealth.LIVE)
-    assert rig.engine.counter["triggers"] == rig.engine.counter["triggers_stale"] == 0
+    assert rig.engine.counter["signals"] == 0
+    assert rig.book.touched_seq == first + 601
     assert kinds(rig.feed()) == []
     rig.next_feed = rig.receiver.expected_seq
     assert kinds(rig.feed(add(2, "S", 10, PRICE))) == [EventKind.ORDER]
@@ -195,12 +204,13 @@ def test_quarantine_on_request() -> None:
     assert [event.reason for event in rig.buy().events] == []
 
 
-def test_an_intent_of_a_book_that_came_into_doubt_later_in_the_packet_is_refused() -> None:
+def test_nobody_is_asked_about_a_book_that_came_into_doubt_later_in_the_packet() -> None:
     rig = Rig()
     rig.engine.params[0].buy_below_e4 = PRICE
+    signals = rig.engine.counter["signals"]
     outcome = rig.feed(add(1, "S", 10, PRICE), delete(99))
-    assert kinds(outcome) == [EventKind.BOOK_QUARANTINED, EventKind.REFUSED]
-    assert outcome.events[1].reason == Reason.BOOK_QUARANTINED
+    assert kinds(outcome) == [EventKind.BOOK_QUARANTINED]
+    assert rig.engine.counter["signals"] == signals
 
 
 @pytest.mark.parametrize(
@@ -259,7 +269,7 @@ def test_install_counts_and_prints_but_moves_no_clock_and_asks_nobody() -> None:
     rig.command(Op.QUARANTINE)
     cleared(rig)
     rig.engine.params[0].buy_below_e4 = PRICE
-    clocks = rig.receiver.exchange_ns, rig.receiver.seen_ns
+    clocks, signals = (rig.receiver.exchange_ns, rig.receiver.seen_ns), rig.engine.counter["signals"]
     adds, messages, mark = rig.engine.itch["A"], rig.book.book_messages, rig.engine.symbols[0].mark_e4
     outcome = rig.command(
         Op.INSTALL,
@@ -279,7 +289,7 @@ def test_install_counts_and_prints_but_moves_no_clock_and_asks_nobody() -> None:
     assert (rig.book.volume, rig.book.last_e4, rig.book.reg_sho) == (7, PRICE, ord("1"))
     assert (rig.book.trading_state, rig.book.cross_pending) == (ord("T"), 1)
     assert (rig.book.crossed_ns, rig.engine.symbols[0].mark_e4) == (0, mark)
-    assert rig.engine.counter["triggers"] == 1
+    assert rig.engine.counter["signals"] == signals
 
 
 @pytest.mark.parametrize(
@@ -531,7 +541,9 @@ def test_after_a_rollover_the_old_session_is_wrong_and_the_new_one_trades() -> N
     assert done(rig.command(Op.RELEASE, sequence=1))
     packet(1, system("Q"), directory("AAPL", 44), action(locate=44))
     rig.engine.params[0].buy_below_e4 = PRICE
-    assert kinds(packet(4, add(1, "S", 10, PRICE, locate=44))) == [EventKind.ORDER]
+    assert [event.reason for event in packet(4, add(1, "S", 10, PRICE, locate=44)).events] == [Reason.NO_REFERENCE]
+    printed = trade(1, PRICE, locate=44)
+    assert kinds(packet(5, printed, add(2, "S", 10, PRICE, locate=44))) == [EventKind.ORDER]
 
 
 def test_rollover_leaves_other_feeds_alone() -> None:
@@ -575,3 +587,104 @@ def test_a_message_that_cannot_be_kept_makes_older_snapshots_too_old() -> None:
     rig = cleared(rig)
     assert not done(rig.command(Op.INSTALL, sequence=good_until_here))
     assert done(rig.command(Op.INSTALL, sequence=rig.next_feed))
+
+
+# --- LOST, REARM, TRUST ----------------------------------------------------------------------------------------------
+
+
+def test_an_order_that_never_arrived() -> None:
+    rig = Rig()
+    rig.order(enter(Side.BUY, 100, PRICE))
+    (event,) = rig.command(Op.LOST, sequence=1).events
+    assert (event.kind, event.user_ref, event.symbol, event.qty, event.open_qty) == (EventKind.LOST, 1, 0, 100, 0)
+    assert (event.strategy, event.feed_seq, event.exchange_ns) == (Strategy.MANUAL, 0, 0)
+    order = rig.engine.working[1]
+    assert (order.state, order.open_qty, order.counted_qty) == (OrderState.LOST, 0, 0)
+    assert (rig.state.canceled_qty, rig.state.open_qty, rig.state.open_orders) == (100, [0, 0], 0)
+    assert rig.engine.account.open_e4 == [0, 0]
+    assert not done(rig.command(Op.LOST, sequence=1))
+
+
+def test_a_replacement_that_never_arrived() -> None:
+    rig = Rig()
+    rig.order(enter(Side.BUY, 100, PRICE))
+    rig.reply(accepted50(1, 100))
+    rig.order(instead(1, Side.BUY, 150, PRICE))
+    assert done(rig.command(Op.LOST, sequence=2))
+    old = rig.engine.working[1]
+    assert (old.state, old.pending, old.other_ref) == (OrderState.LIVE, 0, 0)
+    assert (rig.engine.working[2].state, rig.state.canceled_qty, rig.state.open_qty) == (OrderState.LOST, 0, [100, 0])
+
+
+@pytest.mark.parametrize("number", [0, 2, 4097, 2**32 + 1, 2**64 - 1])
+def test_lost_needs_an_order(number: int) -> None:
+    rig = Rig()
+    rig.order(enter(Side.BUY, 100, PRICE))
+    assert not done(rig.command(Op.LOST, sequence=number))
+
+
+def test_lost_needs_an_order_that_was_not_answered_and_a_session_without_holes() -> None:
+    rig = Rig()
+    rig.order(enter(Side.BUY, 100, PRICE))
+    for health in SessionHealth:
+        rig.engine.session.health = health
+        if health != SessionHealth.UP:
+            assert not done(rig.command(Op.LOST, sequence=1))
+    rig.engine.session.health = SessionHealth.UP
+    rig.engine.session.highest_seq += 1
+    assert not done(rig.command(Op.LOST, sequence=1))
+    rig.engine.session.highest_seq -= 1
+    rig.reply(accepted50(1, 100))
+    assert not done(rig.command(Op.LOST, sequence=1))
+
+
+@pytest.mark.parametrize(
+    ("fields", "possible"),
+    [
+        ({"sequence": Latch.EXECUTIONS, "first": 0}, True),
+        ({"sequence": Latch.EXECUTIONS, "first": 7, "slot": 99}, True),
+        ({"sequence": Latch.EXECUTIONS, "first": 8}, False),
+        ({"sequence": Latch.LOSS, "slot": 99, "first": 99}, True),
+        ({"sequence": Latch.SYMBOL_LOSS, "first": 99}, True),
+        ({"sequence": Latch.SYMBOL_LOSS, "slot": 1}, False),
+        ({"sequence": Latch.SYMBOL_LOSS, "feed": 1}, False),
+        ({"sequence": 3}, False),
+        ({"sequence": 2**32}, False),
+    ],
+)
+def test_rearm(fields: dict[str, int], possible: bool) -> None:
+    rig = Rig()
+    assert done(rig.command(Op.REARM, **fields)) is possible
+
+
+def test_rearm_lifts_one_latch() -> None:
+    rig = Rig()
+    account = rig.engine.account
+    rig.state.loss_latched = account.loss_latched = 1
+    for strategy in account.strategy:
+        strategy.latched, strategy.executions = 1, 9
+    rig.command(Op.REARM, sequence=Latch.EXECUTIONS, first=2)
+    assert [strategy.latched for strategy in account.strategy] == [1, 1, 0, 1, 1, 1, 1, 1]
+    assert [strategy.executions for strategy in account.strategy] == [9, 9, 0, 9, 9, 9, 9, 9]
+    assert (rig.state.loss_latched, account.loss_latched) == (1, 1)
+    rig.command(Op.REARM, sequence=Latch.LOSS)
+    assert (rig.state.loss_latched, account.loss_latched) == (1, 0)
+    rig.command(Op.REARM, sequence=Latch.SYMBOL_LOSS)
+    assert (rig.state.loss_latched, account.loss_latched) == (0, 0)
+
+
+@pytest.mark.parametrize("kill", [*Kill, 3, 2**64 - 1])
+def test_trust_only_while_nothing_could_leave(kill: int) -> None:
+    rig = Rig()
+    rig.engine.session.health = SessionHealth.SUSPECT
+    rig.engine.control.kill = kill
+    assert done(rig.command(Op.TRUST, slot=99)) is (kill not in (Kill.ACTIVE, Kill.REDUCING))
+
+
+def test_trust_needs_doubt() -> None:
+    for health in SessionHealth:
+        rig = Rig()
+        rig.engine.control.kill = Kill.HALTED
+        rig.engine.session.health = health
+        assert done(rig.command(Op.TRUST)) is (health == SessionHealth.SUSPECT)
+        assert rig.engine.session.health == (SessionHealth.UP if health == SessionHealth.SUSPECT else health)

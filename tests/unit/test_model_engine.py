@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 from model_bytes import NS, OWN_ADDR, OWN_PORT, Rig, accepted50, add, delete, executed50, frame, kinds, ufo
-from turbo_hft.model import EventKind, Kill, ModelEngine, Reason, XdpAction
+from turbo_hft.model import (
+    AccountLimits,
+    EventKind,
+    Kill,
+    ModelEngine,
+    Reason,
+    StrategyLimits,
+    SymbolLimits,
+    XdpAction,
+)
 
 PRICE = 1_500_000
 
@@ -27,7 +36,11 @@ def test_last_slot_and_longest_name() -> None:
 def test_untouched_maps_do_not_trade() -> None:
     engine = ModelEngine()
     params = engine.add_symbol(0, "AAPL")
-    assert (params.kill, engine.control.kill, engine.control.max_orders_per_second) == (Kill.HALTED, Kill.HALTED, 0)
+    assert (params.kill, engine.control.kill, engine.control.lease_until_ns) == (Kill.HALTED, Kill.HALTED, 0)
+    assert engine.control.strategy_kill == [Kill.HALTED] * 8
+    assert engine.limits[0].account == engine.limits[1].account == AccountLimits()
+    assert engine.symbol_limits[0][0] == engine.symbol_limits[1][0] == SymbolLimits()
+    assert engine.limits[1].strategy == [StrategyLimits()] * 8
 
 
 def test_round_trip_buy_then_sell() -> None:
@@ -38,7 +51,7 @@ def test_round_trip_buy_then_sell() -> None:
     outcome = rig.feed(add(60, "B", 100, PRICE + 500, ns=NS + 1))
     assert kinds(outcome) == [EventKind.ORDER]
     assert outcome.events[0].position == 100
-    outcome = rig.reply(accepted50(2, 100), executed50(2, 100, PRICE + 600))
+    outcome = rig.reply(accepted50(2, 100, side="S"), executed50(2, 100, PRICE + 600))
     assert [event.id for event in outcome.events] == [5, 6]
     assert (outcome.events[-1].position, outcome.events[-1].realized_e4) == (0, 60_000)
     assert (state.position, state.realized_e4, state.unrealized_e4, state.mark_e4) == (0, 60_000, 0, 0)
@@ -65,11 +78,11 @@ def test_fill_marks_but_asks_no_strategy() -> None:
     rig.buy(100, PRICE)
     rig.feed(add(61, "B", 5, PRICE - 100))
     reply = frame(ufo(1, accepted50(1, 100), executed50(1, 50, PRICE)), (OWN_ADDR, OWN_PORT))
-    triggers = rig.engine.counter["triggers"]
+    signals = rig.engine.counter["signals"]
     outcome = rig.engine.packet(reply, 0)
     assert (outcome.verdict, outcome.frame) == (XdpAction.PASS, reply)
     assert rig.engine.symbols[0].unrealized_e4 == -5_000
-    assert rig.engine.counter["triggers"] == triggers
+    assert rig.engine.counter["signals"] == signals
 
 
 def test_frame_of_a_dropped_packet_is_the_one_that_came() -> None:

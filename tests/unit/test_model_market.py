@@ -148,7 +148,7 @@ def tape(rig: Rig) -> tuple[int, int, int, int]:
 def test_what_counts_as_a_trade() -> None:
     rig = Rig()
     rig.feed(add(1, "B", 100, PRICE))
-    assert tape(rig) == (0, 0, 0, 0)
+    assert tape(rig) == (PRICE, 0, 0, 0)
     rig.feed(executed(1, 10))
     assert tape(rig) == (PRICE, 10, 10, 10 * PRICE)
     rig.feed(executed_at(1, 20, PRICE + 50))
@@ -164,6 +164,20 @@ def test_what_counts_as_a_trade() -> None:
     rig.feed(cross(10_000, PRICE, kind="C"))
     assert tape(rig)[:3] == (PRICE, 10_000, 10_037)
     assert rig.book.cross_type == ord("C")
+
+
+def test_a_print_has_its_time() -> None:
+    rig = Rig()
+    rig.feed(add(1, "B", 100, PRICE))
+    assert rig.book.last_ns == 0
+    rig.feed(executed(1, 10, ns=NS + 1))
+    assert rig.book.last_ns == NS + 1
+    rig.feed(trade(7, PRICE, ns=NS + 2))
+    assert rig.book.last_ns == NS + 2
+    rig.feed(cross(0, 0, ns=NS + 3), executed_at(1, 1, PRICE, printable="N"))
+    assert rig.book.last_ns == NS + 2
+    rig.feed(cross(5, PRICE, ns=NS + 4))
+    assert rig.book.last_ns == NS + 4
 
 
 def test_a_bulk_print_is_the_only_trace_of_executions_that_are_not_printable() -> None:
@@ -188,7 +202,7 @@ def test_sums_of_prints_wrap_where_their_words_end() -> None:
 def test_refused_executions_are_no_prints() -> None:
     rig = Rig()
     rig.feed(add(1, "B", 100, PRICE), executed(1, 101))
-    assert tape(rig) == (0, 0, 0, 0)
+    assert tape(rig) == (PRICE, 0, 0, 0)
 
 
 # --- crossed ---------------------------------------------------------------------------------------------------------
@@ -280,11 +294,12 @@ def test_the_message_that_brings_doubt_takes_no_mark_and_asks_nobody() -> None:
     rig.hold(100, PRICE)
     rig.feed(add(1, "B", 10, PRICE), add(2, "S", 10, PRICE))
     rig.engine.params[0].buy_below_e4 = PRICE
+    signals = rig.engine.counter["signals"]
     rig.feed(add(3, "B", 1, PRICE + 100, ns=NS + SECOND))
     assert rig.book.doubt == Doubt.CROSSED
     assert rig.engine.symbols[0].mark_e4 == PRICE
     assert rig.book.bid_e4 == PRICE + 100
-    assert rig.engine.counter["triggers"] == 1
+    assert rig.engine.counter["signals"] == signals
 
 
 def test_every_message_kept_while_crossed_is_not_applied() -> None:

@@ -33,7 +33,7 @@ def c_enum(name: str) -> dict[str, int]:
 def c_fields(struct: str) -> set[str]:
     found = re.search(rf"struct {struct} \{{(.*?)\}};", without_comments("abi.h"), re.DOTALL)
     assert found
-    declared = re.findall(r"(?:__[us]\d+|struct \w+) (\w+)(?:\[\w+\])?;", found[1])
+    declared = re.findall(r"(?:__[us]\d+|struct \w+) (\w+)(?:\[\w+\])*;", found[1])
     return {name for name in declared if not name.startswith("pad") and name != "version"}
 
 
@@ -43,6 +43,12 @@ def c_fields(struct: str) -> set[str]:
         ("hft_role", "HFT_ROLE_", names.Role),
         ("hft_line", "HFT_LINE_", names.Line),
         ("hft_kill", "HFT_", names.Kill),
+        ("hft_action", "HFT_ACTION_", names.Action),
+        ("hft_tif", "HFT_TIF_", names.Tif),
+        ("hft_wait", "HFT_WAIT_", names.Wait),
+        ("hft_mark", "HFT_MARK_", names.Mark),
+        ("hft_price_reference", "HFT_REFERENCE_", names.Reference),
+        ("hft_pending", "HFT_PENDING_", names.Pending),
         ("hft_side", "HFT_", names.Side),
         ("hft_clock", "HFT_CLOCK_", names.Clock),
         ("hft_feed_health", "HFT_FEED_", names.FeedHealth),
@@ -61,6 +67,15 @@ def test_enums_are_those_of_the_contract(c_name: str, prefix: str, ours: type[In
     theirs = {key.removeprefix(prefix): value for key, value in c_enum(c_name).items()}
     theirs = {key: value for key, value in theirs.items() if not key.startswith("HFT_") and key != "KINDS"}
     assert theirs == {member.name: member.value for member in ours}
+
+
+def test_strategies_and_latches() -> None:
+    strategies = {key.removeprefix("HFT_STRATEGY_"): value for key, value in c_enum("hft_strategy").items()}
+    assert strategies.pop("HFT_STRATEGIES") == names.STRATEGIES
+    assert strategies == {member.name: member.value for member in names.Strategy}
+    latches = {key.removeprefix("HFT_LATCH_"): value for key, value in c_enum("hft_latch").items()}
+    assert latches.pop("HFT_LATCHES") == len(names.Latch)
+    assert latches == {member.name: member.value for member in names.Latch}
 
 
 def test_protocol_numbers() -> None:
@@ -89,7 +104,12 @@ def test_counters_and_itch_types_in_order() -> None:
         ("HFT_MAX_ORDERS_PER_PACKET", names.MAX_ORDERS_PER_PACKET),
         ("HFT_MAX_REPLIES", names.MAX_REPLIES),
         ("HFT_MAX_WORKING", names.MAX_WORKING),
-        ("HFT_MAX_ORDERS_PER_SECOND", names.MAX_ORDERS_PER_SECOND),
+        ("HFT_MAX_TOUCHED", names.MAX_TOUCHED),
+        ("HFT_MAX_PENDING", names.MAX_PENDING),
+        ("HFT_MAX_INTENTS", names.MAX_INTENTS),
+        ("HFT_MAX_OPEN", names.MAX_OPEN),
+        ("HFT_RECENT", names.RECENT),
+        ("HFT_MAX_EXECUTIONS", names.MAX_EXECUTIONS),
         ("HFT_MAX_POSITION", names.MAX_POSITION),
         ("HFT_ITCH_MAX_PRICE_E4", names.ITCH_MAX_PRICE_E4),
         ("HFT_OUCH_MAX_QTY", names.OUCH_MAX_QTY),
@@ -107,8 +127,21 @@ def test_bounds(macro: str, ours: int) -> None:
     ("struct", "ours", "left_out"),
     [
         ("hft_control", state.Control, set()),
+        ("hft_account_limits", state.AccountLimits, set()),
+        ("hft_strategy_limits", state.StrategyLimits, set()),
+        ("hft_limits", state.Limits, set()),
+        ("hft_symbol_limits", state.SymbolLimits, set()),
         ("hft_symbol_params", state.SymbolParams, set()),
+        ("hft_touch", state.Touch, set()),
+        ("hft_own", state.Own, set()),
+        ("hft_signal", state.Signal, set()),
+        ("hft_intent", state.Intent, set()),
+        ("hft_recent", state.Recent, set()),
         ("hft_symbol_state", state.SymbolState, set()),
+        ("hft_memory", state.Memory, set()),
+        ("hft_strategy_state", state.StrategyState, set()),
+        ("hft_account", state.Account, set()),
+        ("hft_execution", state.Execution, set()),
         ("hft_auction", state.Auction, set()),
         ("hft_kept", state.Kept, set()),
         ("hft_feed_state", state.FeedState, {"cpu"}),
@@ -125,18 +158,21 @@ def test_state_has_the_fields_of_the_contract(struct: str, ours: type, left_out:
 def test_book_has_the_fields_of_the_contract_and_levels_of_its_own() -> None:
     """What the hook has in `side`, the best shares among it, is in `levels`; names are in the parameters."""
     ours = {field.name for field in fields(state.Book)}
-    assert ours - {"levels", "best_qty"} == c_fields("hft_book") - {"side", "name"}
+    assert ours - {"levels", "best_qty"} == c_fields("hft_book") - {"side", "name", "touched"}
 
 
 def test_config_has_fields_of_the_contract() -> None:
     assert {field.name for field in fields(state.ModelConfig)} - {"room"} < c_fields("hft_config")
 
 
-def test_command_has_the_layout_of_the_contract() -> None:
-    found = re.search(r"struct hft_command \{(.*?)\};", without_comments("abi.h"), re.DOTALL)
+@pytest.mark.parametrize(
+    ("struct", "layout"), [("hft_command", command.HEADER.format), ("hft_intent", command.INTENT.format)]
+)
+def test_commands_have_the_layout_of_the_contract(struct: str, layout: str) -> None:
+    found = re.search(rf"struct {struct} \{{(.*?)\}};", without_comments("abi.h"), re.DOTALL)
     assert found
     letters = {"__u64": "Q", "__u32": "I"}
-    assert "<" + "".join(letters[kind] for kind in re.findall(r"(__u\d+) \w+;", found[1])) == command.HEADER.format
+    assert "<" + "".join(letters[kind] for kind in re.findall(r"(__u\d+) \w+;", found[1])) == layout
 
 
 @pytest.mark.parametrize(

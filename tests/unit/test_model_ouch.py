@@ -1,4 +1,4 @@
-"""Rule 8, second half: what one OUCH reply does to orders and positions."""
+"""Rule 8, second part: OUCH messages of both protocols, their lengths, and what is not understood."""
 
 from __future__ import annotations
 
@@ -10,16 +10,31 @@ from model_bytes import (
     accepted50,
     aiq42,
     aiq50,
+    broken42,
+    broken50,
+    cancel_rejected42,
+    cancel_rejected50,
     canceled42,
     canceled50,
     executed42,
     executed50,
+    instead,
     kinds,
+    modified42,
+    modified50,
+    pending42,
+    pending50,
+    priority42,
+    priority50,
     rejected42,
     rejected50,
+    replaced42,
+    replaced50,
+    restated50,
+    system_event,
     token,
 )
-from turbo_hft.model import EventKind, OrderState, Outcome, Protocol, SessionHealth
+from turbo_hft.model import EventKind, OrderState, Outcome, Protocol, SessionHealth, Side
 
 PRICE = 1_500_000
 A, E = EventKind.ACCEPTED, EventKind.EXECUTED
@@ -30,13 +45,14 @@ def flying(protocol: Protocol = Protocol.OUCH50, qty: int = 100) -> Rig:
     """Order 1, a buy, has left."""
     rig = Rig(protocol)
     rig.buy(qty, PRICE)
-    assert rig.engine.symbols[0].working_ref == 1
+    assert rig.state.open_ref[0] == 1
     return rig
 
 
 def ended(rig: Rig) -> bool:
-    state = rig.engine.symbols[0]
-    return (state.working_ref, state.working_qty, state.working_side) == (0, 0, 0)
+    state, account = rig.state, rig.engine.account
+    assert account.open_e4 == [0, 0] or state.open_orders
+    return (state.open_ref, state.open_qty, state.open_orders, account.open_orders) == ([0] * 8, [0, 0], 0, 0)
 
 
 # --- OUCH, what each reply does --------------------------------------------------------------------------------------
@@ -46,7 +62,7 @@ def test_accepted() -> None:
     rig = flying()
     (event,) = rig.reply(accepted50(1, 100, ns=NS + 1)).events
     assert rig.engine.working[1].state == OrderState.LIVE
-    assert rig.engine.symbols[0].working_qty == 100
+    assert (rig.state.open_qty, rig.engine.working[1].order_ref) == ([100, 0], 5)
     assert (event.kind, event.symbol, event.user_ref, event.price_e4, event.qty) == (A, 0, 1, PRICE, 100)
     assert (event.open_qty, event.reason, event.feed_seq, event.exchange_ns) == (100, ord("L"), 1, NS + 1)
     assert rig.engine.session.exchange_ns == NS + 1
@@ -79,7 +95,8 @@ def test_partial_fill_keeps_the_order_in_flight() -> None:
     rig = flying()
     rig.reply(accepted50(1, 100), executed50(1, 30, PRICE))
     state = rig.engine.symbols[0]
-    assert (state.working_ref, state.working_qty) == (1, 70)
+    assert (state.open_ref[0], state.open_qty) == (1, [70, 0])
+    assert rig.engine.account.open_e4 == [70 * PRICE, 0]
 
 
 def test_canceled_in_parts() -> None:
@@ -169,19 +186,23 @@ def test_unknown_order(ref: int) -> None:
     assert rig.engine.session.exchange_ns == NS
 
 
-@pytest.mark.parametrize("letter", [b"B", b"U", b"M"])
-def test_in_doubt(letter: bytes) -> None:
-    rig = flying()
-    suspects(rig, rig.reply(letter + bytes(20)), "reply_unhandled")
-    assert rig.engine.session.exchange_ns == 0
-
-
-@pytest.mark.parametrize("message", [b"", b"S" + bytes(9), b"P" + bytes(12), b"G" + bytes(44), b"F", b"\xff"])
+@pytest.mark.parametrize("message", [b"", b"G" + bytes(44), b"F" + bytes(40), b"K", b"X" * 27, b"Q" * 13, b"\xff"])
 def test_unhandled(message: bytes) -> None:
     rig = flying()
     assert rig.reply(message).events == []
     assert rig.engine.counter["reply_unhandled"] == 1
     assert rig.engine.session.health == SessionHealth.UP
+
+
+def test_system_events_of_both_protocols() -> None:
+    for protocol in (Protocol.OUCH50, Protocol.OUCH42):
+        rig = flying(protocol)
+        (event,) = rig.reply(system_event("E", NS + 7)).events
+        assert (event.kind, event.reason, event.symbol) == (EventKind.SYSTEM, ord("E"), 0xFFFFFFFF)
+        assert (event.exchange_ns, event.feed_seq, rig.engine.session.exchange_ns) == (NS + 7, 1, 0)
+        assert rig.reply(system_event()[:-1]).events == []
+        assert rig.engine.counter["reply_bad_length"] == 1
+        assert rig.engine.session.health == SessionHealth.UP
 
 
 def test_no_template_no_protocol() -> None:
@@ -206,8 +227,19 @@ def test_no_template_no_protocol() -> None:
         (canceled50(1, 1) + b"\0", False),
         (aiq50(1, 1)[:-1], False),
         (executed50(1, 1, 1, appendage=b"x")[:-1], False),
-        (b"A", False),
-        (b"E", False),
+        (replaced50(1, 2, 1)[:-1], False),
+        (replaced50(1, 2, 1) + b"\0", False),
+        (broken50(1)[:-1], False),
+        (broken50(1) + b"\0", False),
+        (pending50(1)[:-1], False),
+        (cancel_rejected50(1) + b"\0\1", False),
+        (priority50(1, PRICE)[:-1], False),
+        (modified50(1, 1) + b"?", False),
+        (restated50(1)[:-1], False),
+        (restated50(1) + b"\0", False),
+        (restated50(1), True),
+        (restated50(1)[:-2] + b"\0\3abc", True),
+        *((letter.encode(), False) for letter in "AUECDJBPITMR"),
     ],
 )
 def test_lengths_ouch50(message: bytes, good: bool) -> None:
@@ -227,6 +259,9 @@ def test_optional_appendages(appendage: bytes) -> None:
     rig.reply(accepted50(1, 100))
     assert kinds(rig.reply(canceled50(1, 10) + appendage, aiq50(1, 10) + appendage)) == [C, C]
     assert kinds(rig.reply(executed50(1, 10, PRICE, appendage=appendage))) == [E]
+    others = [broken50(1), pending50(1), cancel_rejected50(1), priority50(1, PRICE), modified50(1, 60)]
+    rig.reply(*(message + appendage for message in others))
+    assert (rig.engine.counter["reply_bad_length"], rig.engine.counter["reply_bad_state"]) == (0, 0)
 
 
 def test_replies_after_a_suspect_one_are_applied() -> None:
@@ -290,10 +325,62 @@ def test_ouch42_another_prefix_is_not_our_order() -> None:
     assert rig.engine.counter["reply_unknown_ref"] == 1
 
 
-@pytest.mark.parametrize("letter", [b"B", b"U", b"M", b"F"])
-def test_ouch42_in_doubt(letter: bytes) -> None:
+def test_ouch42_a_correction_is_in_doubt_whatever_its_length() -> None:
+    for message in (b"F", b"F" + bytes(40)):
+        rig = flying(Protocol.OUCH42)
+        suspects(rig, rig.reply(message), "reply_unhandled")
+        assert rig.engine.session.exchange_ns == 0
+
+
+def test_ouch42_restated_is_not_of_it() -> None:
     rig = flying(Protocol.OUCH42)
-    suspects(rig, rig.reply(letter), "reply_unhandled")
+    assert rig.reply(restated50(1)).events == []
+    assert rig.engine.counter["reply_unhandled"] == 1
+
+
+def test_ouch42_the_other_replies() -> None:
+    rig = flying(Protocol.OUCH42)
+    tok = token(1)
+    outcome = rig.reply(
+        accepted42(tok, 100),
+        executed42(tok, 10, PRICE),
+        pending42(tok),
+        cancel_rejected42(tok),
+        priority42(tok, PRICE + 7),
+        modified42(tok, 60),
+        broken42(tok),
+    )
+    assert [event.kind.name for event in outcome.events] == [
+        "ACCEPTED",
+        "EXECUTED",
+        "CANCEL_PENDING",
+        "CANCEL_REJECTED",
+        "PRIORITY",
+        "MODIFIED",
+        "BROKEN",
+    ]
+    assert [event.reason for event in outcome.events] == [ord("L"), ord("R"), 0, 0, 0, 0, ord("E")]
+    order = rig.engine.working[1]
+    assert (order.price_e4, order.order_ref, order.open_qty, rig.state.position) == (PRICE + 7, 77, 60, 0)
+
+
+def test_ouch42_replaced() -> None:
+    rig = flying(Protocol.OUCH42)
+    rig.reply(accepted42(token(1), 100))
+    rig.order(instead(1, Side.BUY, 50, PRICE + 1))
+    (event,) = rig.reply(replaced42(token(1), token(2), 40, PRICE + 2)).events
+    assert (event.kind, event.user_ref, event.other_ref) == (EventKind.REPLACED, 2, 1)
+    assert (event.price_e4, event.qty, event.open_qty, event.reason) == (PRICE + 2, 40, 40, ord("L"))
+    assert rig.engine.working[1].state == OrderState.REPLACED
+    order = rig.engine.working[2]
+    assert (order.state, order.price_e4, order.open_qty, order.order_ref) == (OrderState.LIVE, PRICE + 2, 40, 6)
+
+
+def test_ouch42_replaced_whose_original_is_not_ours() -> None:
+    rig = flying(Protocol.OUCH42)
+    rig.reply(accepted42(token(1), 100))
+    rig.order(instead(1, Side.BUY, 50, PRICE + 1))
+    suspects(rig, rig.reply(replaced42(b"other!" + token(1)[6:], token(2), 40)), "reply_bad_state")
 
 
 @pytest.mark.parametrize(
@@ -305,6 +392,12 @@ def test_ouch42_in_doubt(letter: bytes) -> None:
         canceled42(token(1), 1) + b"\0\0",
         aiq42(token(1), 1, newer=True) + b"\0",
         rejected42(token(1))[:-1],
+        replaced42(token(1), token(2), 1) + b"\0",
+        broken42(token(1))[:-1],
+        pending42(token(1)) + b"\0\0",
+        cancel_rejected42(token(1))[:-1],
+        priority42(token(1), 1) + b"\0\0",
+        modified42(token(1), 1)[:-1],
     ],
 )
 def test_ouch42_lengths(message: bytes) -> None:

@@ -6,7 +6,7 @@ shares is.
 
 from __future__ import annotations
 
-from . import market, position, strategy
+from . import market, strategy
 from .names import ITCH_MAX_PRICE_E4, MAX_LEVEL_QTY, MAX_REF, U32_MAX, BookHealth, Doubt, Phase, Side
 from .state import Book, BookOrder, Level, ModelState
 from .wire import u32, u48, u64
@@ -48,10 +48,8 @@ def handle(model: ModelState, slot: int, kind: str, block: bytes, number: int, *
     watch_crossed(model, slot, number)
     if book.health != BookHealth.OK:
         return
-    if book.holds:
-        position.take_mark(model.symbols[slot], book)
-    if book.armed:
-        strategy.ask(model, slot, number, book.exchange_ns)
+    if book.armed or book.holds:
+        strategy.touch(model, slot, number)
 
 
 def add(model: ModelState, slot: int, block: bytes) -> Failure | None:
@@ -95,7 +93,7 @@ def reduce(model: ModelState, slot: int, block: bytes, *, printed: bool, print_e
         order.qty -= shares
         take_from_level(book, order.side, order.price_e4, shares, orders=0)
     if printed:
-        market.record_print(model, slot, shares, print_e4 or order.price_e4)
+        market.record_print(model, slot, shares, print_e4 or order.price_e4, u48(block, 5))
     return None
 
 

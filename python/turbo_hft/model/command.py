@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from . import book, feed, itch
+from . import book, feed, itch, order, reply
 from .names import (
     FEED_TYPES,
     ITCH_LENGTHS,
@@ -18,23 +18,32 @@ from .names import (
     MAX_FEEDS,
     MAX_SWEEP,
     NO_SYMBOL,
+    STRATEGIES,
     SYMBOL_TYPES,
     BookHealth,
     Doubt,
     EventKind,
     FeedHealth,
+    Kill,
+    Latch,
     Op,
+    OrderState,
     Phase,
+    SessionHealth,
+    Strategy,
     Table,
     XdpAction,
 )
-from .state import Auction, ModelState
+from .state import Auction, Decision, Intent, ModelState
 from .wire import split_blocks, u16
 
 HEADER = struct.Struct("<QIIIIQII")
 """``struct hft_command``: nonce, op, feed, slot, blocks, sequence, first, count."""
 
-OPS_OF_A_SLOT = (Op.QUARANTINE, Op.BEGIN, Op.INSTALL, Op.REPLAY, Op.RELEASE)
+INTENT = struct.Struct("<IIIIII")
+"""``struct hft_intent``: action, side, price_e4, qty, ref, tif."""
+
+OPS_OF_A_SLOT = (Op.QUARANTINE, Op.BEGIN, Op.INSTALL, Op.REPLAY, Op.RELEASE, Op.ORDER)
 SESSION_NAME = 10
 
 
@@ -51,15 +60,22 @@ class Command:
     blocks: list[bytes]
 
 
-def handle(model: ModelState, payload: bytes) -> XdpAction:
-    """One datagram of role COMMAND. No order leaves: what its messages triggered is forgotten."""
+def handle(model: ModelState, payload: bytes) -> tuple[XdpAction, bytes]:
+    """One datagram of role COMMAND. No strategy is asked: what its messages touch is forgotten.
+
+    Returns the verdict and, with ``XDP_TX``, the frame of an ORDER.
+    """
     command = read(model, payload)
     done = command is not None and run(model, command)
-    model.work.batch.clear()
     model.count("commands" if done else "commands_refused")
     if command is None:
-        return XdpAction.PASS
-    return XdpAction.DROP if done else XdpAction.ABORTED
+        return XdpAction.PASS, b""
+    if not done:
+        return XdpAction.ABORTED, b""
+    if command.op == Op.ORDER:
+        model.count("order_frames")
+        return XdpAction.TX, order.build_frame(model)
+    return XdpAction.DROP, b""
 
 
 def read(model: ModelState, payload: bytes) -> Command | None:
@@ -78,7 +94,9 @@ def read(model: ModelState, payload: bytes) -> Command | None:
 
 
 def of_a_slot(command: Command) -> bool:
-    """Does it name a slot? An INSTALL of the feed's own messages does not."""
+    """Does it name a slot? An INSTALL of the feed's own messages does not; of REARM only that of a symbol's latch."""
+    if command.op == Op.REARM:
+        return command.sequence == Latch.SYMBOL_LOSS
     return command.op in OPS_OF_A_SLOT and not (command.op == Op.INSTALL and command.slot == NO_SYMBOL)
 
 
@@ -105,6 +123,10 @@ def run(model: ModelState, command: Command) -> bool:
         Op.RELEASE: release,
         Op.ABANDON: abandon,
         Op.ROLLOVER: rollover,
+        Op.ORDER: send_order,
+        Op.LOST: lost,
+        Op.REARM: rearm,
+        Op.TRUST: trust,
     }[Op(command.op)](model, command)
 
 
@@ -289,8 +311,64 @@ def begin_day(model: ModelState, slot: int) -> None:
     target.halt_reason = bytes(4)
     target.reg_sho = target.cross_type = 0
     target.last_e4 = target.last_qty = target.volume = target.notional_e4 = target.notional_high = 0
+    target.last_ns = 0
     model.auctions[slot] = Auction()
     target.health = BookHealth.CLEARING
     target.doubt = Doubt.REQUESTED
     target.since_seq = 1
     target.kept_seq = 0
+
+
+# Orders
+
+
+def send_order(model: ModelState, command: Command) -> bool:
+    """An order of a person: through the gate like any other."""
+    if len(command.blocks) != 1 or len(command.blocks[0]) != INTENT.size:
+        return False
+    intent = Intent(*INTENT.unpack(command.blocks[0]))
+    number = feed.next_expected(model, command.feed) - 1
+    exchange_ns = model.feeds[command.feed].exchange_ns
+    decision = Decision(command.slot, Strategy.MANUAL, False, intent, number, exchange_ns)
+    model.work.pending.append(decision)
+    left = order.meet_the_gate(model, decision)
+    order.tell_decisions(model)
+    return left
+
+
+def lost(model: ModelState, command: Command) -> bool:
+    """An order never arrived, says a person; only while no reply that could say otherwise is missing."""
+    session = model.session
+    if session.health != SessionHealth.UP or session.expected_seq < session.highest_seq:
+        return False
+    ours = model.our_order(command.sequence)
+    if ours is None or ours.state != OrderState.SENT:
+        return False
+    reply.end_unsent(model, ours, OrderState.LOST)
+    reply.report_lost(model, ours)
+    return True
+
+
+def rearm(model: ModelState, command: Command) -> bool:
+    """Lift a latch. If what made it fall still holds, it falls again at the next look."""
+    account = model.account
+    if command.sequence == Latch.EXECUTIONS:
+        if command.first >= STRATEGIES:
+            return False
+        account.strategy[command.first].executions = 0
+        account.strategy[command.first].latched = 0
+    elif command.sequence == Latch.LOSS:
+        account.loss_latched = 0
+    elif command.sequence == Latch.SYMBOL_LOSS:
+        model.symbols[command.slot].loss_latched = 0
+    else:
+        return False
+    return True
+
+
+def trust(model: ModelState, command: Command) -> bool:
+    """A person has looked, while nothing could leave."""
+    if model.session.health != SessionHealth.SUSPECT or model.control.kill in (Kill.ACTIVE, Kill.REDUCING):
+        return False
+    model.session.health = SessionHealth.UP
+    return True

@@ -11,9 +11,22 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from . import command, feed, reply
+from . import command, feed, session
 from .names import MAX_FEEDS, Role, Side, XdpAction
-from .state import Auction, Book, Event, Flow, ModelConfig, ModelState, PacketWork, SymbolParams, SymbolState
+from .state import (
+    Auction,
+    Book,
+    Event,
+    Flow,
+    Memory,
+    ModelConfig,
+    ModelState,
+    PacketWork,
+    SymbolLimits,
+    SymbolParams,
+    SymbolState,
+)
+from .strategy import ASKED
 from .wire import read_frame
 
 
@@ -35,8 +48,8 @@ class ModelEngine(ModelState):
     def add_symbol(self, index: int, name: str, feed: int = 0, **params: int) -> SymbolParams:
         """Ask for a symbol of a feed in slot ``index``; ``params`` are fields of `SymbolParams`, others are 0 (off).
 
-        The strategy is asked about it if it has a target now; later that is ``books[index].armed``. Raises ValueError
-        for a slot, feed or name that cannot be used.
+        It is asked about if it has a strategy now, be it in shadow; later that is ``books[index].armed``. Its limits
+        are 0: nothing leaves. Raises ValueError for a slot, feed or name that cannot be used.
         """
         wire_name = name.encode("ascii").ljust(8)
         if not 0 <= index < self.config.symbols or index in self.params:
@@ -51,7 +64,10 @@ class ModelEngine(ModelState):
         self.params[index] = added
         self.slots[feed, wire_name] = index
         self.symbols[index] = SymbolState()
-        self.books[index] = Book(feed=feed, armed=1 if added.buy_below_e4 or added.sell_above_e4 else 0)
+        self.memory[index] = Memory()
+        for limits in self.symbol_limits:
+            limits[index] = SymbolLimits()
+        self.books[index] = Book(feed=feed, armed=int(has_strategy(added)))
         self.auctions[index] = Auction()
         return added
 
@@ -79,10 +95,10 @@ class ModelEngine(ModelState):
             return Outcome(XdpAction.PASS, frame, [])
         order_frame = b""
         if found.flow.role == Role.ORDER_ENTRY:
-            reply.handle(self, found.payload)
+            session.handle(self, found.payload)
             verdict = XdpAction.PASS
         elif found.flow.role == Role.COMMAND:
-            verdict = command.handle(self, found.payload)
+            verdict, order_frame = command.handle(self, found.payload)
         else:
             verdict, order_frame = feed.handle(self, found.flow, found.payload)
         return Outcome(verdict, order_frame or frame, self.work.events)
@@ -92,3 +108,8 @@ class ModelEngine(ModelState):
         side_levels = self.books[slot].levels[side]
         best = heapq.nlargest if side == Side.BUY else heapq.nsmallest
         return [(price, side_levels[price].shares, side_levels[price].orders) for price in best(levels, side_levels)]
+
+
+def has_strategy(params: SymbolParams) -> bool:
+    """Is there one that would be asked about the symbol?"""
+    return params.strategy in ASKED or any(params.shadow >> number & 1 for number in ASKED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import itch, kept, order
+from . import itch, kept, order, strategy
 from .names import (
     DRAIN,
     LINES,
@@ -24,7 +24,7 @@ ITCH_HEADER = 11
 
 
 def handle(model: ModelState, flow: Flow, payload: bytes) -> tuple[XdpAction, bytes]:
-    """One feed datagram. Returns the verdict and, with ``XDP_TX``, the frame of the orders it caused."""
+    """One feed datagram. Returns the verdict and, with ``XDP_TX``, the order frame it caused."""
     if flow.feed >= MAX_FEEDS or flow.line >= LINES:
         model.count("not_ours")
         return XdpAction.PASS, b""
@@ -67,6 +67,7 @@ def handle(model: ModelState, flow: Flow, payload: bytes) -> tuple[XdpAction, by
         if feed.expected_seq == feed.highest_seq:
             end(model, flow.feed)
 
+    strategy.ask_touched(model)
     frame = order.finish_packet(model)
     if frame:
         return XdpAction.TX, frame

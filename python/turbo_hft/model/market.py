@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .names import ITCH_MAX_PRICE_E4, MAX_LEVEL_QTY, U32_MAX, U64_MAX, Doubt
 from .state import ModelState
-from .wire import u32, u64
+from .wire import u32, u48, u64
 
 TRADING = ord("T")
 NAME_AT = {"H": 11, "Y": 11, "K": 11, "J": 11, "h": 11, "P": 24, "Q": 19}
@@ -79,7 +79,7 @@ def trade(model: ModelState, slot: int, block: bytes) -> bool:
     shares, price_e4 = u32(block, 20), u32(block, 32)
     if shares == 0 or price_e4 == 0 or price_e4 > ITCH_MAX_PRICE_E4:
         return False
-    record_print(model, slot, shares, price_e4)
+    record_print(model, slot, shares, price_e4, u48(block, 5))
     return True
 
 
@@ -94,13 +94,14 @@ def cross(model: ModelState, slot: int, block: bytes) -> bool:
     book.cross_type = block[39]
     book.cross_pending = 0
     if shares > 0:
-        record_print(model, slot, shares, price_e4)
+        record_print(model, slot, shares, price_e4, u48(block, 5))
     return True
 
 
-def record_print(model: ModelState, slot: int, shares: int, price_e4: int) -> None:
+def record_print(model: ModelState, slot: int, shares: int, price_e4: int, exchange_ns: int) -> None:
     """A trade of ``shares`` that counts."""
     book = model.books[slot]
+    book.last_ns = exchange_ns
     book.last_e4 = price_e4
     book.last_qty = min(shares, U32_MAX)
     book.volume = (book.volume + shares) & U64_MAX

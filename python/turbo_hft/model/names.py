@@ -36,10 +36,64 @@ class Line(IntEnum):
 
 
 class Kill(IntEnum):
-    """Kill words; anything but ACTIVE halts."""
+    """Kill words of all orders, of a strategy's and of a symbol's; what is none of these counts as HALTED."""
 
     HALTED = 0
     ACTIVE = 1
+    REDUCING = 2
+
+
+class Strategy(IntEnum):
+    """Who made an order. THRESHOLD to USER are asked; MANUAL is a command of user space."""
+
+    NONE = 0
+    THRESHOLD = 1
+    IMBALANCE = 2
+    MOMENTUM = 3
+    QUOTER = 4
+    USER = 5
+    MANUAL = 6
+
+
+class Action(IntEnum):
+    """What an intent asks for."""
+
+    NONE = 0
+    ENTER = 1
+    REPLACE = 2
+    CANCEL = 3
+
+
+class Tif(IntEnum):
+    """How long an order stays; SESSION: as the order template says."""
+
+    SESSION = 0
+    IOC = 1
+    DAY = 2
+
+
+class Wait(IntEnum):
+    """Why a strategy that would act waits."""
+
+    NONE = 0
+    IN_FLIGHT = 1
+    LIMIT = 2
+
+
+class Mark(IntEnum):
+    """What a position is valued at; what is none of these counts as SIDE."""
+
+    SIDE = 0
+    MID = 1
+    LAST = 2
+
+
+class Reference(IntEnum):
+    """What a price collar is around; what is neither LAST nor MID lets no order leave."""
+
+    NONE = 0
+    LAST = 1
+    MID = 2
 
 
 class Side(IntEnum):
@@ -58,7 +112,7 @@ class Protocol(IntEnum):
 
 
 class Clock(IntEnum):
-    """Where holds and the rate limit take their *now* from."""
+    """Where holds, throttles, duplicates and the lease take their *now* from."""
 
     MONOTONIC = 0
     FEED = 1
@@ -125,6 +179,10 @@ class Op(IntEnum):
     RELEASE = 7
     ABANDON = 8
     ROLLOVER = 9
+    ORDER = 10
+    LOST = 11
+    REARM = 12
+    TRUST = 13
 
 
 class Table(IntEnum):
@@ -143,6 +201,7 @@ class SessionHealth(IntEnum):
     UP = 1
     ENDED = 2
     SUSPECT = 3
+    RECOVERING = 4
 
 
 class OrderState(IntEnum):
@@ -154,6 +213,24 @@ class OrderState(IntEnum):
     FILLED = 3
     CANCELED = 4
     REJECTED = 5
+    REPLACED = 6
+    LOST = 7
+
+
+class Pending(IntEnum):
+    """What was asked about a live order and is not answered yet: bits of a word."""
+
+    CANCEL = 1
+    REPLACE = 2
+    LATER = 4
+
+
+class Latch(IntEnum):
+    """What stays refused until a person lifts it, rules 9 and 10."""
+
+    EXECUTIONS = 0
+    LOSS = 1
+    SYMBOL_LOSS = 2
 
 
 class Reason(IntEnum):
@@ -162,24 +239,42 @@ class Reason(IntEnum):
     NONE = 0
     NOT_CONFIGURED = 1
     SESSION_DOWN = 2
-    FEED_NOT_LIVE = 3
-    BOOK_QUARANTINED = 4
-    MARKET_CLOSED = 5
-    NOT_TRADING = 6
-    BOOK_CROSSED = 7
-    IN_FLIGHT = 8
-    QTY_RANGE = 9
-    PRICE_RANGE = 10
-    MAX_ORDER_QTY = 11
-    MAX_NOTIONAL = 12
-    MAX_POSITION = 13
-    SHORT_SALE = 14
-    ORDER_RATE = 15
-    WORKING_FULL = 16
-    REFS_EXHAUSTED = 17
-    NO_ROOM = 18
-    HALTED_SYMBOL = 19
-    HALTED_GLOBAL = 20
+    BAD_INTENT = 3
+    FEED_NOT_LIVE = 4
+    BOOK_QUARANTINED = 5
+    MARKET_CLOSED = 6
+    NOT_TRADING = 7
+    BOOK_CROSSED = 8
+    RESTRICTED = 9
+    QTY_RANGE = 10
+    PRICE_RANGE = 11
+    MAX_ORDER_QTY = 12
+    MAX_NOTIONAL = 13
+    NO_REFERENCE = 14
+    COLLAR = 15
+    SHORT_SALE = 16
+    SHORT_PRICE = 17
+    MAX_LONG = 18
+    MAX_SHORT = 19
+    GROSS_EXPOSURE = 20
+    NET_EXPOSURE = 21
+    OPEN_ORDERS = 22
+    SELF_TRADE = 23
+    DUPLICATE = 24
+    LOSS_LIMIT = 25
+    EXECUTIONS = 26
+    RATE_SYMBOL = 27
+    RATE_STRATEGY = 28
+    RATE = 29
+    WORKING_FULL = 30
+    REFS_EXHAUSTED = 31
+    NO_ROOM = 32
+    LIMITS_CHANGED = 33
+    REDUCING = 34
+    HALTED_SYMBOL = 35
+    HALTED_STRATEGY = 36
+    HALTED_GLOBAL = 37
+    LEASE = 38
 
 
 class EventKind(IntEnum):
@@ -199,6 +294,18 @@ class EventKind(IntEnum):
     BOOK_RESTORED = 11
     SESSION_ENDED = 12
     SESSION_SUSPECT = 13
+    REPLACED = 14
+    BROKEN = 15
+    CANCEL_PENDING = 16
+    CANCEL_REJECTED = 17
+    PRIORITY = 18
+    MODIFIED = 19
+    RESTATED = 20
+    SYSTEM = 21
+    CANCEL_SENT = 22
+    SHADOW = 23
+    LOST = 24
+    LATCHED = 25
 
 
 COUNTERS: Final[tuple[str, ...]] = (
@@ -237,12 +344,15 @@ COUNTERS: Final[tuple[str, ...]] = (
     "book_restores",
     "commands",
     "commands_refused",
-    "triggers",
-    "triggers_stale",
+    "signals",
+    "intents",
+    "shadow_signals",
+    "shadow_intents",
     "triggers_dropped",
     "wait_in_flight",
     "wait_limit",
     "orders",
+    "cancels",
     "order_frames",
     "reply_packets",
     "reply_malformed",
@@ -297,9 +407,15 @@ MAX_FEEDS: Final = 4
 LINES: Final = 3
 MAX_BLOCKS: Final = 1729
 MAX_ORDERS_PER_PACKET: Final = 8
+MAX_TOUCHED: Final = 256
+MAX_PENDING: Final = 32
+MAX_INTENTS: Final = 4
+MAX_OPEN: Final = 8
+RECENT: Final = 8
+MAX_EXECUTIONS: Final = 16384
+STRATEGIES: Final = 8
 MAX_REPLIES: Final = 256
 MAX_WORKING: Final = 4096
-MAX_ORDERS_PER_SECOND: Final = 1024
 MAX_POSITION: Final = 1_000_000_000
 MAX_REF: Final = 2**44 - 1
 MAX_LEVEL_QTY: Final = 2**40 - 1
@@ -312,6 +428,8 @@ OUCH_MAX_PRICE_E4: Final = 1_999_999_900
 MAX_FEED_SEQUENCE: Final = 2**62
 KEPT_BYTES: Final = 54
 U16_MAX: Final = 2**16 - 1
+U31_MAX: Final = 2**31 - 1
 U32_MAX: Final = 2**32 - 1
+S63_MAX: Final = 2**63 - 1
 U64_MAX: Final = 2**64 - 1
 NO_SYMBOL: Final = U32_MAX

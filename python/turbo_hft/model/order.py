@@ -1,93 +1,195 @@
-"""Rule 7 and the end of rule 5: from the batch through the gate to the order frame."""
+"""Rule 7 and the end of rule 6: from the intents of a packet through the gate to the order frame."""
 
 from __future__ import annotations
 
-from . import risk, strategy
-from .names import MAX_WORKING, EventKind, OrderState, Protocol, Reason, Side
-from .state import Intent, ModelState, Trigger, WorkingOrder
+from . import position, risk, throttle
+from .names import MAX_WORKING, RECENT, U32_MAX, Action, EventKind, OrderState, Pending, Protocol, Reason, Side, Tif
+from .state import Decision, Intent, ModelState, Recent, WorkingOrder
 from .wire import internet_sum, udp_pseudo_header
+
+OUCH = 3
+"""Where the OUCH message begins, behind its length and the `U` of UFO."""
+
+TIF_50 = {Tif.IOC: b"3", Tif.DAY: b"0"}
+TIF_42 = {Tif.IOC: (0).to_bytes(4, "big"), Tif.DAY: (99998).to_bytes(4, "big")}
 
 
 def finish_packet(model: ModelState) -> bytes:
-    """Ask every slot of the batch once more; returns the order frame, empty if no order left."""
-    for trigger in model.work.batch:
-        intent = strategy.decide(model, trigger.symbol)
-        if not isinstance(intent, Intent):
-            model.count("triggers_stale")
-            continue
-        model.count("triggers")
-        reason = risk.refusal(model, trigger.symbol, intent)
-        if reason != Reason.NONE:
-            refuse(model, trigger, intent, reason)
-        else:
-            send(model, trigger, intent)
-    if not model.work.orders:
+    """Every pending intent meets the gate, in order; returns the order frame, empty if nothing left."""
+    for decision in model.work.pending:
+        meet_the_gate(model, decision)
+    tell_decisions(model)
+    if not model.work.sent:
         return b""
     model.count("order_frames")
-    return build_frame(model, model.work.orders)
+    return build_frame(model)
 
 
-def refuse(model: ModelState, trigger: Trigger, intent: Intent, reason: Reason) -> None:
-    """Count and report; nothing else changes."""
-    model.refused[reason] += 1
-    model.emit(
-        EventKind.REFUSED,
-        symbol=trigger.symbol,
-        feed_seq=trigger.feed_seq,
-        exchange_ns=trigger.exchange_ns,
+def tell_decisions(model: ModelState) -> None:
+    """Their events are written after all of them, behind those of latches that fell meanwhile."""
+    for told in model.work.told:
+        model.emit(**told)
+
+
+def meet_the_gate(model: ModelState, decision: Decision) -> bool:
+    """Did it leave?"""
+    model.count("shadow_intents" if decision.shadow else "intents")
+    epoch = model.control.epoch
+    position.look_at_losses(model, decision.slot)
+    position.look_at_executions(model, decision.strategy)
+    reason = risk.refusal(model, decision, epoch)
+    if decision.shadow:
+        report(model, decision, EventKind.SHADOW, reason)
+        return False
+    if reason != Reason.NONE:
+        model.refused[reason] += 1
+        report(model, decision, EventKind.REFUSED, reason)
+        return False
+    if decision.intent.action == Action.CANCEL:
+        send_cancel(model, decision)
+    else:
+        send_order(model, decision, epoch)
+    return True
+
+
+def report(model: ModelState, decision: Decision, kind: EventKind, reason: Reason) -> None:
+    """What did not leave, and why; nothing else changes."""
+    intent = decision.intent
+    tell(
+        model,
+        decision,
+        kind,
         reason=reason,
         side=intent.side,
         price_e4=intent.price_e4,
         qty=intent.qty,
+        other_ref=0 if intent.action == Action.ENTER else intent.ref,
     )
 
 
-def send(model: ModelState, trigger: Trigger, intent: Intent) -> None:
-    """Record an order that passed the gate."""
+def tell(model: ModelState, decision: Decision, kind: EventKind, **values: int) -> None:
+    """The event of a decision, to be written after all of them."""
+    model.work.told.append(
+        {
+            "kind": kind,
+            "symbol": decision.slot,
+            "feed_seq": decision.feed_seq,
+            "exchange_ns": decision.exchange_ns,
+            "strategy": decision.strategy,
+            **values,
+        }
+    )
+
+
+def send_order(model: ModelState, decision: Decision, epoch: int) -> None:
+    """Record an ENTER or a REPLACE that passed the gate, and what it spends."""
+    slot, intent = decision.slot, decision.intent
+    old = risk.replaced_by(model, intent)
     user_ref = risk.next_user_ref(model)
+    model.session.next_user_ref = user_ref + 1
+    # A replacement has no side on the wire: it stays marked as its original was.
+    short = old.short_sale if old else int(risk.is_short(model, slot, intent))
     order = WorkingOrder(
         user_ref=user_ref,
         state=OrderState.SENT,
-        symbol=trigger.symbol,
+        symbol=slot,
         side=intent.side,
         price_e4=intent.price_e4,
         qty=intent.qty,
         open_qty=intent.qty,
         sent_ns=model.work.now_ns,
+        strategy=decision.strategy,
+        short_sale=short,
+        epoch=epoch,
     )
-    model.session.next_user_ref = user_ref + 1
-    model.session.order_head += 1
-    model.order_times.append(model.now_ns(model.params[trigger.symbol].feed))
-    model.working[user_ref % MAX_WORKING] = order
-    model.work.orders.append(order)
-    state = model.symbols[trigger.symbol]
-    state.working_ref = user_ref
-    state.working_qty = intent.qty
-    state.working_side = intent.side
-    state.orders_sent += 1
+    begin(model, order, old)
+
+    state, account, now_ns = model.symbols[slot], model.account, model.now_ns(model.params[slot].feed)
+    recent = Recent(now_ns, intent.price_e4, intent.qty * 2 + intent.side)
+    state.recent[state.recent_head % RECENT] = recent
+    state.recent_head = (state.recent_head + 1) & U32_MAX
+    throttle.spend(state, model.symbol_limits[epoch & 1][slot], now_ns)
+    throttle.spend(account.strategy[decision.strategy], model.limits[epoch & 1].strategy[decision.strategy], now_ns)
+    throttle.spend(account, model.limits[epoch & 1].account, now_ns)
+
+    message = enter_message(model, order, intent) if old is None else replace_message(model, order, old, intent)
+    model.work.sent.append((user_ref, message))
     model.count("orders")
-    model.emit(
+    tell(
+        model,
+        decision,
         EventKind.ORDER,
-        symbol=trigger.symbol,
-        feed_seq=trigger.feed_seq,
-        exchange_ns=trigger.exchange_ns,
         side=intent.side,
         user_ref=user_ref,
         price_e4=intent.price_e4,
         qty=intent.qty,
         open_qty=intent.qty,
+        other_ref=order.other_ref,
     )
 
 
-def build_frame(model: ModelState, orders: list[WorkingOrder]) -> bytes:
-    """Template headers, then one message per order, with lengths, identification and checksums right."""
-    template = model.template
-    messages = b"".join(enter_order(model, order) for order in orders)
+def begin(model: ModelState, order: WorkingOrder, old: WorkingOrder | None) -> None:
+    """A SENT order takes its places: working slot, open orders and their sums. ``old``: what it shall replace."""
+    state, account = model.symbols[order.symbol], model.account
+    strategy = account.strategy[order.strategy]
+    model.working[order.user_ref % MAX_WORKING] = order
+    state.open_ref[state.open_ref.index(0)] = order.user_ref
+    for counts in (state, strategy, account):
+        counts.open_orders += 1
+    for sent in (state, strategy, model.session):
+        sent.orders_sent += 1
+
+    notional_e4 = order.price_e4 * order.open_qty
+    if old is None:
+        count_open(model, order, order.open_qty, notional_e4)
+        return
+    order.other_ref = old.user_ref
+    order.chain_qty = old.chain_qty + old.filled_qty
+    old.other_ref = order.user_ref
+    old.pending |= Pending.REPLACE
+    # As long as both are open, only what it has beyond the other one can be traded in addition.
+    more_e4 = max(0, notional_e4 - old.price_e4 * old.open_qty)
+    count_open(model, order, max(0, order.open_qty - old.open_qty), more_e4)
+
+
+def count_open(model: ModelState, order: WorkingOrder, qty: int, notional_e4: int) -> None:
+    """The order's part of the open sums is this from now on."""
+    model.symbols[order.symbol].open_qty[order.side] += qty - order.counted_qty
+    model.account.open_e4[order.side] += notional_e4 - order.counted_e4
+    order.counted_qty, order.counted_e4 = qty, notional_e4
+
+
+def send_cancel(model: ModelState, decision: Decision) -> None:
+    """Ask for all that is open of an order."""
+    old = model.our_order(decision.intent.ref)
+    assert old is not None, "the gate let it pass"
+    old.pending |= Pending.CANCEL
+    model.work.sent.append((old.user_ref, cancel_message(model, old)))
+    model.count("cancels")
+    tell(
+        model,
+        decision,
+        EventKind.CANCEL_SENT,
+        side=old.side,
+        user_ref=old.user_ref,
+        price_e4=old.price_e4,
+        qty=old.open_qty,
+        open_qty=old.open_qty,
+    )
+
+
+# What leaves
+
+
+def build_frame(model: ModelState) -> bytes:
+    """Template headers, then the messages, with lengths, identification and checksums right."""
+    template, sent = model.template, model.work.sent
+    messages = b"".join(message for _, message in sent)
     headers = template.headers[: template.headers_len]
     ethernet, ipv4, udp = headers[:-28], bytearray(headers[-28:-8]), bytearray(headers[-8:])
 
     ipv4[2:4] = (20 + 8 + len(messages)).to_bytes(2, "big")
-    ipv4[4:6] = (orders[0].user_ref & 0xFFFF).to_bytes(2, "big")
+    ipv4[4:6] = (sent[0][0] & 0xFFFF).to_bytes(2, "big")
     ipv4[10:12] = b"\0\0"
     ipv4[10:12] = (0xFFFF - internet_sum(bytes(ipv4))).to_bytes(2, "big")
 
@@ -99,28 +201,69 @@ def build_frame(model: ModelState, orders: list[WorkingOrder]) -> bytes:
     return ethernet + bytes(ipv4) + bytes(udp) + messages
 
 
-def enter_order(model: ModelState, order: WorkingOrder) -> bytes:
-    """The template's message with the five fields of this order in place; its length prefix and `U` stay."""
-    template = model.template
-    message = bytearray(template.msg[: template.msg_len])
-    ouch = 3
-    side = b"B" if order.side == Side.BUY else b"S"
+def enter_message(model: ModelState, order: WorkingOrder, intent: Intent) -> bytes:
+    """Enter Order: reference, side, quantity, symbol, price, and the time in force unless it is the template's."""
+    message = blank(model, Action.ENTER)
     name = model.params[order.symbol].name
-    if template.protocol == Protocol.OUCH50:
-        put(message, ouch + 1, order.user_ref.to_bytes(4, "big"))
-        put(message, ouch + 5, side)
-        put(message, ouch + 6, order.qty.to_bytes(4, "big"))
-        put(message, ouch + 10, name)
-        put(message, ouch + 18, order.price_e4.to_bytes(8, "big"))
+    side = b"B" if order.side == Side.BUY else b"T" if order.short_sale else b"S"
+    if model.template.protocol == Protocol.OUCH50:
+        put(message, 1, order.user_ref.to_bytes(4, "big"))
+        put(message, 5, side)
+        put(message, 6, order.qty.to_bytes(4, "big"))
+        put(message, 10, name)
+        put(message, 18, order.price_e4.to_bytes(8, "big"))
+        put(message, 26, TIF_50.get(Tif(intent.tif), b""))
     else:
-        put(message, ouch + 7, f"{order.user_ref:08X}".encode())
-        put(message, ouch + 15, side)
-        put(message, ouch + 16, order.qty.to_bytes(4, "big"))
-        put(message, ouch + 20, name)
-        put(message, ouch + 28, order.price_e4.to_bytes(4, "big"))
+        put_token(message, 1, order.user_ref)
+        put(message, 15, side)
+        put(message, 16, order.qty.to_bytes(4, "big"))
+        put(message, 20, name)
+        put(message, 28, order.price_e4.to_bytes(4, "big"))
+        put(message, 32, TIF_42.get(Tif(intent.tif), b""))
     return bytes(message)
 
 
-def put(buffer: bytearray, offset: int, value: bytes) -> None:
-    """Overwrite bytes in place."""
-    buffer[offset : offset + len(value)] = value
+def replace_message(model: ModelState, order: WorkingOrder, old: WorkingOrder, intent: Intent) -> bytes:
+    """Replace Order: its quantity counts what the chain of orders before it has executed."""
+    message = blank(model, Action.REPLACE)
+    total = order.chain_qty + order.qty
+    if model.template.protocol == Protocol.OUCH50:
+        put(message, 1, old.user_ref.to_bytes(4, "big"))
+        put(message, 5, order.user_ref.to_bytes(4, "big"))
+        put(message, 9, total.to_bytes(4, "big"))
+        put(message, 13, order.price_e4.to_bytes(8, "big"))
+        put(message, 21, TIF_50.get(Tif(intent.tif), b""))
+    else:
+        put_token(message, 1, old.user_ref)
+        put_token(message, 15, order.user_ref)
+        put(message, 29, total.to_bytes(4, "big"))
+        put(message, 33, order.price_e4.to_bytes(4, "big"))
+        put(message, 37, TIF_42.get(Tif(intent.tif), b""))
+    return bytes(message)
+
+
+def cancel_message(model: ModelState, old: WorkingOrder) -> bytes:
+    """Cancel Order: down to 0 shares."""
+    message = blank(model, Action.CANCEL)
+    if model.template.protocol == Protocol.OUCH50:
+        put(message, 1, old.user_ref.to_bytes(4, "big"))
+        put(message, 5, bytes(4))
+    else:
+        put_token(message, 1, old.user_ref)
+        put(message, 15, bytes(4))
+    return bytes(message)
+
+
+def blank(model: ModelState, action: Action) -> bytearray:
+    """The template's message of an action; its length prefix and `U` stay."""
+    return bytearray(model.template.msg[action][: model.template.msg_len[action]])
+
+
+def put(message: bytearray, at: int, value: bytes) -> None:
+    """Overwrite bytes in place, ``at`` counted in the OUCH message."""
+    message[OUCH + at : OUCH + at + len(value)] = value
+
+
+def put_token(message: bytearray, at: int, user_ref: int) -> None:
+    """The last 8 of the 14 characters of a token of OUCH 4.2; the first 6 stay."""
+    put(message, at + 6, f"{user_ref:08X}".encode())

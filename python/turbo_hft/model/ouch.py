@@ -1,143 +1,171 @@
-"""Rule 8, second half: one OUCH message from the exchange."""
+"""Rule 8, second part: what one OUCH message from the exchange says, the same for both protocols."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import position
-from .names import ITCH_MAX_PRICE_E4, MAX_WORKING, EventKind, OrderState, Protocol, SessionHealth
-from .state import ModelState, WorkingOrder
+from .names import Action, EventKind, Protocol
+from .state import ModelState
 from .wire import u16, u32, u64
 
-ACCEPTED, EXECUTED, CANCELED, REJECTED = "accepted", "executed", "canceled", "rejected"
-
-OUCH50_TYPES = {"A": ACCEPTED, "E": EXECUTED, "C": CANCELED, "D": CANCELED, "J": REJECTED}
-OUCH42_TYPES = {"A": ACCEPTED, "E": EXECUTED, "G": EXECUTED, "C": CANCELED, "D": CANCELED, "J": REJECTED}
-IN_DOUBT = {Protocol.OUCH50: "BUM", Protocol.OUCH42: "BUMF"}
-EVENT_KIND = {
-    ACCEPTED: EventKind.ACCEPTED,
-    EXECUTED: EventKind.EXECUTED,
-    CANCELED: EventKind.CANCELED,
-    REJECTED: EventKind.REJECTED,
+K = EventKind
+COMMON = {
+    "S": K.SYSTEM,
+    "A": K.ACCEPTED,
+    "U": K.REPLACED,
+    "E": K.EXECUTED,
+    "C": K.CANCELED,
+    "D": K.CANCELED,
+    "J": K.REJECTED,
+    "B": K.BROKEN,
+    "P": K.CANCEL_PENDING,
+    "I": K.CANCEL_REJECTED,
+    "T": K.PRIORITY,
+    "M": K.MODIFIED,
 }
+TYPES = {Protocol.OUCH50: COMMON | {"R": K.RESTATED}, Protocol.OUCH42: COMMON | {"G": K.EXECUTED}}
+IN_DOUBT = {Protocol.OUCH50: "", Protocol.OUCH42: "F"}
+
+INSIDE_50 = {"A": 64, "U": 68, "E": 36, "R": 16}
+"""Bytes of OUCH 5.0 messages whose last two are the length of an appendage."""
+
+OPTIONAL_50 = {"C": 18, "D": 32, "J": 29, "B": 36, "P": 13, "I": 13, "T": 30, "M": 18}
+"""Of those that an appendage may follow, behind its length."""
+
+LENGTHS_42 = {
+    "A": (66,),
+    "U": (80,),
+    "E": (40,),
+    "G": (45,),
+    "C": (28,),
+    "D": (37, 38),
+    "J": (24,),
+    "B": (32,),
+    "P": (23,),
+    "I": (23,),
+    "T": (36,),
+    "M": (28,),
+}
+SYSTEM_LENGTH = 10
+HEX_DIGITS = b"0123456789ABCDEF"
 
 
 @dataclass
 class Reply:
-    """What the rules need of a message, the same for both protocols. ``user_ref`` None: no such token."""
+    """What the rules need of a message. ``user_ref`` and ``original`` None: no token of ours. ``side``: as on the wire.
 
-    kind: str
+    ``reason``: the exchange's own code.
+    """
+
+    kind: EventKind
     exchange_ns: int
-    user_ref: int | None
+    user_ref: int | None = None
+    original: int | None = None
+    side: bytes = b""
     qty: int = 0
     price_e4: int = 0
+    name: bytes = b""
+    order_ref: int = 0
     reason: int = 0
     match_number: int = 0
 
 
-def suspect(model: ModelState, sequence: int) -> None:
-    """A reply that may touch orders or positions could not be applied: nothing leaves any more; reported once."""
-    session = model.session
-    if session.health == SessionHealth.SUSPECT:
-        return
-    session.health = SessionHealth.SUSPECT
-    model.emit(EventKind.SESSION_SUSPECT, feed_seq=sequence, exchange_ns=session.exchange_ns)
-
-
-def handle(model: ModelState, message: bytes, sequence: int) -> None:
-    """One reply, in sequence. ``sequence`` is its UFO sequence number."""
-    if model.template.protocol not in (Protocol.OUCH50, Protocol.OUCH42):
-        model.count("reply_unhandled")
-        return
-    protocol = Protocol(model.template.protocol)
-    letter = chr(message[0]) if message else "?"
-
-    if letter in IN_DOUBT[protocol]:
-        model.count("reply_unhandled")
-        suspect(model, sequence)
-        return
-    known = OUCH50_TYPES if protocol == Protocol.OUCH50 else OUCH42_TYPES
-    if letter not in known:
-        model.count("reply_unhandled")
-        return
-    good_length = ouch50_length_ok if protocol == Protocol.OUCH50 else ouch42_length_ok
-    if not good_length(letter, message):
-        model.count("reply_bad_length")
-        suspect(model, sequence)
-        return
-
-    if protocol == Protocol.OUCH50:
-        reply = decode_ouch50(known[letter], message)
-    else:
-        own_prefix = model.template.msg[4:10]  # behind length, UFO type and OUCH type
-        reply = decode_ouch42(known[letter], message, own_prefix)
-    model.session.exchange_ns = reply.exchange_ns
-    order = find_order(model, reply.user_ref)
-    if order is None:
-        model.count("reply_unknown_ref")
-        suspect(model, sequence)
-    elif not allowed(reply, order):
-        model.count("reply_bad_state")
-        suspect(model, sequence)
-    else:
-        apply(model, reply, order, sequence)
-
-
-def ouch50_length_ok(letter: str, message: bytes) -> bool:
-    """Base length, with the appendage's length field inside it (A, E) or after it and optional (C, D, J)."""
-    inside = {"A": 64, "E": 36}
-    after = {"C": 18, "D": 32, "J": 29}
-    if letter in inside:
-        base = inside[letter]
+def good_length(protocol: Protocol, letter: str, message: bytes) -> bool:
+    """Is it as long as a message of its type is?"""
+    if letter == "S":
+        return len(message) == SYSTEM_LENGTH
+    if protocol == Protocol.OUCH42:
+        return len(message) in LENGTHS_42[letter]
+    if letter in INSIDE_50:
+        base = INSIDE_50[letter]
         return len(message) >= base and len(message) == base + u16(message, base - 2)
-    base = after[letter]
+    base = OPTIONAL_50[letter]
     if len(message) == base:
         return True
     return len(message) >= base + 2 and len(message) == base + 2 + u16(message, base)
 
 
-def ouch42_length_ok(letter: str, message: bytes) -> bool:
-    """Fixed lengths; AIQ Canceled has an older and a newer one."""
-    lengths = {"A": (66,), "E": (40,), "G": (45,), "C": (28,), "D": (37, 38), "J": (24,)}
-    return len(message) in lengths[letter]
+def decode(model: ModelState, protocol: Protocol, letter: str, message: bytes) -> Reply:
+    """The fields of a message of known type and right length."""
+    reply = Reply(TYPES[protocol][letter], exchange_ns=u64(message, 1))
+    if letter == "S":
+        reply.reason = message[9]
+    elif protocol == Protocol.OUCH50:
+        decode_50(reply, letter, message)
+    else:
+        own_prefix = model.template.msg[Action.ENTER][4:10]  # behind length, UFO type and OUCH type
+        decode_42(reply, letter, message, own_prefix)
+    return reply
 
 
-def decode_ouch50(kind: str, message: bytes) -> Reply:
-    """The fields of an OUCH 5.0 reply of known type and length."""
-    reply = Reply(kind, exchange_ns=u64(message, 1), user_ref=u32(message, 9))
-    if kind == ACCEPTED:
-        reply.qty = u32(message, 14)
-        reply.reason = message[47]
-    elif kind == EXECUTED:
+def decode_50(reply: Reply, letter: str, message: bytes) -> None:
+    """OUCH 5.0: UserRefNums as numbers, prices of 8 bytes."""
+    reply.user_ref = u32(message, 9)
+    if letter in "AU":
+        at = 13
+        if letter == "U":
+            reply.original, reply.user_ref = u32(message, 9), u32(message, 13)
+            at = 17
+        reply.side = message[at : at + 1]
+        reply.qty = u32(message, at + 1)
+        reply.name = message[at + 5 : at + 13]
+        reply.price_e4 = u64(message, at + 13)
+        reply.order_ref = u64(message, at + 23)
+        reply.reason = message[at + 34]
+    elif letter == "E":
         reply.qty = u32(message, 13)
         reply.price_e4 = u64(message, 17)
         reply.reason = message[25]
         reply.match_number = u64(message, 26)
-    elif kind == CANCELED:
+    elif letter in "CD":
         reply.qty = u32(message, 13)
         reply.reason = message[17]
-    else:
+    elif letter == "J":
         reply.reason = u16(message, 13)
-    return reply
+    elif letter == "B":
+        reply.match_number = u64(message, 13)
+        reply.reason = message[21]
+    elif letter == "T":
+        reply.price_e4 = u64(message, 13)
+        reply.order_ref = u64(message, 22)
+    elif letter == "M":
+        reply.side = message[13:14]
+        reply.qty = u32(message, 14)
+    elif letter == "R":
+        reply.reason = message[13]
 
 
-def decode_ouch42(kind: str, message: bytes, prefix: bytes) -> Reply:
-    """The fields of an OUCH 4.2 reply of known type and length."""
-    reply = Reply(kind, exchange_ns=u64(message, 1), user_ref=user_ref_of_token(message[9:23], prefix))
-    if kind == ACCEPTED:
+def decode_42(reply: Reply, letter: str, message: bytes, own_prefix: bytes) -> None:
+    """OUCH 4.2: tokens of 14 characters, prices of 4 bytes."""
+    reply.user_ref = user_ref_of_token(message[9:23], own_prefix)
+    if letter in "AU":
+        reply.side = message[23:24]
         reply.qty = u32(message, 24)
+        reply.name = message[28:36]
+        reply.price_e4 = u32(message, 36)
+        reply.order_ref = u64(message, 49)
         reply.reason = message[64]
-    elif kind == EXECUTED:
+        if letter == "U":
+            reply.original = user_ref_of_token(message[65:79], own_prefix)
+    elif letter in "EG":
         reply.qty = u32(message, 23)
         reply.price_e4 = u32(message, 27)
         reply.reason = message[31]
         reply.match_number = u64(message, 32)
-    elif kind == CANCELED:
+    elif letter in "CD":
         reply.qty = u32(message, 23)
         reply.reason = message[27]
-    else:
+    elif letter == "J":
         reply.reason = message[23]
-    return reply
+    elif letter == "B":
+        reply.match_number = u64(message, 23)
+        reply.reason = message[31]
+    elif letter == "T":
+        reply.price_e4 = u32(message, 23)
+        reply.order_ref = u64(message, 28)
+    elif letter == "M":
+        reply.side = message[23:24]
+        reply.qty = u32(message, 24)
 
 
 def user_ref_of_token(token: bytes, prefix: bytes) -> int | None:
@@ -145,81 +173,6 @@ def user_ref_of_token(token: bytes, prefix: bytes) -> int | None:
     digits = token[6:14]
     if token[:6] != prefix:
         return None
-    if any(byte not in b"0123456789ABCDEF" for byte in digits):
+    if any(byte not in HEX_DIGITS for byte in digits):
         return None
     return int(digits, 16)
-
-
-def find_order(model: ModelState, user_ref: int | None) -> WorkingOrder | None:
-    """Our order of that number, if its working slot still holds it."""
-    if user_ref is None or user_ref == 0:
-        return None
-    order = model.working.get(user_ref % MAX_WORKING)
-    if order is None or order.user_ref != user_ref:
-        return None
-    return order
-
-
-def allowed(reply: Reply, order: WorkingOrder) -> bool:
-    """Does the order's state allow this reply?"""
-    if reply.kind == ACCEPTED:
-        return order.state == OrderState.SENT and reply.qty == order.qty
-    if reply.kind == REJECTED:
-        return order.state == OrderState.SENT
-    if order.state != OrderState.LIVE or reply.qty == 0 or reply.qty > order.open_qty:
-        return False
-    return reply.kind == CANCELED or 0 < reply.price_e4 <= ITCH_MAX_PRICE_E4
-
-
-def apply(model: ModelState, reply: Reply, order: WorkingOrder, sequence: int) -> None:
-    """Change the order, the symbol and the position, then report."""
-    state = model.symbols[order.symbol]
-    qty, price_e4 = reply.qty, order.price_e4
-
-    if reply.kind == ACCEPTED:
-        order.state = OrderState.LIVE
-        if reply.reason == ord("D"):
-            give_back(model, order, order.open_qty)
-            order.state = OrderState.CANCELED
-    elif reply.kind == EXECUTED:
-        price_e4 = reply.price_e4
-        order.open_qty -= qty
-        order.filled_qty += qty
-        order.filled_e4 += price_e4 * qty
-        position.fill(state, model.books[order.symbol], order.side, qty, price_e4)
-        if order.open_qty == 0:
-            order.state = OrderState.FILLED
-    elif reply.kind == CANCELED:
-        give_back(model, order, qty)
-        if order.open_qty == 0:
-            order.state = OrderState.CANCELED
-    else:
-        qty = order.open_qty
-        give_back(model, order, qty)
-        order.state = OrderState.REJECTED
-
-    if order.state == OrderState.LIVE:
-        state.working_qty = order.open_qty
-    else:
-        state.working_ref = 0
-        state.working_qty = 0
-        state.working_side = 0
-    model.emit(
-        EVENT_KIND[reply.kind],
-        symbol=order.symbol,
-        feed_seq=sequence,
-        exchange_ns=reply.exchange_ns,
-        reason=reply.reason,
-        side=order.side,
-        user_ref=order.user_ref,
-        price_e4=price_e4,
-        qty=qty,
-        match_number=reply.match_number,
-        open_qty=order.open_qty,
-    )
-
-
-def give_back(model: ModelState, order: WorkingOrder, qty: int) -> None:
-    """Open shares that will not execute any more."""
-    order.open_qty -= qty
-    model.symbols[order.symbol].canceled_qty += qty

@@ -7,7 +7,9 @@ twin. The book itself is `levels` and `ModelState.orders`: how the hook lays it 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from .names import (
     COUNTERS,
@@ -15,14 +17,21 @@ from .names import (
     DEFAULT_SYMBOLS,
     ITCH_LENGTHS,
     LINES,
+    MAX_EXECUTIONS,
     MAX_FEEDS,
+    MAX_OPEN,
+    MAX_WORKING,
     NO_SYMBOL,
+    RECENT,
+    STRATEGIES,
+    Action,
     BookHealth,
     Clock,
     Doubt,
     EventKind,
     FeedHealth,
     Kill,
+    Mark,
     OrderState,
     Phase,
     Protocol,
@@ -30,6 +39,8 @@ from .names import (
     Role,
     SessionHealth,
     Side,
+    Tif,
+    Wait,
 )
 
 
@@ -63,11 +74,67 @@ class Flow:
 
 @dataclass
 class Control:
-    """Live, global."""
+    """Live, global. ``lease_until_ns`` by the gate's clock; ``epoch & 1`` chooses the set of limits that holds."""
 
     kill: int = Kill.HALTED
+    lease_until_ns: int = 0
     epoch: int = 0
-    max_orders_per_second: int = 0
+    mark: int = Mark.SIDE
+    strategy_kill: list[int] = field(default_factory=lambda: [int(Kill.HALTED)] * STRATEGIES)
+
+
+@dataclass
+class AccountLimits:
+    """Of all orders together. 0 refuses everywhere, but of ``duplicate_ns``, where it means not checked."""
+
+    max_order_qty: int = 0
+    max_notional_e4: int = 0
+    max_gross_e4: int = 0
+    max_net_e4: int = 0
+    max_open_orders: int = 0
+    max_loss_e4: int = 0
+    interval_ns: int = 0
+    burst: int = 0
+    duplicate_ns: int = 0
+
+
+@dataclass
+class StrategyLimits:
+    """Of one strategy's orders."""
+
+    max_order_qty: int = 0
+    max_notional_e4: int = 0
+    max_open_orders: int = 0
+    max_executions: int = 0
+    interval_ns: int = 0
+    burst: int = 0
+
+
+@dataclass
+class Limits:
+    """One set: ``strategy`` is by number."""
+
+    account: AccountLimits = field(default_factory=AccountLimits)
+    strategy: list[StrategyLimits] = field(default_factory=lambda: [StrategyLimits() for _ in range(STRATEGIES)])
+
+
+@dataclass
+class SymbolLimits:
+    """Of one symbol's orders. ``collar_ppm``: 1/1,000,000 of the price that ``reference`` names."""
+
+    max_order_qty: int = 0
+    max_notional_e4: int = 0
+    max_long: int = 0
+    max_short: int = 0
+    max_open_orders: int = 0
+    max_loss_e4: int = 0
+    interval_ns: int = 0
+    burst: int = 0
+    collar_ppm: int = 0
+    reference: int = 0
+    reference_age_ns: int = 0
+    restricted: int = 0
+    short_ok: int = 0
 
 
 @dataclass
@@ -76,16 +143,98 @@ class SymbolParams:
 
     name: bytes
     kill: int = Kill.HALTED
+    feed: int = 0
+    strategy: int = 0
+    shadow: int = 0
+    tick_e4: int = 0
     buy_below_e4: int = 0
     sell_above_e4: int = 0
     base_qty: int = 0
     step_qty: int = 0
-    tick_e4: int = 0
     cap_qty: int = 0
-    max_order_qty: int = 0
-    max_notional_e4: int = 0
-    max_position: int = 0
-    feed: int = 0
+    imbalance_ppm: int = 0
+    imbalance_least: int = 0
+    imbalance_qty: int = 0
+    momentum_ticks: int = 0
+    momentum_window_ns: int = 0
+    momentum_qty: int = 0
+    quote_half_spread_e4: int = 0
+    quote_qty: int = 0
+    quote_skew_e4: int = 0
+    quote_inventory: int = 0
+    quote_requote_e4: int = 0
+
+
+@dataclass(slots=True)
+class Touch:
+    """The best of both sides (bid at 0, 0 = none) and the last trade. ``qty`` and ``last_qty`` at most 2^32 - 1."""
+
+    price_e4: list[int] = field(default_factory=lambda: [0, 0])
+    qty: list[int] = field(default_factory=lambda: [0, 0])
+    orders: list[int] = field(default_factory=lambda: [0, 0])
+    last_e4: int = 0
+    last_qty: int = 0
+    volume: int = 0
+
+
+@dataclass(slots=True)
+class Own:
+    """The newest open order of ours of one side; ``ref`` 0 = none."""
+
+    ref: int = 0
+    price_e4: int = 0
+    qty: int = 0
+    state: int = 0
+    pending: int = 0
+
+
+@dataclass(slots=True)
+class Signal:
+    """What a strategy is told."""
+
+    slot: int
+    strategy: int
+    feed_seq: int
+    exchange_ns: int
+    now_ns: int
+    position: int
+    room: list[int]
+    open_qty: list[int]
+    open_orders: int
+    tick_e4: int
+    before: Touch
+    after: Touch
+    own: list[Own]
+
+
+@dataclass(slots=True)
+class Intent:
+    """What is wanted; not yet an order. ``ref``: of the order to REPLACE or CANCEL."""
+
+    action: int
+    side: int = 0
+    price_e4: int = 0
+    qty: int = 0
+    ref: int = 0
+    tif: int = Tif.SESSION
+
+
+@dataclass(slots=True)
+class Intents:
+    """What a strategy wants, or why it waits."""
+
+    intents: list[Intent] = field(default_factory=list)
+    wait: int = Wait.NONE
+
+
+@dataclass
+class Memory:
+    """What strategies remember of a symbol: the touch at the newest signal, and the window of momentum."""
+
+    touch: Touch = field(default_factory=Touch)
+    momentum_since_ns: int = 0
+    momentum_up: int = 0
+    momentum_down: int = 0
 
 
 @dataclass(slots=True)
@@ -125,6 +274,7 @@ class Book:
     book_orders: int = 0
     crossed_ns: int = 0
     trading_state: int = 0
+    touched_seq: int = 0
     locate: int = 0
     doubt: Doubt = Doubt.NONE
     feed: int = 0
@@ -140,6 +290,7 @@ class Book:
     notional_e4: int = 0
     notional_high: int = 0
     halt_reason: bytes = bytes(4)
+    last_ns: int = 0
     levels: tuple[dict[int, Level], dict[int, Level]] = field(default_factory=lambda: ({}, {}))
 
     @property
@@ -172,17 +323,32 @@ class Auction:
 
 
 @dataclass
+class Recent:
+    """An order that left lately. ``qty_side`` = quantity x 2 + side; ``sent_ns`` by the gate's clock, 0 = none."""
+
+    sent_ns: int = 0
+    price_e4: int = 0
+    qty_side: int = 0
+
+
+@dataclass
 class SymbolState:
-    """Own position and profit and loss of one symbol slot."""
+    """Own position, profit and loss, and open orders of one symbol slot. ``open_ref``: their UserRefNums, 0 = free."""
 
     position: int = 0
     cost_e4: int = 0
     realized_e4: int = 0
     unrealized_e4: int = 0
+    exposure_e4: int = 0
+    fees_e8: int = 0
     mark_e4: int = 0
-    working_ref: int = 0
-    working_qty: int = 0
-    working_side: int = 0
+    open_orders: int = 0
+    tat_ns: int = 0
+    open_ref: list[int] = field(default_factory=lambda: [0] * MAX_OPEN)
+    open_qty: list[int] = field(default_factory=lambda: [0, 0])
+    recent_head: int = 0
+    loss_latched: int = 0
+    recent: list[Recent] = field(default_factory=lambda: [Recent() for _ in range(RECENT)])
     orders_sent: int = 0
     fills: int = 0
     bought_qty: int = 0
@@ -190,6 +356,46 @@ class SymbolState:
     bought_e4: int = 0
     sold_e4: int = 0
     canceled_qty: int = 0
+    broken: int = 0
+
+
+@dataclass
+class StrategyState:
+    """Our own trading by one strategy, in all symbols."""
+
+    open_orders: int = 0
+    executions: int = 0
+    tat_ns: int = 0
+    orders_sent: int = 0
+    latched: int = 0
+
+
+@dataclass
+class Account:
+    """Our own trading in all symbols."""
+
+    realized_e4: int = 0
+    unrealized_e4: int = 0
+    fees_e8: int = 0
+    gross_e4: int = 0
+    net_e4: int = 0
+    open_e4: list[int] = field(default_factory=lambda: [0, 0])
+    open_orders: int = 0
+    tat_ns: int = 0
+    loss_latched: int = 0
+    executions: int = 0
+    strategy: list[StrategyState] = field(default_factory=lambda: [StrategyState() for _ in range(STRATEGIES)])
+
+
+@dataclass
+class Execution:
+    """An execution, so that it can be broken; ``qty`` 0 = it was."""
+
+    match_number: int
+    user_ref: int
+    qty: int
+    price_e4: int
+    flag: int
 
 
 @dataclass
@@ -226,46 +432,69 @@ class Kept:
 
 @dataclass
 class SessionState:
-    """UFO receiver and our own numbering."""
+    """UFO receiver and our own numbering. ``recover``: 1 = the next login reads the day's replies from the first."""
 
     session: bytes = bytes(10)
     health: SessionHealth = SessionHealth.DOWN
     expected_seq: int = 0
     highest_seq: int = 0
     next_user_ref: int = 0
-    order_head: int = 0
+    recover: int = 0
     exchange_ns: int = 0
     event_id: int = 0
+    orders_sent: int = 0
 
 
 @dataclass
 class WorkingOrder:
-    """One of our own orders, in slot ``user_ref`` modulo `MAX_WORKING`."""
+    """One of our own orders, in slot ``user_ref`` modulo `MAX_WORKING`.
+
+    ``pending``: bits of `Pending`. ``other_ref``: SENT: the order it shall replace; REPLACED: the one that did; LIVE:
+    its replacement under way. ``chain_qty``: executed of the orders it replaced. ``counted_*``: its part of the open
+    sums of symbol and account.
+    """
 
     user_ref: int
     state: OrderState
     symbol: int
-    side: Side
+    side: int
     price_e4: int
     qty: int
     open_qty: int
     filled_qty: int = 0
     sent_ns: int = 0
     filled_e4: int = 0
+    strategy: int = 0
+    pending: int = 0
+    other_ref: int = 0
+    chain_qty: int = 0
+    counted_qty: int = 0
+    short_sale: int = 0
+    counted_e4: int = 0
+    epoch: int = 0
+    order_ref: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Can it still trade, as far as we know?"""
+        return self.state in (OrderState.SENT, OrderState.LIVE)
 
 
 @dataclass
 class Template:
-    """The frame an order leaves in; only the first ``headers_len`` / ``msg_len`` bytes of the two buffers count."""
+    """The frame an order leaves in; only the first ``headers_len`` / ``msg_len`` bytes of the buffers count.
+
+    ``msg_len`` and ``msg`` are by `Action`; those of NONE are nothing.
+    """
 
     protocol: int = Protocol.NONE
     headers_len: int = 0
-    msg_len: int = 0
+    msg_len: list[int] = field(default_factory=lambda: [0] * len(Action))
     headers: bytes = b""
-    msg: bytes = b""
+    msg: list[bytes] = field(default_factory=lambda: [b""] * len(Action))
 
 
-@dataclass
+@dataclass(slots=True)
 class Event:
     """One record of the ring; every field of ``struct hft_event`` but ``hook_ns``."""
 
@@ -287,44 +516,53 @@ class Event:
     position: int = 0
     realized_e4: int = 0
     open_qty: int = 0
+    strategy: int = 0
+    other_ref: int = 0
+    fees_e8: int = 0
 
 
-@dataclass
-class Trigger:
-    """A place in the packet's batch: a slot and the newest message that made its strategy want to trade."""
+@dataclass(slots=True)
+class Decision:
+    """An intent on its way to the gate: who wants it, of which slot, and the message that made it want it."""
 
-    symbol: int
+    slot: int
+    strategy: int
+    shadow: bool
+    intent: Intent
     feed_seq: int
     exchange_ns: int
 
 
 @dataclass
-class Intent:
-    """What the strategy wants; not yet an order."""
-
-    side: Side
-    price_e4: int
-    qty: int
-
-
-@dataclass
 class PacketWork:
-    """What lives only while one packet is inside."""
+    """What lives only while one packet is inside.
+
+    ``dropped``: slots for which there was no place among those ``touched``. ``sent``: UserRefNum and message of what
+    leaves in its frame. ``told``: events of decisions that are yet to be written.
+    """
 
     now_ns: int
     frame_len: int
-    batch: list[Trigger] = field(default_factory=list)
-    orders: list[WorkingOrder] = field(default_factory=list)
+    touched: list[int] = field(default_factory=list)
+    dropped: set[int] = field(default_factory=set)
+    pending: list[Decision] = field(default_factory=list)
+    sent: list[tuple[int, bytes]] = field(default_factory=list)
+    told: list[dict[str, Any]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
 
-class ModelState:
-    """Everything that lives from packet to packet, with the two things every rule does: count and report.
+UserStrategy = Callable[[Signal], Intents]
+"""A strategy of one's own, `Strategy.USER`."""
 
-    ``params``, ``symbols``, ``books`` and ``auctions`` are by slot. ``orders``: (feed, reference) -> order. ``bound``:
-    (feed, locate) -> slot; ``closed_locates`` had messages before anybody asked for their symbol. ``kept``:
-    (feed, place in its ring) -> message. ``swept``: slots that lost their orders to a SWEEP, while the rest of their
-    old book is still there.
+
+class ModelState:
+    """Everything that lives from packet to packet, with what every rule does: count, report, look something up.
+
+    ``params``, ``symbols``, ``memory``, ``books`` and ``auctions`` are by slot. ``limits`` and ``symbol_limits`` (by
+    slot) are two sets each. ``fees``: by liquidity flag, 1/100,000,000 dollar a share. ``executions``: by place.
+    ``orders``: (feed, reference) -> order of the book. ``bound``: (feed, locate) -> slot; ``closed_locates`` had
+    messages before anybody asked for their symbol. ``kept``: (feed, place in its ring) -> message. ``swept``: slots
+    that lost their orders to a SWEEP, while the rest of their old book is still there.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -334,7 +572,14 @@ class ModelState:
         self.flows: dict[tuple[str, int], Flow] = {}
         self.template = Template()
         self.params: dict[int, SymbolParams] = {}
+        self.limits = (Limits(), Limits())
+        self.symbol_limits: tuple[dict[int, SymbolLimits], dict[int, SymbolLimits]] = ({}, {})
+        self.fees = [0] * 256
         self.symbols: dict[int, SymbolState] = {}
+        self.memory: dict[int, Memory] = {}
+        self.account = Account()
+        self.executions: dict[int, Execution] = {}
+        self.user_strategy: UserStrategy | None = None
         self.books: dict[int, Book] = {}
         self.auctions: dict[int, Auction] = {}
         self.slots: dict[tuple[int, bytes], int] = {}
@@ -346,7 +591,6 @@ class ModelState:
         self.kept: dict[tuple[int, int], Kept] = {}
         self.session = SessionState()
         self.working: dict[int, WorkingOrder] = {}
-        self.order_times: list[int] = []
         self.counter: dict[str, int] = dict.fromkeys(COUNTERS, 0)
         self.itch: dict[str, int] = dict.fromkeys(ITCH_LENGTHS, 0)
         self.refused: dict[Reason, int] = dict.fromkeys(Reason, 0)
@@ -362,6 +606,20 @@ class ModelState:
             return self.feeds[feed].seen_ns
         return self.work.now_ns
 
+    def our_order(self, user_ref: int | None) -> WorkingOrder | None:
+        """Our order of that number, if its working slot still holds it."""
+        order = self.working.get(user_ref % MAX_WORKING) if user_ref else None
+        return order if order is not None and order.user_ref == user_ref else None
+
+    def open_orders(self, slot: int) -> list[WorkingOrder]:
+        """Our open orders in a symbol."""
+        return [self.working[ref % MAX_WORKING] for ref in self.symbols[slot].open_ref if ref]
+
+    def remember(self, execution: Execution) -> None:
+        """Keep an execution, in place of one that is long past."""
+        self.executions[self.account.executions % MAX_EXECUTIONS] = execution
+        self.account.executions += 1
+
     def slots_of_feed(self, feed: int) -> list[int]:
         """Every named slot of a feed, in order."""
         return sorted(slot for slot, params in self.params.items() if params.feed == feed)
@@ -370,8 +628,8 @@ class ModelState:
         self,
         kind: EventKind,
         *,
-        feed_seq: int,
-        exchange_ns: int,
+        feed_seq: int = 0,
+        exchange_ns: int = 0,
         symbol: int = NO_SYMBOL,
         reason: int = 0,
         side: int = 0,
@@ -380,6 +638,8 @@ class ModelState:
         qty: int = 0,
         match_number: int = 0,
         open_qty: int = 0,
+        strategy: int = 0,
+        other_ref: int = 0,
     ) -> None:
         """Write one event. With a symbol it shows that symbol's top of book and position as they are now."""
         self.session.event_id += 1
@@ -399,6 +659,8 @@ class ModelState:
             qty=qty,
             match_number=match_number,
             open_qty=open_qty,
+            strategy=strategy,
+            other_ref=other_ref,
         )
         if symbol != NO_SYMBOL:
             book, state = self.books[symbol], self.symbols[symbol]
@@ -406,6 +668,7 @@ class ModelState:
             event.ask_e4 = book.ask_e4
             event.position = state.position
             event.realized_e4 = state.realized_e4
+            event.fees_e8 = state.fees_e8
         self.work.events.append(event)
 
     def quarantine(self, slot: int, number: int, doubt: Doubt) -> None:

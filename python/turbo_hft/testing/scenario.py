@@ -1,10 +1,10 @@
 """A day in small: builds frames that follow from each other, valid unless told to be otherwise.
 
-A scenario knows what its exchange published and what of it arrived: live orders, sequence numbers, trading states, our
-orders. So most of what it makes is valid, and a known share is wrong in one known way: lost, late or repeated packets,
-fields that cannot be, snapshots that are not right. What is lost may be brought by line B or by the re-request server,
-or be given up by a command. Everything it does follows from the integers it is fed, so a failing run replays and
-shrinks.
+A scenario knows what its exchange published and what of it arrived: live orders, sequence numbers, trading states, and
+by its `OrderDesk` our orders. So most of what it makes is valid, and a known share is wrong in one known way: lost,
+late or repeated packets, fields that cannot be, snapshots that are not right. What is lost may be brought by line B or
+by the re-request server, or be given up by a command. Everything it does follows from the integers it is fed, so a
+failing run replays and shrinks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from turbo_hft._native import lib
-from turbo_hft.wire import blocks, itch50, ouch50, ufo
+from turbo_hft.testing.order_desk import OrderDesk
+from turbo_hft.wire import blocks, itch50, ufo
 from turbo_hft.wire.frame import parse_udp, udp_frame
 from turbo_hft.wire.moldudp64 import EndOfSession, Heartbeat, Packet
 
@@ -31,7 +32,7 @@ _FIRST_MID = 1_630_300
 _PENNY_MID = 8_500
 _MIDS = (1_629_000, 1_632_500)
 _TICKS_NS = (0, 0, 0, 300_000, 300_000, 300_000, 1_500_000, 100_000_000, 100_000_000, 100_000_000)
-_NOT_FEED = ("login", "quiet", "reply", "control")
+_NOT_FEED = ("login", "quiet", "reply", "control", "again")
 _OF_SYMBOL = b"HYKJhPQAFECXDU"
 _SWEPT_AT_ONCE = 512
 _BLOCKS_AT_ONCE = 80
@@ -39,16 +40,8 @@ _PILE = 86  # three of these are more shares than a level holds
 _MOST_REF = (1 << 44) - 1
 _FEED_ITSELF = 0xFFFFFFFF
 _HISTORY_AT_ONCE = 40
-
-
-@dataclass
-class OpenOrder:
-    """One of our orders as its exchange sees it."""
-
-    user_ref: int
-    open_qty: int
-    price_e4: int
-    accepted: bool = False
+_INTENT = "<IIIIII"
+_REPLIES_AT_ONCE = 30
 
 
 @dataclass
@@ -91,7 +84,8 @@ class Scenario:
     `faults`: share of frames (and of their fields) that are wrong on purpose; `salt` makes equal seeds differ.
     `line_b`, `rerequest`, `commands`: further flows; without them, what they would have carried does not happen.
     `nonce` and `buckets` (entries of the tables of orders, levels and ladder) are the engine's, and `kept_mask`.
-    `deep`: many levels a side, at neighbouring and scattered prices.
+    `deep`: many levels a side, at neighbouring and scattered prices. `told`: the replies of the day, of which
+    the engine has had the first `heard`.
     """
 
     symbols: dict[str, int]
@@ -111,7 +105,9 @@ class Scenario:
     first_slot: int = 0
     session: str = "SESSION001"
     frames_made: int = 0
-    reply_seq: int = 1
+    desk: OrderDesk = field(default_factory=OrderDesk)
+    told: list[bytes] = field(default_factory=list)
+    heard: int = 0
     next_ref: int = 1
     clock_ns: int = 34_200_000_000_000
     phase: str = ""
@@ -123,9 +119,9 @@ class Scenario:
     expected: int = 1
     cursor: dict[str, int] = field(default_factory=lambda: {"a": 1, "b": 1})
     resyncs: dict[str, Resync] = field(default_factory=dict)
-    open_orders: list[OpenOrder] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.desk.faults = self.faults
         for index, (name, locate) in enumerate(self.symbols.items()):
             mid = _PENNY_MID if self.deep and index == 2 else _FIRST_MID
             self.listings.append(Listing(name, locate, self.first_slot + index, mid))
@@ -142,11 +138,11 @@ class Scenario:
 
     def observe(self, frame: bytes) -> None:
         """Take an order frame as the exchange would: its orders are answered by later replies."""
-        for message in ufo.decode_upstream(parse_udp(frame).payload):
-            assert isinstance(message, ufo.Unsequenced)
-            order = ouch50.decode_inbound(message.message)
-            assert isinstance(order, ouch50.EnterOrder)
-            self.open_orders.append(OpenOrder(order.user_ref_num, order.quantity, order.price))
+        self.desk.observe(frame)
+
+    def forget_replies(self) -> None:
+        """The engine knows nothing of order entry any more: it will log in, and read the day again if it wants to."""
+        self.heard = 0
 
     def frame(self, action: str, seed: int) -> bytes:
         """The next frame of this kind, of those kinds that make one; `seed` decides everything about it."""
@@ -154,13 +150,16 @@ class Scenario:
         return frame
 
     def several(self, action: str, seed: int) -> list[bytes]:
-        """The next frames of this kind. ``resync``, ``abandon`` and ``command`` make one or more commands, or none."""
+        """The next frames of this kind. ``resync``, ``abandon``, ``command``, ``manual`` and ``order``
+        make one or more commands, or none."""
         self.frames_made += 1
         rng = random.Random(f"{self.salt}/{self.frames_made}/{seed}")
         commands: dict[str, Callable[[random.Random], list[bytes]]] = {
             "resync": self._resync,
             "abandon": self._abandon,
             "command": self._any_command,
+            "manual": self._other_command,
+            "order": self._order_command,
         }
         if action in commands:
             return commands[action](rng) if self.commands else []
@@ -174,6 +173,7 @@ class Scenario:
             "rerequest": self._quiet if self.rerequest is None else self._rerequest,
             "quiet": self._quiet,
             "reply": self._reply,
+            "again": self._replies_again,
             "control": self._control,
         }
         if not self.history and action not in _NOT_FEED:
@@ -185,7 +185,7 @@ class Scenario:
     def _tick(self, rng: random.Random) -> dict[str, int]:
         """Time goes on, by less and by more than a hold lasts. A clock that steps back must not open the rate limit."""
         self.clock_ns += rng.choice(_TICKS_NS)
-        if self.faults and rng.random() < 0.01:
+        if self.faults and rng.random() < 0.003:
             self.clock_ns -= 2_000_000_001
         return {"tracking_number": 0, "timestamp": self.clock_ns}
 
@@ -345,7 +345,8 @@ class Scenario:
         if self.phase != "Q" and rng.random() < 0.5:
             self.phase = "Q"
             return itch50.SystemEvent(stock_locate=0, event_code="Q", **self._tick(rng)).encode()
-        listing = rng.choice(self.listings)
+        stopped = [one for one in self.listings if one.halted or one.state != "T"]
+        listing = rng.choice(stopped if stopped and rng.random() < 0.6 else self.listings)
         stamp = self._tick(rng)
         header = {"stock_locate": listing.locate, **stamp}
         if listing.halted and rng.random() < 0.7:
@@ -725,6 +726,60 @@ class Scenario:
             )
         ]
 
+    # Orders by hand
+
+    def _other_command(self, rng: random.Random) -> list[bytes]:
+        """LOST, REARM or TRUST, mostly where they make no sense."""
+        draw = rng.random()
+        asked = [ref for what, ref in self.desk.requests if what != "cancel"]
+        if draw < 0.4:
+            ref = (
+                rng.choice((*asked, *self.desk.orders, 0, 2**32 + 1)) if rng.random() < 0.5 or not asked else asked[-1]
+            )
+            return [self._command(lib.HFT_OP_LOST, sequence=ref)]
+        if draw < 0.9:
+            latch = rng.choice((0, 0, 1, 1, 2, 2, 3, 2**32))
+            slot = rng.choice((*(one.slot for one in self.listings), 60, _FEED_ITSELF))
+            first = rng.choice((1, 2, 3, 4, 5, 6, 6, 7, 8, 2**32 - 1))
+            return [self._command(lib.HFT_OP_REARM, sequence=latch, first=first, slot=slot)]
+        return [self._command(lib.HFT_OP_TRUST)]
+
+    def trust(self) -> bytes:
+        """A person has looked."""
+        return self._command(lib.HFT_OP_TRUST)
+
+    def _order_command(self, rng: random.Random) -> list[bytes]:
+        """ORDER with an intent that mostly makes sense: near the market, or about an order of ours."""
+        wrong = max(0.03, 2 * self.faults)
+        listing = rng.choice(self.listings)
+        live = [order for order in self.desk.orders.values() if order.live]
+        action = rng.choice((1, 1, 2, 2, 2, 3) if live else (1,) * 12 + (2, 3))
+        side = rng.choice((0, 1))
+        price = max(1, listing.mid + rng.choice((-900, -300, -100, 0, 0, 100, 300, 900)))
+        qty = rng.choice((1, 50, 100, 100, 300))
+        ref = 0
+        if action != lib.HFT_ACTION_ENTER:
+            order = rng.choice(live) if live else None
+            ref = order.ref if order is not None else rng.choice((0, 1, 4097))
+            listing = next((one for one in self.listings if order is not None and one.name == order.name), listing)
+            side = 0 if order is None or order.side == "B" else 1
+        tif = rng.choice((0, 1, 2))
+        if rng.random() < wrong:
+            action, side, tif = rng.choice((0, action, 4, 2**32 - 1)), rng.choice((side, 2)), rng.choice((tif, 3))
+        if rng.random() < wrong:
+            qty, price = rng.choice((0, qty, 10**6, 999_999)), rng.choice((0, price, 1_999_999_900, 2**32 - 1))
+        if rng.random() < wrong:
+            ref, listing = rng.choice((0, ref, 1, 4097, 2**32 - 1)), rng.choice(self.listings)
+        intent = struct.pack(_INTENT, action, side, price, qty, ref, tif)
+        slot = listing.slot if rng.random() > self.faults else rng.choice((60, 2**31, _FEED_ITSELF))
+        if rng.random() < self.faults:
+            return [self._command(lib.HFT_OP_ORDER, *rng.choice(((), (intent[:-1],), (intent, intent))), slot=slot)]
+        return [self._command(lib.HFT_OP_ORDER, intent, slot=slot)]
+
+    def by_hand(self, slot: int, action: int, side: int, price_e4: int, qty: int) -> bytes:
+        """An ORDER command of just this."""
+        return self._command(lib.HFT_OP_ORDER, struct.pack(_INTENT, action, side, price_e4, qty, 0, 0), slot=slot)
+
     def _another_day(self, rng: random.Random) -> list[bytes]:
         """The next session: other locates, empty books, numbers from 1."""
         self.session = f"SESSION{rng.randrange(1000):03}"
@@ -744,75 +799,45 @@ class Scenario:
     # Replies
 
     def _login(self, rng: random.Random) -> bytes:
-        name = "UFO0000001" if rng.random() > self.faults else "UFO0000002"
-        return self._datagram(self.replies, ufo.LoginAccepted(name, self.reply_seq).encode(), rng)
+        """The number is that of the next reply: a session that was lost hears at once what it missed."""
+        name = "UFO0000001" if rng.random() > max(0.05, self.faults) else "UFO0000002"
+        return self._datagram(self.replies, ufo.LoginAccepted(name, len(self.told) + 1).encode(), rng)
 
     def _control(self, rng: random.Random) -> bytes:
         message = rng.choice(
-            (ufo.LoginRejected("A"), ufo.Sequenced(self.reply_seq, ()), ufo.Sequenced(self.reply_seq + 1, ()))
+            (
+                ufo.LoginRejected("A"),
+                ufo.Sequenced(self.heard + 1, ()),
+                ufo.Sequenced(len(self.told) + 1, ()),
+                ufo.Sequenced(len(self.told) + 2, ()),
+            )
         )
+        if rng.random() < 0.04:
+            return self._datagram(self.replies, b"E" + bytes(4), rng)
         return self._datagram(self.replies, message.encode(), rng)
 
     def _reply(self, rng: random.Random) -> bytes:
-        messages = tuple(self._answer(rng) for _ in range(rng.choice((1, 1, 2, 3))))
-        sequence = self.reply_seq
+        """New replies behind those that were not heard yet."""
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            self.told.append(self.desk.answer(rng, self._tick(rng)["timestamp"]))
         draw = rng.random()
-        if draw < self.faults:
-            sequence += 2  # replies lost: not applied, and sent again later with the right number
-            return self._datagram(self.replies, ufo.Sequenced(sequence, messages).encode(), rng)
+        if draw < self.faults:  # those before are lost, and these are sent again later
+            return self._heard(len(self.told), rng)
         if draw < 2 * self.faults:
-            sequence = max(1, sequence - 1)
-        self.reply_seq = max(self.reply_seq, sequence + len(messages))
-        return self._datagram(self.replies, ufo.Sequenced(sequence, messages).encode(), rng)
+            return self._heard(max(1, self.heard - rng.randrange(3)), rng)
+        return self._heard(self.heard + 1, rng)
 
-    def _answer(self, rng: random.Random) -> bytes:
-        stamp = self._tick(rng)["timestamp"]
-        if not self.open_orders or rng.random() < self.faults / 4:
-            return self._stray(rng, stamp)
-        order = rng.choice(self.open_orders)
-        if not order.accepted:
-            if rng.random() < 0.15:
-                self.open_orders.remove(order)
-                return ouch50.Rejected(
-                    timestamp=stamp, user_ref_num=order.user_ref, reason=0x11, cl_ord_id="TURBO-HFT"
-                ).encode()
-            order.accepted = True
-            dead = rng.random() < 0.05
-            if dead:
-                self.open_orders.remove(order)
-            return _accepted(order, stamp, "D" if dead else "L")
-        part = order.open_qty if rng.random() < 0.6 else max(1, order.open_qty // 2)
-        if rng.random() < self.faults / 8:
-            part = order.open_qty + 1
-        order.open_qty -= part
-        if order.open_qty <= 0:
-            self.open_orders.remove(order)
-        if rng.random() < 0.25:
-            return ouch50.Canceled(timestamp=stamp, user_ref_num=order.user_ref, quantity=part, reason="I").encode()
-        price = max(1, order.price_e4 - rng.choice((0, 0, 100, 37)))
-        return ouch50.Executed(
-            timestamp=stamp,
-            user_ref_num=order.user_ref,
-            quantity=part,
-            price=price,
-            liquidity_flag="R",
-            match_number=stamp,
-        ).encode()
+    def _replies_again(self, rng: random.Random) -> bytes:
+        """What was not heard yet, and nothing new: how a day is read again."""
+        return self._heard(self.heard + 1, rng)
 
-    def _stray(self, rng: random.Random, stamp: int) -> bytes:
-        harmless = [
-            ouch50.SystemEvent(timestamp=stamp, event_code="S").encode(),
-            ouch50.SystemEvent(timestamp=stamp, event_code="E").encode(),
-            ouch50.CancelPending(timestamp=stamp, user_ref_num=1).encode(),
-            b"?",
-            b"",
-        ]
-        doubtful = [
-            ouch50.Canceled(timestamp=stamp, user_ref_num=4000, quantity=1, reason="U").encode(),
-            ouch50.BrokenTrade(timestamp=stamp, user_ref_num=1, match_number=1, reason="E", cl_ord_id="").encode(),
-            b"E" + rng.randbytes(7),
-        ]
-        return rng.choice(doubtful if rng.random() < self.faults else harmless)
+    def _heard(self, first: int, rng: random.Random) -> bytes:
+        messages = tuple(self.told[first - 1 : first - 1 + _REPLIES_AT_ONCE])
+        payload = ufo.Sequenced(first, messages).encode()
+        frame = self._datagram(self.replies, payload, rng)
+        if first <= self.heard + 1 and payload in frame:
+            self.heard = max(self.heard, first - 1 + len(messages))
+        return frame
 
     # Damage
 
@@ -872,23 +897,4 @@ def stock_directory(name: str, locate: int, stamp: dict[str, int]) -> bytes:
         etp_flag="N",
         etp_leverage=0,
         inverse="N",
-    ).encode()
-
-
-def _accepted(order: OpenOrder, stamp: int, state: str) -> bytes:
-    return ouch50.Accepted(
-        timestamp=stamp,
-        user_ref_num=order.user_ref,
-        side="B",
-        quantity=order.open_qty,
-        symbol="AAPL",
-        price=order.price_e4,
-        tif="3",
-        display="Y",
-        order_ref=order.user_ref,
-        capacity="P",
-        iso="N",
-        cross_type="N",
-        order_state=state,
-        cl_ord_id="TURBO-HFT",
     ).encode()
