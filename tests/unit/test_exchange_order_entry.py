@@ -212,18 +212,24 @@ def test_replace_into_the_market() -> None:
     assert [m.TYPE for m in published(core)] == ["D", "E", "A"]
 
 
-@pytest.mark.parametrize(
-    ("fields", "code"),
-    [((1_000_000, PRICE, "0"), 0x13), ((100, 0, "0"), 0x1D), ((100, 1, "?"), 0x0F)],
-)
-def test_a_bad_replacement_is_rejected_and_the_order_stays(fields: tuple[int, int, str], code: int) -> None:
+@pytest.mark.parametrize("fields", [(1_000_000, PRICE, "0"), (100, 0, "0"), (100, 1, "?")])
+def test_a_bad_replacement_cancels_the_order_and_leaves_its_number_unused(fields: tuple[int, int, str]) -> None:
     client = logged_in(exchange())
     client.send(enter50(1))
-    (rejected,) = client.send(replace50(1, 2, *fields))
-    assert isinstance(rejected, ouch50.Rejected)
-    assert (rejected.user_ref_num, rejected.reason) == (2, code)
-    (canceled,) = client.send(ouch50.CancelOrder(1, 0))
+    (canceled,) = client.send(replace50(1, 2, *fields))
     assert isinstance(canceled, ouch50.Canceled)
+    assert (canceled.user_ref_num, canceled.quantity) == (1, 100)
+    (accepted,) = client.send(enter50(2))
+    assert isinstance(accepted, ouch50.Accepted)
+
+
+def test_a_bad_replacement_in_ouch42_leaves_its_token_unused() -> None:
+    client = logged_in(exchange(), "ouch42")
+    client.send(enter42("A"))
+    (canceled,) = client.send(ouch42.ReplaceOrder("A", "B", 1_000_000, PRICE, 99_999, "Y", "N", 0))
+    assert isinstance(canceled, ouch42.Canceled)
+    (accepted,) = client.send(enter42("B"))
+    assert isinstance(accepted, ouch42.Accepted)
 
 
 def test_replace_of_a_dead_order_is_ignored() -> None:

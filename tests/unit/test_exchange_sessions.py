@@ -213,9 +213,13 @@ def test_ledger_and_log_agree_with_what_the_client_saw(tmp_path: Path) -> None:
 
 
 def test_an_execution_belongs_to_two_sides() -> None:
-    core = exchange()
-    client = logged_in(core)
-    client.send(enter50(1, "B", 100), enter50(2, "S", 40))
-    executed = [m for m in client.replies if isinstance(m, ouch50.Executed)]
+    core = exchange(accounts={"HFT001": "SECRET", "HFT002": "SECRET"})
+    buyer = logged_in(core)
+    seller = InProcessClient(core, address=("10.77.0.2", 26400))
+    seller.login("HFT002")
+    buyer.send(enter50(1, "B", 100))
+    seller.send(enter50(2, "S", 40))
+    buyer.send(ouch50.AccountQuery())
+    executed = [m for client in (buyer, seller) for m in client.replies if isinstance(m, ouch50.Executed)]
     assert {(m.user_ref_num, m.liquidity_flag) for m in executed} == {(1, "A"), (2, "R")}
     assert core.ledger.of("HFT001", "AAPL").position == 0
