@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from turbo_hft.exchange import MatchingEngine, Position
 from turbo_hft.exchange.book import BUY, SELL
 from turbo_hft.exchange.itch_publisher import ItchPublisher
-from turbo_hft.exchange.matching import BookEvent, OrderAdded, OrderExecuted, OrderReplaced, Submission
+from turbo_hft.exchange.matching import BookEvent, OrderAdded, OrderExecuted, OrderReplaced, SelfMatch, Submission
 from turbo_hft.wire import itch50, moldudp64
 
 SYMBOLS = ("AAPL", "MSFT")
@@ -18,9 +18,10 @@ NAMES = st.sampled_from(SYMBOLS)
 SIDES = st.sampled_from((BUY, SELL))
 PRICES = st.integers(1, 12).map(lambda cents: 1_000_000 + cents * 100)
 SIZES = st.integers(1, 300)
+PARTIES = st.sampled_from((None, None, "one", "two"))
 ACTIONS = st.lists(
     st.one_of(
-        st.tuples(st.just("submit"), NAMES, SIDES, SIZES, PRICES, st.booleans()),
+        st.tuples(st.just("submit"), NAMES, SIDES, SIZES, PRICES, st.booleans(), PARTIES),
         st.tuples(st.just("replace"), st.integers(0), SIZES, PRICES, st.booleans()),
         st.tuples(st.just("reduce"), st.integers(0), SIZES),
         st.tuples(st.just("discretion"), st.integers(0), SIZES, PRICES),
@@ -73,16 +74,17 @@ class Run:
         self.simple = Simple()
         self.entered = self.executed = self.canceled = 0
         self.arrival: dict[int, int] = {}
+        self.party: dict[int, object] = {}
         for symbol in SYMBOLS:
             self.publisher.directory(symbol, 0)
 
     def do(self, action: tuple[object, ...]) -> None:
         match action:
-            case ("submit", str(symbol), str(side), int(qty), int(price), bool(ioc)):
+            case ("submit", str(symbol), str(side), int(qty), int(price), bool(ioc), party):
                 before = self.queue(symbol, side)
-                outcome = self.engine.submit(symbol, side, qty, price, ioc=ioc)
+                outcome = self.engine.submit(symbol, side, qty, price, ioc=ioc, party=party)
                 self.entered += qty
-                self.canceled += outcome.open_qty if ioc else 0
+                self.canceled += self.given_up(outcome, party, ioc)
                 self.submitted(outcome, before, qty, price, side)
                 return
             case ("replace", int(draw), int(qty), int(price), bool(ioc)) if self.engine.orders:
@@ -90,7 +92,7 @@ class Run:
                 self.canceled += self.engine.orders[old].qty
                 outcome = self.engine.replace(old, qty, price, ioc=ioc)
                 self.entered += qty
-                self.canceled += outcome.open_qty if ioc else 0
+                self.canceled += self.given_up(outcome, self.party.get(old), ioc)
                 events: tuple[BookEvent, ...] = outcome.events
             case ("reduce", int(draw), int(qty)) if self.engine.orders:
                 ref = self.pick(draw)
@@ -106,6 +108,12 @@ class Run:
                 return
         self.after(events)
 
+    def given_up(self, outcome: Submission, party: object, ioc: bool) -> int:
+        """Shares that left without a trade: those of an IOC, and on both sides those that met their own party."""
+        self.party[outcome.order_ref] = party
+        own = 2 * sum(match.qty for match in outcome.self_matches)
+        return own + (outcome.open_qty if ioc else 0)
+
     def queue(self, symbol: str, side: str) -> list[tuple[int, int, int]]:
         """(price, arrival, reference) of what an order of `side` would meet."""
         contra = SELL if side == BUY else BUY
@@ -116,11 +124,16 @@ class Run:
     def submitted(
         self, outcome: Submission, before: list[tuple[int, int, int]], qty: int, price: int, side: str
     ) -> None:
-        """Best price first, first come first served, nobody skipped, nobody beyond the limit."""
-        hits = [event for event in outcome.events if isinstance(event, OrderExecuted)]
-        assert [hit.order_ref for hit in hits] == [ref for _, _, ref in before[: len(hits)]]
-        assert all(hit.price_e4 <= price if side == BUY else hit.price_e4 >= price for hit in hits)
-        assert sum(hit.qty for hit in hits) + outcome.open_qty == qty
+        """Best price first, first come first served, nobody skipped, nobody beyond the limit, nobody with himself."""
+        met = [event for event in outcome.events if not isinstance(event, OrderAdded)]
+        assert [event.order_ref for event in met] == [ref for _, _, ref in before[: len(met)]]
+        hits = [event for event in met if isinstance(event, OrderExecuted)]
+        own, party = outcome.self_matches, self.party[outcome.order_ref]
+        assert len(met) == len(hits) + len(own) and (party is not None or not own)
+        assert all(party is None or self.party.get(hit.order_ref) != party for hit in hits)
+        matches: list[OrderExecuted | SelfMatch] = [*hits, *own]
+        assert all(each.price_e4 <= price if side == BUY else each.price_e4 >= price for each in matches)
+        assert sum(each.qty for each in matches) + outcome.open_qty == qty
         self.after(outcome.events)
 
     def pick(self, draw: int) -> int:
@@ -188,3 +201,22 @@ def test_position_conserves_money(fills: list[tuple[str, int, int]]) -> None:
         assert position.position * position.cost_e4 >= 0
         if not position.position:
             assert position.cost_e4 == 0
+
+
+@given(FILLS, st.data())
+@settings(deadline=None, max_examples=300)
+def test_broken_trades_leave_the_sums_of_the_others(fills: list[tuple[str, int, int]], data: st.DataObject) -> None:
+    position = Position()
+    kept = list(fills)
+    for side, qty, price in fills:
+        position.fill(side, qty, price, 30)
+    for _ in range(data.draw(st.integers(0, len(fills)))):
+        side, qty, price = kept.pop(data.draw(st.integers(0, len(kept) - 1)))
+        position.take_back(side, qty, price, 30)
+        assert position.position == position.bought_qty - position.sold_qty
+        assert position.cost_e4 - position.realized_e4 == position.bought_e4 - position.sold_e4
+        assert position.position * position.cost_e4 >= 0
+    assert position.bought_qty == sum(qty for side, qty, _ in kept if side == BUY)
+    assert position.sold_e4 == sum(qty * price for side, qty, price in kept if side == SELL)
+    assert position.executions == len(kept) and position.broken == len(fills) - len(kept)
+    assert position.fees_e8 == 30 * sum(qty for _, qty, _ in kept)

@@ -90,6 +90,46 @@ def test_log_in_trade_ask_again_and_end(running: Process, tmp_path: Path) -> Non
     assert stamps == sorted(stamps) and stamps[-1] <= time.monotonic_ns()
 
 
+def test_order_entry_that_goes_wrong() -> None:
+    """Over sockets: a lost reply is asked for again, a server falls silent, forgets the login, and breaks a trade."""
+    started = Process(
+        Udp(), "--symbols", "AAPL=163.20", "--rate", "500", "--json", "--linger", "0.2", "--seed", "2",
+        "--broken-trades", "1", "--later", "50:100", "--fee", "R=0.003", "--loss-replies", "0.3",
+        "--delay-replies", "100:2000", "--silence", "0.6+0.3", "--drop-session", "1.2", "--halt", "AAPL@2+10",
+    )  # fmt: skip
+    client = Client(started.ouch50)
+
+    def ask_until(kind: bytes, *messages: ufo.Upstream) -> None:
+        """Send it all again and again: what was heard once is ignored, and the answer may be lost."""
+        client.socket.settimeout(0.05)
+        deadline = time.monotonic() + DEADLINE_S
+        while not any(message[:1] == kind for message in client.messages.values()):
+            assert time.monotonic() < deadline
+            client.send(ufo.LoginRequest("HFT001", "SECRET", ""))
+            client.send(*messages, ufo.RetransmissionRequest(1, 1000))
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    client.read()
+
+    order = ouch50.EnterOrder(1, "B", 100, "AAPL", 1_700_000, "3", "Y", "P", "N", "N", "")
+    ask_until(b"S")
+    started.feed.receive()  # the market is open
+    ask_until(b"E", ufo.Unsequenced(order.encode()))
+    ask_until(b"B")
+    time.sleep(2.5)
+    late = ouch50.EnterOrder(2, "B", 100, "AAPL", 1_700_000, "3", "Y", "P", "N", "N", "")
+    ask_until(b"J", ufo.Unsequenced(late.encode()))
+    started.process.send_signal(signal.SIGTERM)
+    code, out, _ = started.end()
+    assert code == 0
+    summary = json.loads(out)
+    row = summary["accounts"]["HFT001"]["AAPL"]
+    assert (row["position"], row["broken_qty"], row["fees_e8"], row["rejects"]) == (0, 100, 0, {"0x07": 1})
+    assert summary["order_links"]["ouch50"]["replies"]["lost"] > 0
+    assert summary["order_entry"]["ouch50"]["logins"] > 1
+    assert summary["order_events"]["trading_state_H"] == 1
+
+
 def test_a_session_of_given_length_keeps_its_pace() -> None:
     feed = Udp()
     began = time.monotonic()
@@ -151,6 +191,13 @@ def test_no_client_is_a_failure_that_says_so() -> None:
         (["--glimpse-port", "65536"], "is no port"),
         (["--rollover-after", "0"], "rollover after 0 messages"),
         (["--record", "same", "--capture", "same"], "name the same file"),
+        (["--reject-orders", "2"], "give a share from 0 to 1"),
+        (["--later", "3:2"], "shortest and the longest in ms"),
+        (["--fee", "R"], "give FLAG=DOLLARS"),
+        (["--silence", "1+0"], "silence of 0.0 s"),
+        (["--halt", "AAPL@x+1"], "give seconds of the day"),
+        (["--halt", "NONE@1+1"], "which is not traded here"),
+        (["--market", "20", "--halt", "AAPL@1+1"], "it brings its own"),
     ],
 )
 def test_a_wrong_command_line_is_code_2(arguments: list[str], words: str) -> None:

@@ -5,65 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from turbo_hft.exchange import ExchangeConfig, ExchangeCore
+from exchange_rig import PRICE, SECOND, enter42, enter50, exchange, logged_in, market, published, replace50
 from turbo_hft.exchange.inprocess import InProcessClient
-from turbo_hft.exchange.matching import MatchingEngine
-from turbo_hft.exchange.venue import LiveVenue, fills_of
-from turbo_hft.wire import itch50, moldudp64, ouch42, ouch50, ufo
-
-PRICE = 1_632_000
-SECOND = 1_000_000_000
-
-
-def exchange(**settings: Any) -> ExchangeCore:
-    """An open exchange without random flow."""
-    core = ExchangeCore(ExchangeConfig(**{"rate": 0, **settings}))
-    core.tick(0)
-    return core
-
-
-def engine_of(core: ExchangeCore) -> MatchingEngine:
-    assert isinstance(core.venue, LiveVenue)
-    return core.venue.engine
-
-
-def market(core: ExchangeCore, side: str, qty: int, price_e4: int = PRICE, symbol: str = "AAPL") -> None:
-    """An order of the anonymous market, published, its effects on clients delivered."""
-    outcome = engine_of(core).submit(symbol, side, qty, price_e4)
-    core.publisher.publish(outcome.events, core.clock.latest)
-    core.desk.deliver(fills_of(outcome.events), core.clock.latest)
-
-
-def published(core: ExchangeCore, now_ns: int = 0) -> list[itch50.Message]:
-    """What the feed says now."""
-    packets = [moldudp64.decode(packet) for packet in core.tick(now_ns)]
-    return [itch50.decode(m) for packet in packets if isinstance(packet, moldudp64.Packet) for m in packet.messages]
-
-
-def enter50(ref: int, side: str = "B", qty: int = 100, price: int = PRICE, **fields: Any) -> ouch50.EnterOrder:
-    terms: dict[str, Any] = {
-        "symbol": "AAPL", "tif": "0", "display": "Y", "capacity": "P", "iso": "N", "cross_type": "N", "cl_ord_id": "ID"
-    }  # fmt: skip
-    return ouch50.EnterOrder(user_ref_num=ref, side=side, quantity=qty, price=price, **{**terms, **fields})
-
-
-def enter42(token: str, side: str = "B", qty: int = 100, price: int = PRICE, **fields: Any) -> ouch42.EnterOrder:
-    terms: dict[str, Any] = {
-        "stock": "AAPL", "tif": 99_998, "firm": "", "display": "Y", "capacity": "P", "iso": "N", "min_qty": 0,
-        "cross_type": "N", "customer_type": "",
-    }  # fmt: skip
-    return ouch42.EnterOrder(order_token=token, side=side, shares=qty, price=price, **{**terms, **fields})
-
-
-def replace50(original: int, ref: int, qty: int, price: int = PRICE, tif: str = "0") -> ouch50.ReplaceOrder:
-    return ouch50.ReplaceOrder(original, ref, qty, price, tif, "Y", "N", "ID")
-
-
-def logged_in(core: ExchangeCore, port: str = "ouch50", last_octet: int = 1) -> InProcessClient:
-    client = InProcessClient(core, port, (f"10.77.0.{last_octet}", 26400))
-    assert isinstance(client.login(), ufo.LoginAccepted)
-    return client
-
+from turbo_hft.wire import itch50, ouch42, ouch50, ufo
 
 # OUCH 5.0
 
@@ -212,18 +156,24 @@ def test_replace_into_the_market() -> None:
     assert [m.TYPE for m in published(core)] == ["D", "E", "A"]
 
 
-@pytest.mark.parametrize(
-    ("fields", "code"),
-    [((1_000_000, PRICE, "0"), 0x13), ((100, 0, "0"), 0x1D), ((100, 1, "?"), 0x0F)],
-)
-def test_a_bad_replacement_is_rejected_and_the_order_stays(fields: tuple[int, int, str], code: int) -> None:
+@pytest.mark.parametrize("fields", [(1_000_000, PRICE, "0"), (100, 0, "0"), (100, 1, "?")])
+def test_a_bad_replacement_cancels_the_order_and_leaves_its_number_unused(fields: tuple[int, int, str]) -> None:
     client = logged_in(exchange())
     client.send(enter50(1))
-    (rejected,) = client.send(replace50(1, 2, *fields))
-    assert isinstance(rejected, ouch50.Rejected)
-    assert (rejected.user_ref_num, rejected.reason) == (2, code)
-    (canceled,) = client.send(ouch50.CancelOrder(1, 0))
+    (canceled,) = client.send(replace50(1, 2, *fields))
     assert isinstance(canceled, ouch50.Canceled)
+    assert (canceled.user_ref_num, canceled.quantity) == (1, 100)
+    (accepted,) = client.send(enter50(2))
+    assert isinstance(accepted, ouch50.Accepted)
+
+
+def test_a_bad_replacement_in_ouch42_leaves_its_token_unused() -> None:
+    client = logged_in(exchange(), "ouch42")
+    client.send(enter42("A"))
+    (canceled,) = client.send(ouch42.ReplaceOrder("A", "B", 1_000_000, PRICE, 99_999, "Y", "N", 0))
+    assert isinstance(canceled, ouch42.Canceled)
+    (accepted,) = client.send(enter42("B"))
+    assert isinstance(accepted, ouch42.Accepted)
 
 
 def test_replace_of_a_dead_order_is_ignored() -> None:

@@ -4,51 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from exchange_rig import PRICE, SECOND, enter50, exchange, logged_in, market, published
 from turbo_hft.exchange import ExchangeConfig, ExchangeCore, Phase
 from turbo_hft.exchange.inprocess import InProcessClient
-from turbo_hft.exchange.venue import LiveVenue, fills_of
-from turbo_hft.wire import itch50, moldudp64, ouch50, ufo
-
-PRICE = 1_632_000
-SECOND = 1_000_000_000
-
-
-def exchange(**settings: Any) -> ExchangeCore:
-    """An open exchange without random flow."""
-    core = ExchangeCore(ExchangeConfig(**{"rate": 0, **settings}))
-    core.tick(0)
-    return core
-
-
-def market(core: ExchangeCore, side: str, qty: int, price_e4: int = PRICE, symbol: str = "AAPL") -> None:
-    """An order of the anonymous market, published, its effects on clients delivered."""
-    assert isinstance(core.venue, LiveVenue)
-    outcome = core.venue.engine.submit(symbol, side, qty, price_e4)
-    core.publisher.publish(outcome.events, core.clock.latest)
-    core.desk.deliver(fills_of(outcome.events), core.clock.latest)
-
-
-def published(core: ExchangeCore, now_ns: int = 0) -> list[itch50.Message]:
-    """What the feed says now."""
-    packets = [moldudp64.decode(packet) for packet in core.tick(now_ns)]
-    return [itch50.decode(m) for packet in packets if isinstance(packet, moldudp64.Packet) for m in packet.messages]
-
-
-def enter50(ref: int, side: str = "B", qty: int = 100, price: int = PRICE, **fields: Any) -> ouch50.EnterOrder:
-    terms: dict[str, Any] = {
-        "symbol": "AAPL", "tif": "0", "display": "Y", "capacity": "P", "iso": "N", "cross_type": "N", "cl_ord_id": "ID"
-    }  # fmt: skip
-    return ouch50.EnterOrder(user_ref_num=ref, side=side, quantity=qty, price=price, **{**terms, **fields})
-
-
-def logged_in(core: ExchangeCore, port: str = "ouch50", last_octet: int = 1) -> InProcessClient:
-    client = InProcessClient(core, port, (f"10.77.0.{last_octet}", 26400))
-    assert isinstance(client.login(), ufo.LoginAccepted)
-    return client
-
+from turbo_hft.wire import moldudp64, ouch50, ufo
 
 # UFO sessions
 
@@ -213,9 +174,13 @@ def test_ledger_and_log_agree_with_what_the_client_saw(tmp_path: Path) -> None:
 
 
 def test_an_execution_belongs_to_two_sides() -> None:
-    core = exchange()
-    client = logged_in(core)
-    client.send(enter50(1, "B", 100), enter50(2, "S", 40))
-    executed = [m for m in client.replies if isinstance(m, ouch50.Executed)]
+    core = exchange(accounts={"HFT001": "SECRET", "HFT002": "SECRET"})
+    buyer = logged_in(core)
+    seller = InProcessClient(core, address=("10.77.0.2", 26400))
+    seller.login("HFT002")
+    buyer.send(enter50(1, "B", 100))
+    seller.send(enter50(2, "S", 40))
+    buyer.upstream(ufo.RetransmissionRequest(1, 10))
+    executed = [m for client in (buyer, seller) for m in client.replies if isinstance(m, ouch50.Executed)]
     assert {(m.user_ref_num, m.liquidity_flag) for m in executed} == {(1, "A"), (2, "R")}
-    assert core.ledger.of("HFT001", "AAPL").position == 0
+    assert [core.ledger.of(account, "AAPL").position for account in ("HFT001", "HFT002")] == [40, -40]

@@ -21,7 +21,10 @@ def opposite(side: str) -> str:
 
 @dataclass(slots=True)
 class Order:
-    """A resting order. `qty` is what is still open; `owner` is None for the anonymous market."""
+    """A resting order. `qty` is what is still open; `owner` is None for the anonymous market.
+
+    Orders of one `party` do not trade with each other; None is nobody's.
+    """
 
     order_ref: int
     symbol: str
@@ -30,6 +33,7 @@ class Order:
     qty: int
     owner: Hashable | None = None
     mpid: str = ""
+    party: Hashable | None = None
 
 
 class _Side:

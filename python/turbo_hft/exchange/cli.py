@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 
 from turbo_hft.errors import ConfigError, TurboHftError
 from turbo_hft.exchange.config import ExchangeConfig
+from turbo_hft.exchange.fees import E8
 from turbo_hft.exchange.line import Faults
+from turbo_hft.exchange.option_values import delay, share
+from turbo_hft.exchange.order_options import add_halt_arguments, add_order_arguments, order_settings
 from turbo_hft.exchange.server import Exchange
 from turbo_hft.wire.price import format_money_e4, parse_price_e4
 
@@ -57,6 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="TCP, snapshots; 0 = any free one, off = no such server",
     )
     _add_fault_arguments(parser)
+    add_order_arguments(parser)
+    add_halt_arguments(parser)
     flow = parser.add_argument_group("random flow")
     flow.add_argument(
         "--symbols",
@@ -129,27 +134,27 @@ def _add_fault_arguments(parser: argparse.ArgumentParser) -> None:
     for line in "ab":
         name = line.upper()
         faults.add_argument(
-            f"--loss-{line}", type=_share, default=0.0, metavar="SHARE", help=f"packets lost on line {name}"
+            f"--loss-{line}", type=share, default=0.0, metavar="SHARE", help=f"packets lost on line {name}"
         )
     faults.add_argument(
-        "--loss-both", type=_share, default=0.0, metavar="SHARE", help="packets lost on both lines at once"
+        "--loss-both", type=share, default=0.0, metavar="SHARE", help="packets lost on both lines at once"
     )
     for line in "ab":
         name = line.upper()
         faults.add_argument(
-            f"--duplicate-{line}", type=_share, default=0.0, metavar="SHARE", help=f"packets sent twice on line {name}"
+            f"--duplicate-{line}", type=share, default=0.0, metavar="SHARE", help=f"packets sent twice on line {name}"
         )
         faults.add_argument(
-            f"--reorder-{line}", type=_share, default=0.0, metavar="SHARE", help=f"packets overtaken on line {name}"
+            f"--reorder-{line}", type=share, default=0.0, metavar="SHARE", help=f"packets overtaken on line {name}"
         )
         faults.add_argument(
-            f"--delay-{line}", type=_delay, default=(0, 0), metavar="MIN:MAX", help=f"of line {name}'s packets, in µs"
+            f"--delay-{line}", type=delay, default=(0, 0), metavar="MIN:MAX", help=f"of line {name}'s packets, in µs"
         )
     faults.add_argument(
-        "--rerequest-loss", type=_share, default=0.0, metavar="SHARE", help="re-requests, and replies to them, lost"
+        "--rerequest-loss", type=share, default=0.0, metavar="SHARE", help="re-requests, and replies to them, lost"
     )
     faults.add_argument(
-        "--rerequest-delay", type=_delay, default=(0, 0), metavar="MIN:MAX", help="of replies to re-requests, in µs"
+        "--rerequest-delay", type=delay, default=(0, 0), metavar="MIN:MAX", help="of replies to re-requests, in µs"
     )
     faults.add_argument(
         "--glimpse-delay", type=float, default=0.0, metavar="S", help="between taking a snapshot and sending it"
@@ -178,6 +183,7 @@ def config_from(args: argparse.Namespace) -> ExchangeConfig:
         ouch42_port=args.ouch42,
         session=args.session,
         accounts=dict(args.account) if args.account else default.accounts,
+        **order_settings(args),
         symbols=tuple(symbols),
         prices_e4={symbol: price for symbol, price in symbols.items() if price is not None},
         seed=args.seed,
@@ -274,7 +280,13 @@ def _plain(summary: dict[str, object]) -> str:
                 f"  {account} {symbol}: {row['orders']} orders, {row['executions']} executions, bought "
                 f"{row['bought_qty']}, sold {row['sold_qty']}, position {row['position']}, realized "
                 f"{format_money_e4(row['realized_e4'])}"
+                + (f", {row['broken']} trades broken" if row["broken"] else "")
+                + (f", fees {row['fees_e8'] / E8:,.8f}" if row["fees_e8"] else "")
             )
+    events = summary["order_events"]
+    assert isinstance(events, dict)
+    if events:
+        lines.append("  " + ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in events.items()))
     return "\n".join(lines)
 
 
@@ -308,27 +320,6 @@ def _port(text: str) -> int:
 
 def _port_or_off(text: str) -> int | None:
     return None if text == "off" else _port(text)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a share from 0 to 1, such as 0.01 for one in a hundred")
-    return share
-
-
-def _delay(text: str) -> tuple[int, int]:
-    shortest, _, longest = text.partition(":")
-    try:
-        delay_ns = int(float(shortest) * 1000), int(float(longest) * 1000)
-    except (ValueError, OverflowError):
-        delay_ns = 0, -1
-    if not 0 <= delay_ns[0] <= delay_ns[1]:
-        raise argparse.ArgumentTypeError(f"{text!r}: give the shortest and the longest in µs, such as 20:150")
-    return delay_ns
 
 
 def _account(text: str) -> tuple[str, str]:

@@ -15,21 +15,44 @@ class Dialect(Protocol):
     """An OUCH version: reads a client's messages, words the answers. Times in ns since midnight."""
 
     name: str
+    has_reference_price: bool
+    """Can an execution name the price that it was measured against?"""
 
     def handle(self, client: Client, message: bytes, now_ns: int) -> dict[str, object]:
         """Carry out one inbound message; what was done, as fields for the log."""
 
     def accepted(self, order: ClientOrder, now_ns: int) -> bytes:
-        """The order is in the market."""
+        """The order is in the market, or dead."""
 
     def replaced(self, order: ClientOrder, previous: Key, now_ns: int) -> bytes:
         """The order took over from the one under key `previous`."""
 
-    def executed(self, order: ClientOrder, fill: Fill, now_ns: int) -> bytes:
-        """The order traded."""
+    def executed(self, order: ClientOrder, fill: Fill, now_ns: int, reference_e4: int | None = None) -> bytes:
+        """The order traded; `reference_e4` only where there is such a price."""
+
+    def broken(self, trade: Trade, reason: str, now_ns: int) -> bytes:
+        """An execution was undone."""
 
     def canceled(self, order: ClientOrder, qty: int, reason: str, now_ns: int) -> bytes:
         """`qty` shares of the order left the market untraded."""
+
+    def self_match(self, order: ClientOrder, qty: int, price_e4: int, liquidity: str, now_ns: int) -> bytes:
+        """`qty` shares left the order instead of trading with another one of the same account."""
+
+    def cancel_pending(self, order: ClientOrder, now_ns: int) -> bytes:
+        """The cancel will be carried out later."""
+
+    def cancel_reject(self, order: ClientOrder, now_ns: int) -> bytes:
+        """The cancel is not carried out."""
+
+    def priority_update(self, order: ClientOrder, now_ns: int) -> bytes:
+        """The order has another price or reference."""
+
+    def modified(self, order: ClientOrder, now_ns: int) -> bytes:
+        """The order has fewer shares, or another kind of sale."""
+
+    def restated(self, order: ClientOrder, reason: str, now_ns: int) -> bytes | None:
+        """The order shows itself differently (R refreshed, P at another price); None where nobody says so."""
 
     def system_event(self, code: str, now_ns: int) -> bytes:
         """S start of day, E end of day."""
@@ -48,6 +71,7 @@ class Client:
     orders: dict[Key, ClientOrder] = field(default_factory=dict)
     used_tokens: set[str] = field(default_factory=set)
     last_user_ref: int = 0
+    disabled_firms: set[str] = field(default_factory=set)
 
     @property
     def next_sequence(self) -> int:
@@ -63,7 +87,8 @@ class Client:
 class ClientOrder:
     """A live order of a client. `total` is all shares the client is liable for, executed ones included.
 
-    `form` is the inbound message that the dialect echoes in its answers; `side` as on the wire (B, S, T, E).
+    `form` is the inbound message that the dialect echoes in its answers; `side` as on the wire (B, S, T, E). `dead`:
+    accepted or replaced, and canceled with the same answer. `firm` is what the order named, blank if nothing.
     """
 
     client: Client
@@ -79,8 +104,22 @@ class ClientOrder:
     order_ref: int = 0
     executed: int = 0
     open_qty: int = 0
+    firm: str = ""
+    dead: bool = False
+    cancel_pending: bool = False
 
     @property
     def book_side(self) -> str:
         """B or S: short sales are sales to a book."""
         return "B" if self.side == "B" else "S"
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """An execution as its client was told it: the order's key and message of then, which a replacement changes."""
+
+    order: ClientOrder
+    key: Key
+    form: object
+    side: str
+    fill: Fill

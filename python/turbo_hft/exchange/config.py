@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turbo_hft.errors import ConfigError
+from turbo_hft.exchange.fees import check_fees
+from turbo_hft.exchange.halts import Halt, ShortSaleRestriction, check_halts
 from turbo_hft.exchange.line import Faults, check_delay, check_share
+from turbo_hft.exchange.order_faults import OrderFaults
+from turbo_hft.exchange.outages import check_outages
 
 if TYPE_CHECKING:  # it needs the compiled extension, which an exchange without such a market does not
     from turbo_hft.exchange.market import MarketConfig
@@ -41,6 +45,14 @@ class ExchangeConfig:
     ouch42_port: int = 26442
     session: str = "HFT0000001"  # of MoldUDP64 and of UFO
     accounts: Mapping[str, str] = field(default_factory=lambda: {"HFT001": "SECRET"})
+    fees_e8: Mapping[str, int] = field(default_factory=dict)  # a share, by liquidity flag; 1/100,000,000 dollar
+    order_faults: OrderFaults = field(default_factory=OrderFaults)
+    faults_orders: Faults = field(default_factory=Faults)  # of datagrams from clients
+    faults_replies: Faults = field(default_factory=Faults)  # of datagrams to them
+    silences_s: tuple[tuple[float, float], ...] = ()  # (start, length): order entry neither reads nor sends
+    drops_s: tuple[float, ...] = ()  # when order entry forgets who is logged in
+    halts: tuple[Halt, ...] = ()
+    restrictions: tuple[ShortSaleRestriction, ...] = ()
     symbols: tuple[str, ...] = ("AAPL", "MSFT")
     prices_e4: Mapping[str, int] = field(default_factory=dict)  # prices at the open, 1/10000 dollar
     seed: int = 1
@@ -88,6 +100,11 @@ class ExchangeConfig:
         if self.duration_s is not None and self.duration_s <= 0:
             raise ConfigError(f"duration {self.duration_s} s: give more than 0")
         self._check_lines()
+        check_fees(self.fees_e8)
+        check_outages(self.silences_s, self.drops_s)
+        if self.follows and (self.halts or self.restrictions):
+            raise ConfigError("halts in a replayed file or market: it brings its own; leave them out")
+        check_halts(self.symbols, self.halts, self.restrictions)
         files = [path.absolute() for path in (self.replay, self.record, self.capture, self.log) if path is not None]
         if len(set(files)) != len(files):
             raise ConfigError("replay, record, capture and log: two of them name the same file; give each its own")

@@ -21,13 +21,17 @@ from turbo_hft.exchange.config import ExchangeConfig
 from turbo_hft.exchange.desk import Desk
 from turbo_hft.exchange.feed import Feed, FlowFeed, QuietFeed, RestartableFeed
 from turbo_hft.exchange.flow import RandomFlow
+from turbo_hft.exchange.halts import Halts
 from turbo_hft.exchange.history import History, following_name
 from turbo_hft.exchange.itch_publisher import ItchPublisher
 from turbo_hft.exchange.ledger import Ledger, LedgerEntry
 from turbo_hft.exchange.matching import MatchingEngine
 from turbo_hft.exchange.order_entry import UfoPort
+from turbo_hft.exchange.order_faults import Mishaps
+from turbo_hft.exchange.order_link import Datagram, OrderLink
 from turbo_hft.exchange.ouch42_dialect import Ouch42Dialect
 from turbo_hft.exchange.ouch50_dialect import Ouch50Dialect
+from turbo_hft.exchange.outages import Outages
 from turbo_hft.exchange.recording import MessageRecord
 from turbo_hft.exchange.replay import ReplayFeed, ReplayVenue
 from turbo_hft.exchange.venue import LiveVenue, Venue
@@ -57,10 +61,11 @@ class ExchangeCore:
         self.phase = Phase.WAITING
         self.ended_by = ""
         self.publisher = ItchPublisher(config.session, config.messages_per_packet)
-        self.ledger = Ledger(self._log_ledger)
+        self.ledger = Ledger(self._log_ledger, config.fees_e8)
         duration_ns = None if config.duration_s is None else int(config.duration_s * SECOND_NS)
         self.venue: Venue
         self.feed: Feed
+        halts: Halts | None = None
         if config.follows:
             self.clock = DayClock(0)  # stands at the newest replayed message
             replay = ReplayVenue()
@@ -72,18 +77,26 @@ class ExchangeCore:
             self.clock = DayClock(MARKET_OPEN_NS)
             engine = MatchingEngine(config.symbols)
             self.venue = LiveVenue(engine, self.publisher)
+            halts = Halts(self.publisher, self.clock, config.halts, config.restrictions)
             if config.rate:
                 flow = RandomFlow(
                     engine, seed=config.seed, rate=config.rate, burst=config.burst, prices_e4=config.prices_e4
                 )
-                self.feed = FlowFeed(engine, flow, self.publisher, self.clock, duration_ns)
+                self.feed = FlowFeed(engine, flow, self.publisher, self.clock, duration_ns, halts)
             else:
-                self.feed = QuietFeed(engine, self.publisher, self.clock, duration_ns)
-        self.desk = Desk(self.venue, self.ledger)
+                self.feed = QuietFeed(engine, self.publisher, self.clock, duration_ns, halts)
+        self.mishaps = Mishaps(config.order_faults, f"{config.seed} orders")
+        self.desk = Desk(self.venue, self.ledger, mishaps=self.mishaps, halts=halts, log=self._log)
+        if halts is not None:
+            halts.on_change = self.desk.on_state
         self.ports = {
             dialect.name: UfoPort(dialect, config.accounts, config.session, self._log)
             for dialect in (Ouch50Dialect(self.desk), Ouch42Dialect(self.desk))
         }
+        self.links = {
+            name: OrderLink(config.faults_orders, config.faults_replies, f"{config.seed} {name}") for name in self.ports
+        }
+        self.outages = Outages(config.silences_s, config.drops_s)
         self.history = History(
             config.session,
             keep=config.rerequest_keep,
@@ -103,16 +116,27 @@ class ExchangeCore:
     def on_upstream(self, port: str, address: Address, datagram: bytes, monotonic_ns: int) -> list[Reply]:
         """Handle a client's datagram; all datagrams to send now, other clients' included."""
         self._arrival_ns = monotonic_ns
-        self.ports[port].receive(address, datagram, self.clock.wall(monotonic_ns), monotonic_ns)
+        if self._silent(monotonic_ns):
+            self.outages.unheard += 1
+            return []
+        self._receive(port, self.links[port].arrive(address, datagram, monotonic_ns), monotonic_ns)
         return self.replies(monotonic_ns)
 
     def replies(self, monotonic_ns: int) -> list[Reply]:
         """Datagrams that wait to be sent: replies to what the feed did, heartbeats, end of session."""
+        if self._silent(monotonic_ns):
+            return []
+        self._drop_sessions(monotonic_ns)
         out: list[Reply] = []
         for name, port in self.ports.items():
+            link = self.links[name]
             if self.phase is not Phase.ENDED:
+                self._receive(name, link.overdue(monotonic_ns), monotonic_ns)
                 port.heartbeat(monotonic_ns)
-            out += [(name, address, datagram) for address, datagram in port.drain(monotonic_ns)]
+            datagrams = link.depart(port.drain(monotonic_ns), monotonic_ns)
+            if self.phase is Phase.ENDED:
+                datagrams += link.rest()
+            out += [(name, address, datagram) for address, datagram in datagrams]
         return out
 
     def tick(self, monotonic_ns: int) -> list[bytes]:
@@ -154,8 +178,10 @@ class ExchangeCore:
             return None
         if self.phase is Phase.RUNNING:
             self._run(monotonic_ns)
-        if self.phase is Phase.LINGERING and monotonic_ns >= self._deadline_ns and not self.publisher.waiting:
-            self._close(monotonic_ns)
+        if self.phase is Phase.LINGERING:
+            self._catch_up(monotonic_ns)
+            if monotonic_ns >= self._deadline_ns and not self.publisher.waiting:
+                self._close(monotonic_ns)
         packet = self.publisher.next_packet()
         if packet is None and self.phase is Phase.ROLLING:
             packet = self._roll(monotonic_ns)
@@ -184,13 +210,17 @@ class ExchangeCore:
             self._deadline_ns = monotonic_ns
 
     def idle_ns(self, monotonic_ns: int) -> int:
-        """For how long nothing of the feed will be due, if no order comes."""
+        """For how long nothing of the feed or of a link will be due, if no order comes."""
         if self.publisher.waiting or self.phase is Phase.ROLLING:
             return 0
+        idle = SECOND_NS // 100
         if self.phase is Phase.RUNNING:
             due = self.feed.due_ns()
-            return 0 if due is None else max(0, self._started_ns + due - monotonic_ns)
-        return SECOND_NS // 100
+            idle = 0 if due is None else max(0, self._started_ns + due - monotonic_ns)
+        for link in self.links.values():
+            if link.next_due_ns is not None:
+                idle = min(idle, max(0, link.next_due_ns - monotonic_ns))
+        return idle
 
     def summary(self) -> dict[str, object]:
         """Totals of the session, JSON-ready."""
@@ -209,6 +239,10 @@ class ExchangeCore:
             },
             "sessions": [{"name": each.name, "messages": each.messages} for each in self.history.sessions],
             "order_entry": {name: dict(sorted(port.count.items())) for name, port in self.ports.items()},
+            "order_links": {name: link.counters() for name, link in self.links.items()},
+            "replies": {name: port.replies_by_type() for name, port in self.ports.items()},
+            "order_events": dict(sorted(self.mishaps.count.items())),
+            "unheard": self.outages.unheard,
             "accounts": self.ledger.as_dict(),
             "books": self._books(),
         }
@@ -264,8 +298,27 @@ class ExchangeCore:
             if due > elapsed:
                 break
             self.desk.deliver(self.feed.step(), self.clock.latest)
-        if self.desk.has_expired(self.clock.read(monotonic_ns)):
-            self.desk.expire(self.clock.wall(monotonic_ns))
+        self._catch_up(monotonic_ns)
+
+    def _catch_up(self, monotonic_ns: int) -> None:
+        if self.desk.has_due(self.clock.read(monotonic_ns)):
+            self.desk.catch_up(self.clock.wall(monotonic_ns))
+
+    def _receive(self, port: str, datagrams: list[Datagram], monotonic_ns: int) -> None:
+        for address, datagram in datagrams:
+            self.ports[port].receive(address, datagram, self.clock.wall(monotonic_ns), monotonic_ns)
+
+    def _silent(self, monotonic_ns: int) -> bool:
+        return self._has_started and self.outages.silent(monotonic_ns - self._started_ns)
+
+    def _drop_sessions(self, monotonic_ns: int) -> None:
+        while self._has_started and self.outages.take_drop(monotonic_ns - self._started_ns):
+            for port in self.ports.values():
+                port.drop()
+
+    @property
+    def _has_started(self) -> bool:
+        return self.phase is not Phase.WAITING
 
     @property
     def _must_roll(self) -> bool:
@@ -347,10 +400,10 @@ class ExchangeCore:
         )
 
     def _log_ledger(self, entry: LedgerEntry) -> None:
-        if entry.kind not in ("executed", "canceled"):
+        if entry.kind not in ("executed", "canceled", "broken"):
             return  # the line of the inbound message says the rest
         self._log(
-            "execution" if entry.kind == "executed" else "canceled",
+            "execution" if entry.kind == "executed" else entry.kind,
             account=entry.account,
             symbol=entry.symbol,
             key=entry.key,

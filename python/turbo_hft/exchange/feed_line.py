@@ -19,7 +19,13 @@ class FeedLine:
     """
 
     def __init__(
-        self, line: Line, sock: socket.socket, to: tuple[str, int], send: Send, number: int, capture: Capture | None
+        self,
+        line: Line[bytes],
+        sock: socket.socket,
+        to: tuple[str, int],
+        send: Send,
+        number: int,
+        capture: Capture | None,
     ) -> None:
         self.line = line
         self.to = to

@@ -28,6 +28,8 @@ SECOND_NS = 1_000_000_000
 # Actions and their shares in 10,000 messages. A hit makes about 1.3 executions; a cancel of one share is a delete.
 _KINDS = ("add", "delete", "replace", "cancel", "hit", "discretion")
 _WEIGHTS = (4470, 4297, 739, 140, 168, 4)
+TRADES = ("hit", "discretion")
+"""Kinds of actions that trade."""
 _MPID_SHARE = 0.0105
 _MPIDS = ("GSCO", "MSCO", "NITE", "CDRG", "JPMS")
 # Add size and its share in percent; what is missing to 100 is spread over 1..1000.

@@ -116,10 +116,26 @@ class ItchPublisher:
             ).encode()
         )
 
-    def trading_action(self, symbol: str, state: str, time_ns: int) -> None:
+    def trading_action(self, symbol: str, state: str, time_ns: int, reason: str = "") -> None:
         """H: `state` T trading, H halted, P paused, Q quotation only."""
         locate = self._locates[symbol]
-        self.raw(itch50.StockTradingAction(locate, _TRACKING, time_ns, symbol, state, "", "").encode())
+        self.raw(itch50.StockTradingAction(locate, _TRACKING, time_ns, symbol, state, "", reason).encode())
+
+    def reg_sho(self, symbol: str, action: str, time_ns: int) -> None:
+        """Y: `action` 0 no short-sale price test, 1 or 2 one in force."""
+        self.raw(itch50.RegShoRestriction(self._locates[symbol], _TRACKING, time_ns, symbol, action).encode())
+
+    def operational_halt(self, symbol: str, action: str, time_ns: int) -> None:
+        """h: this market alone halts (`action` H) or resumes (T) a symbol."""
+        self.raw(itch50.OperationalHalt(self._locates[symbol], _TRACKING, time_ns, symbol, "Q", action).encode())
+
+    def empty_cross(self, symbol: str, time_ns: int) -> None:
+        """Q: the cross that reopens a halted symbol, in which nothing traded."""
+        self.raw(itch50.CrossTrade(self._locates[symbol], _TRACKING, time_ns, 0, symbol, 0, 0, "H").encode())
+
+    def broken_trade(self, symbol: str, match_number: int, time_ns: int) -> None:
+        """B: an execution was undone."""
+        self.raw(itch50.BrokenTrade(self._locates[symbol], _TRACKING, time_ns, match_number).encode())
 
     def publish(self, events: Iterable[BookEvent], time_ns: int) -> int:
         """Queue one message per event; the number of messages."""

@@ -8,13 +8,20 @@ with them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from turbo_hft.errors import ExchangeError
 
 
 @dataclass(slots=True)
 class Position:
-    """One account in one symbol. Money in 1/10000 dollar; `cost_e4` has the sign of `position`."""
+    """One account in one symbol. Money in 1/10000 dollar; `cost_e4` has the sign of `position`.
+
+    `fees_e8` is what was paid, in 1/100,000,000 dollar. What a broken trade moved is taken back from the gross sums,
+    `executions` and `fees_e8`; `broken_qty` keeps its shares, which were executed once and do not come back into the
+    order: ordered = bought + sold + broken + canceled + rejected + open.
+    """
 
     position: int = 0
     cost_e4: int = 0
@@ -31,17 +38,40 @@ class Position:
     canceled_qty: int = 0
     rejected_qty: int = 0
     rejects: Counter[str] = field(default_factory=Counter)
+    replaced: int = 0
+    fees_e8: int = 0
+    broken: int = 0
+    broken_qty: int = 0
 
-    def fill(self, side: str, qty: int, price_e4: int) -> None:
-        """Book an execution of `qty` shares at `price_e4`; `side` B buys, anything else sells."""
-        self.executions += 1
-        sign = 1 if side == "B" else -1
-        if sign > 0:
-            self.bought_qty += qty
-            self.bought_e4 += qty * price_e4
+    @property
+    def open_qty(self) -> int:
+        """Shares ordered that are neither executed nor canceled nor rejected."""
+        gone = self.bought_qty + self.sold_qty + self.broken_qty + self.canceled_qty + self.rejected_qty
+        return self.ordered_qty - gone
+
+    def fill(self, side: str, qty: int, price_e4: int, fee_e8: int = 0) -> None:
+        """Book an execution of `qty` shares at `price_e4`; `side` B buys, anything else sells; `fee_e8` a share."""
+        self._count(side, 1, qty, price_e4, fee_e8)
+        self._move(1 if side == "B" else -1, qty, price_e4)
+
+    def take_back(self, side: str, qty: int, price_e4: int, fee_e8: int = 0) -> None:
+        """A trade was broken: to the position a fill of the other side, to the sums as if it had not been."""
+        self._count(side, -1, qty, price_e4, fee_e8)
+        self.broken += 1
+        self.broken_qty += qty
+        self._move(-1 if side == "B" else 1, qty, price_e4)
+
+    def _count(self, side: str, times: int, qty: int, price_e4: int, fee_e8: int) -> None:
+        self.executions += times
+        self.fees_e8 += times * qty * fee_e8
+        if side == "B":
+            self.bought_qty += times * qty
+            self.bought_e4 += times * qty * price_e4
         else:
-            self.sold_qty += qty
-            self.sold_e4 += qty * price_e4
+            self.sold_qty += times * qty
+            self.sold_e4 += times * qty * price_e4
+
+    def _move(self, sign: int, qty: int, price_e4: int) -> None:
         if self.position * sign < 0:
             qty -= self._close(sign, qty, price_e4)
         self.position += sign * qty
@@ -80,15 +110,21 @@ class Position:
             "ordered_qty": self.ordered_qty,
             "canceled_qty": self.canceled_qty,
             "rejected_qty": self.rejected_qty,
+            "replaced": self.replaced,
+            "open_qty": self.open_qty,
+            "fees_e8": self.fees_e8,
+            "broken": self.broken,
+            "broken_qty": self.broken_qty,
             "rejects": dict(sorted(self.rejects.items())),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One line of the record. `kind`: order, accepted, executed, canceled, rejected or replaced.
+    """One line of the record. `kind`: order, accepted, executed, canceled, rejected, replaced or broken.
 
-    `key` is the UserRefNum (OUCH 5.0) or the token (OUCH 4.2); `code` the reason, liquidity flag, or new key.
+    `key` is the UserRefNum (OUCH 5.0) or the token (OUCH 4.2); `code` the reason, liquidity flag, or former key. A
+    broken trade repeats quantity, price and match number of the execution that it undoes.
     """
 
     kind: str
@@ -104,10 +140,14 @@ class LedgerEntry:
 
 
 class Ledger:
-    """All entries in order, and the positions they add up to."""
+    """All entries in order, and the positions they add up to, with fees of `fees_e8` by liquidity flag."""
 
-    def __init__(self, listener: Callable[[LedgerEntry], None] | None = None) -> None:
+    def __init__(
+        self, listener: Callable[[LedgerEntry], None] | None = None, fees_e8: Mapping[str, int] | None = None
+    ) -> None:
         self._listener = listener
+        self._fees_e8 = dict(fees_e8 or {})
+        self._unbroken: dict[tuple[str, int | str, int], LedgerEntry] = {}
         self.entries: list[LedgerEntry] = []
         self.positions: dict[str, dict[str, Position]] = {}
 
@@ -116,7 +156,10 @@ class Ledger:
         return self.positions.setdefault(account, {}).setdefault(symbol, Position())
 
     def record(self, entry: LedgerEntry) -> None:
-        """Append an entry and move the position by it."""
+        """Append an entry and move the position by it.
+
+        Errors: ExchangeError if a trade is broken that was never made, or twice.
+        """
         self.entries.append(entry)
         position = self.of(entry.account, entry.symbol)
         if entry.kind == "order":
@@ -125,9 +168,16 @@ class Ledger:
         elif entry.kind == "accepted":
             position.accepted += 1
         elif entry.kind == "replaced":
+            position.replaced += 1
             position.ordered_qty += entry.qty
         elif entry.kind == "executed":
-            position.fill(entry.side, entry.qty, entry.price_e4)
+            position.fill(entry.side, entry.qty, entry.price_e4, self._fees_e8.get(entry.code, 0))
+            self._unbroken[entry.account, entry.key, entry.match_number] = entry
+        elif entry.kind == "broken":
+            trade = self._unbroken.pop((entry.account, entry.key, entry.match_number), None)
+            if trade is None:
+                raise ExchangeError(f"trade {entry.match_number} of order {entry.key} is not there to be broken")
+            position.take_back(trade.side, trade.qty, trade.price_e4, self._fees_e8.get(trade.code, 0))
         elif entry.kind == "canceled":
             position.canceled_qty += entry.qty
         elif entry.kind == "rejected":

@@ -11,8 +11,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from random import Random
+from typing import Generic, TypeVar
 
 from turbo_hft.errors import ConfigError
+
+P = TypeVar("P")
 
 _FURTHEST = 3  # packets that overtake a reordered one
 _LONGEST_HOLD_NS = 10_000_000  # and how long it waits for them if none come
@@ -52,13 +55,13 @@ def check_delay(delay_ns: tuple[int, int]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Generic[P]):
     """A packet that waits until `passed` packets went straight on, or until `until_ns` if they never come."""
 
     passed: int
     until_ns: int
     due_ns: int
-    packet: bytes
+    packet: P
 
 
 class CommonLoss:
@@ -76,15 +79,15 @@ class CommonLoss:
         return self._share > 0 and Random(f"{self._seed} both {number}").random() < self._share
 
 
-class Line:
-    """A line. Give each one a seed of its own, and both the same `common`."""
+class Line(Generic[P]):
+    """A line for packets of any kind. Give each one a seed of its own, and both of a feed the same `common`."""
 
     def __init__(self, faults: Faults | None = None, seed: int | str = 0, common: CommonLoss | None = None) -> None:
         self._faults = faults or Faults()
         self._random = Random(f"{seed}")
         self._common = common
-        self._due: deque[tuple[int, bytes]] = deque()
-        self._held: list[_Held] = []
+        self._due: deque[tuple[int, P]] = deque()
+        self._held: list[_Held[P]] = []
         self._last_due_ns = 0
         self._passed = 0  # packets that were neither lost nor held
         self.perfect = self._faults == Faults() and common is None
@@ -110,7 +113,7 @@ class Line:
             times.append(self._due[0][0])
         return min(times, default=None)
 
-    def offer(self, packet: bytes, now_ns: int) -> None:
+    def offer(self, packet: P, now_ns: int) -> None:
         """The next packet of the feed enters the line."""
         self.offered += 1
         if self._common is not None and self._common.loses(self.offered):
@@ -126,10 +129,10 @@ class Line:
         self.offered += 1
         self.sent += 1
 
-    def due(self, now_ns: int) -> list[bytes]:
+    def due(self, now_ns: int) -> list[P]:
         """The packets to send now, in order; each is handed out once."""
         self._release(now_ns)
-        packets: list[bytes] = []
+        packets: list[P] = []
         while self._due and self._due[0][0] <= now_ns:
             packets.append(self._due.popleft()[1])
         self.sent += len(packets)
@@ -147,7 +150,7 @@ class Line:
             "delayed": self.delayed,
         }
 
-    def _enter(self, packet: bytes, now_ns: int) -> None:
+    def _enter(self, packet: P, now_ns: int) -> None:
         faults = self._faults
         due_ns = now_ns
         if faults.delay_ns[1]:
@@ -163,18 +166,18 @@ class Line:
             self.duplicated += 1
             self._hold(self._random.randint(0, _FURTHEST), due_ns, packet)
 
-    def _queue(self, due_ns: int, packet: bytes) -> None:
+    def _queue(self, due_ns: int, packet: P) -> None:
         self._last_due_ns = max(self._last_due_ns, due_ns)
         self._due.append((self._last_due_ns, packet))
 
-    def _hold(self, packets: int, due_ns: int, packet: bytes) -> None:
+    def _hold(self, packets: int, due_ns: int, packet: P) -> None:
         """Until so many more packets have passed."""
         self._held.append(_Held(self._passed + packets, due_ns + _LONGEST_HOLD_NS, due_ns, packet))
 
     def _release(self, now_ns: int) -> None:
         if not self._held:
             return
-        still: list[_Held] = []
+        still: list[_Held[P]] = []
         for held in self._held:
             if held.passed <= self._passed or held.until_ns <= now_ns:
                 self._queue(max(now_ns, held.due_ns), held.packet)

@@ -9,7 +9,7 @@ what a client may get wrong is refused earlier, by order entry, with the protoco
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from turbo_hft.errors import ExchangeError
 from turbo_hft.exchange.book import BUY, SELL, LimitBook, Order, opposite
@@ -78,12 +78,26 @@ BookEvent = OrderAdded | OrderExecuted | OrderReduced | OrderDeleted | OrderRepl
 
 
 @dataclass(frozen=True, slots=True)
+class SelfMatch:
+    """Two orders of one party met: `qty` shares left both, untraded. `price_e4` is what they would have traded at.
+
+    `owner` is the resting order's, `contra_owner` the incoming one's.
+    """
+
+    qty: int
+    price_e4: int
+    owner: Hashable | None
+    contra_owner: Hashable | None
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """What became of an incoming order: `open_qty` rests (day) or was given up (immediate-or-cancel)."""
 
     order_ref: int
     open_qty: int
     events: tuple[BookEvent, ...]
+    self_matches: tuple[SelfMatch, ...] = ()
 
 
 class MatchingEngine:
@@ -110,6 +124,11 @@ class MatchingEngine:
         self.orders.clear()
         self._last_ref = 0
 
+    def take_reference(self) -> int:
+        """A reference for an order that never gets here."""
+        self._last_ref += 1
+        return self._last_ref
+
     def submit(
         self,
         symbol: str,
@@ -120,31 +139,33 @@ class MatchingEngine:
         ioc: bool = False,
         owner: Hashable | None = None,
         mpid: str = "",
+        party: Hashable | None = None,
     ) -> Submission:
-        """Match a limit order of `side` (`B` or `S`); a day order's remainder rests, an IOC's is given up."""
+        """Match a limit order of `side` (`B` or `S`); a day order's remainder rests, an IOC's is given up.
+
+        Where it meets an order of its own `party`, the shares that would have traded leave both orders.
+        """
         self._check(symbol, side, qty, price_e4)
-        self._last_ref += 1
-        order = Order(self._last_ref, symbol, side, price_e4, qty, owner, mpid)
-        events = self._match(order)
+        order = Order(self.take_reference(), symbol, side, price_e4, qty, owner, mpid, party)
+        events, self_matches = self._match(order)
         if order.qty and not ioc:
             self._rest(order)
             events.append(OrderAdded(symbol, order.order_ref, side, order.qty, price_e4, mpid))
-        return Submission(order.order_ref, order.qty, tuple(events))
+        return Submission(order.order_ref, order.qty, tuple(events), tuple(self_matches))
 
     def reduce(self, order_ref: int, qty: int) -> BookEvent:
         """Cancel `qty` shares of a resting order; all of them delete it. The queue place of the rest is kept."""
         order = self._live(order_ref)
         if not 0 < qty <= order.qty:
             raise ExchangeError(f"order {order_ref} has {order.qty} shares open: cannot cancel {qty}")
-        self._take(order, qty)
-        return OrderReduced(order.symbol, order_ref, qty) if order.qty else OrderDeleted(order.symbol, order_ref)
+        return self._reduce(order, qty)
 
     def delete(self, order_ref: int) -> BookEvent:
         """Cancel everything that is open of a resting order."""
         return self.reduce(order_ref, self._live(order_ref).qty)
 
     def replace(self, order_ref: int, qty: int, price_e4: int, *, ioc: bool = False) -> Submission:
-        """New quantity and price under a new reference, at the back of the queue; owner, side and MPID stay.
+        """New quantity and price under a new reference, at the back of the queue; owner, party, side and MPID stay.
 
         A new price that does not trade is one OrderReplaced. One that does is a deletion, executions, and an
         addition of what is left: there is no other way to say it in ITCH.
@@ -155,13 +176,15 @@ class MatchingEngine:
         marketable = book.crosses(old.side, price_e4)
         self._take(old, old.qty)
         if marketable or ioc:
-            outcome = self.submit(old.symbol, old.side, qty, price_e4, ioc=ioc, owner=old.owner, mpid=old.mpid)
+            outcome = self.submit(
+                old.symbol, old.side, qty, price_e4, ioc=ioc, owner=old.owner, mpid=old.mpid, party=old.party
+            )
             deleted = OrderDeleted(old.symbol, order_ref)
-            return Submission(outcome.order_ref, outcome.open_qty, (deleted, *outcome.events))
-        self._last_ref += 1
-        self._rest(Order(self._last_ref, old.symbol, old.side, price_e4, qty, old.owner, old.mpid))
-        event = OrderReplaced(old.symbol, order_ref, self._last_ref, qty, price_e4)
-        return Submission(self._last_ref, qty, (event,))
+            return replace(outcome, events=(deleted, *outcome.events))
+        new_ref = self.take_reference()
+        self._rest(Order(new_ref, old.symbol, old.side, price_e4, qty, old.owner, old.mpid, old.party))
+        event = OrderReplaced(old.symbol, order_ref, new_ref, qty, price_e4)
+        return Submission(new_ref, qty, (event,))
 
     def execute_off_display(self, order_ref: int, qty: int, price_e4: int) -> OrderExecuted:
         """Trade a resting order with the anonymous market at a price other than its display price (ITCH C).
@@ -178,16 +201,21 @@ class MatchingEngine:
         self._last_match += 1
         return OrderExecuted(order.symbol, order_ref, order.side, qty, price_e4, self._last_match, True)
 
-    def _match(self, order: Order) -> list[BookEvent]:
+    def _match(self, order: Order) -> tuple[list[BookEvent], list[SelfMatch]]:
         book = self.books[order.symbol]
         contra_side = opposite(order.side)
         events: list[BookEvent] = []
+        self_matches: list[SelfMatch] = []
         while order.qty and book.crosses(order.side, order.price_e4):
             resting = book.first(contra_side)
             assert resting is not None  # crosses() has just seen it
             qty = min(order.qty, resting.qty)
-            self._take(resting, qty)
             order.qty -= qty
+            if order.party is not None and order.party == resting.party:
+                events.append(self._reduce(resting, qty))
+                self_matches.append(SelfMatch(qty, resting.price_e4, resting.owner, order.owner))
+                continue
+            self._take(resting, qty)
             self._last_match += 1
             events.append(
                 OrderExecuted(
@@ -202,7 +230,13 @@ class MatchingEngine:
                     contra_owner=order.owner,
                 )
             )
-        return events
+        return events, self_matches
+
+    def _reduce(self, order: Order, qty: int) -> BookEvent:
+        self._take(order, qty)
+        if order.qty:
+            return OrderReduced(order.symbol, order.order_ref, qty)
+        return OrderDeleted(order.symbol, order.order_ref)
 
     def _rest(self, order: Order) -> None:
         self.orders[order.order_ref] = order

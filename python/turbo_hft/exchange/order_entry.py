@@ -72,6 +72,18 @@ class UfoPort:
         for client in self.clients.values():
             client.say(self.dialect.system_event(code, now_ns))
 
+    def drop(self) -> None:
+        """Forget who is logged in, without a word: until they log in again nobody is heard or answered."""
+        for client in list(self._by_address.values()):
+            self._forget(client)
+            self.count["dropped"] += 1
+            self._log("dropped", port=self.dialect.name, account=client.account)
+
+    def replies_by_type(self) -> dict[str, int]:
+        """How many replies of each OUCH type were made today."""
+        types = Counter(chr(reply[0]) for client in self.clients.values() for reply in client.replies)
+        return dict(sorted(types.items()))
+
     def end(self, monotonic_ns: int) -> None:
         """Queue end of session to everybody who is logged in."""
         self._send_new(monotonic_ns)

@@ -1,14 +1,18 @@
-"""OUCH 5.0 at the exchange: Enter, Replace, Cancel, Modify and Account Query in; their answers out.
+"""OUCH 5.0 at the exchange: Enter, Replace, Cancel, Modify, Mass Cancel, Disable and Enable Order Entry and Account
+Query in; their answers out.
 
 A UserRefNum at or below the newest one processed is a repeat and is ignored, which is what makes the unprotected
-upstream of UFO safe. Orders of kinds that this market does not offer (hidden, pegged, minimum quantity, crosses)
-are rejected with the code that names the field.
+upstream of UFO safe. A message for an order that is dead is ignored too. Orders of kinds that this market does not
+offer (hidden, pegged, minimum quantity, crosses) are rejected with the code that names the field. A Replace is
+ignored, Canceled (its details are bad; its number may be used again), Rejected (its number is used up, the order
+stays as it is), or Replaced, the new order live or dead. Where a message names a firm, a blank one means every order
+of the account.
 """
 
 from __future__ import annotations
 
 from turbo_hft.errors import MalformedMessage
-from turbo_hft.exchange.client import Client, ClientOrder, Key
+from turbo_hft.exchange.client import Client, ClientOrder, Key, Trade
 from turbo_hft.exchange.desk import Desk, Fault
 from turbo_hft.exchange.venue import Fill
 from turbo_hft.wire import ouch50
@@ -26,7 +30,13 @@ REJECT_CODES = {
     Fault.MIN_QTY: 0x0D,
     Fault.ISO: 0x08,
     Fault.ORDER_TYPE: 0x24,
+    Fault.HALTED: 0x07,
+    Fault.SHORT_SALE: 0x23,
+    Fault.DISABLED: 0x0C,
+    Fault.CANCEL_PENDING: 0x0B,
 }
+_ANY_REJECT = sorted(ouch50.REJECT_REASONS)
+_AIQ_STRATEGY = "D"  # both orders are made smaller
 
 _IOC = "3"
 _GOOD_TILL_TIME = "6"
@@ -34,6 +44,8 @@ _TIMES_IN_FORCE = "0356E"
 _TAG_FIRM = 2
 _TAG_MIN_QTY = 3
 _TAG_EXPIRE_TIME = 15
+_TAG_DISPLAY_QUANTITY = 22
+_TAG_DISPLAY_PRICE = 23
 # Options that would change how an order trades: max floor, price type, peg offset, discretion, post only, reserves.
 _TAGS_NOT_OFFERED = frozenset({5, 6, 7, 9, 10, 11, 12, 13})
 
@@ -42,6 +54,7 @@ class Ouch50Dialect:
     """Translates between OUCH 5.0 and the desk."""
 
     name = "ouch50"
+    has_reference_price = False
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -63,8 +76,10 @@ class Ouch50Dialect:
             case ouch50.AccountQuery():
                 client.say(ouch50.AccountQueryResponse(now_ns, client.last_user_ref + 1).encode())
                 return {"kind": "query", "outcome": "answered"}
-            case _:
-                return {"kind": "unsupported", "type": chr(message[0]), "outcome": "ignored"}
+            case ouch50.MassCancel():
+                return self._mass_cancel(client, form, now_ns)
+            case ouch50.DisableOrderEntry() | ouch50.EnableOrderEntry():
+                return self._switch(client, form, now_ns)
 
     def _enter(self, client: Client, form: ouch50.EnterOrder, now_ns: int) -> dict[str, object]:
         entry: dict[str, object] = {
@@ -89,16 +104,20 @@ class Ouch50Dialect:
             form.tif == _IOC,
             form,
             mpid=_mpid(form.display, options),
+            firm=_firm(options),
             expires_ns=_expiry(form.tif, options),
         )
-        fault = self._desk.fault(form.symbol, form.side, form.quantity, form.price) or _terms_fault(form, options)
-        if fault is not None:
-            code = REJECT_CODES[fault]
+        fault = (
+            self._desk.fault(form.symbol, form.side, form.quantity, form.price)
+            or _terms_fault(form, options)
+            or (Fault.DISABLED if {"", order.firm} & client.disabled_firms else None)
+        )
+        code = self._desk.random_reject(_ANY_REJECT) if fault is None else REJECT_CODES[fault]
+        if code is not None:
             self._desk.reject(order, f"0x{code:02X}", now_ns)
             client.say(ouch50.Rejected(now_ns, form.user_ref_num, code, form.cl_ord_id).encode())
-            return {**entry, "outcome": "rejected", "reason": fault.value, "code": code}
-        self._desk.enter(order, now_ns)
-        return {**entry, **_result(order, "accepted")}
+            return {**entry, "outcome": "rejected", "reason": fault.value if fault else "at random", "code": code}
+        return {**entry, **_result(order, self._desk.enter(order, now_ns))}
 
     def _replace(self, client: Client, form: ouch50.ReplaceOrder, now_ns: int) -> dict[str, object]:
         entry: dict[str, object] = {
@@ -113,12 +132,15 @@ class Ouch50Dialect:
             reason = "order not live" if order is None else "repeated UserRefNum"
             return {**entry, "outcome": "ignored", "reason": reason}
         options = ouch50.options(form.appendage)
+        fault = self._desk.replacement_fault(order, form.price)
+        bad = self._desk.size_fault(form.quantity, form.price) or _replacement_fault(form, options)
+        if bad is not None and fault is not Fault.CANCEL_PENDING:
+            return {**entry, "outcome": self._desk.cancel_whole(order, now_ns), "reason": bad.value}
         client.last_user_ref = form.user_ref_num
-        fault = self._desk.size_fault(form.quantity, form.price) or _replacement_fault(form, options)
-        if fault is not None:
-            code = REJECT_CODES[fault]
+        code = self._desk.random_reject(_ANY_REJECT) if fault is None else REJECT_CODES[fault]
+        if code is not None:
             client.say(ouch50.Rejected(now_ns, form.user_ref_num, code, form.cl_ord_id).encode())
-            return {**entry, "outcome": "rejected", "reason": fault.value, "code": code}
+            return {**entry, "outcome": "rejected", "reason": fault.value if fault else "at random", "code": code}
         done = self._desk.replace(
             order,
             form.user_ref_num,
@@ -141,13 +163,50 @@ class Ouch50Dialect:
         order = client.orders.get(form.user_ref_num)
         if order is None:
             return {**entry, "outcome": "ignored", "reason": "order not live"}
-        done, owes_answer = self._desk.modify(order, form.side, form.quantity, now_ns)
-        if owes_answer:
-            client.say(ouch50.Modified(now_ns, form.user_ref_num, order.side, order.open_qty).encode())
-        return {**entry, "outcome": done}
+        return {**entry, "outcome": self._desk.modify(order, form.side, form.quantity, now_ns)}
+
+    def _mass_cancel(self, client: Client, form: ouch50.MassCancel, now_ns: int) -> dict[str, object]:
+        entry: dict[str, object] = {
+            "kind": "mass_cancel",
+            "user_ref": form.user_ref_num,
+            "firm": form.firm,
+            "symbol": form.symbol,
+        }
+        if form.user_ref_num <= client.last_user_ref:
+            return {**entry, "outcome": "ignored", "reason": "repeated UserRefNum"}
+        client.last_user_ref = form.user_ref_num
+        client.say(ouch50.MassCancelResponse(now_ns, form.user_ref_num, form.firm, form.symbol).encode())
+        orders = [
+            order
+            for order in client.orders.values()
+            if form.firm in ("", order.firm) and form.symbol in ("", order.symbol)
+        ]
+        for order in orders:
+            self._desk.cancel_whole(order, now_ns)
+        return {**entry, "outcome": "canceled", "orders": len(orders)}
+
+    def _switch(
+        self, client: Client, form: ouch50.DisableOrderEntry | ouch50.EnableOrderEntry, now_ns: int
+    ) -> dict[str, object]:
+        disable = isinstance(form, ouch50.DisableOrderEntry)
+        entry: dict[str, object] = {
+            "kind": "disable" if disable else "enable",
+            "user_ref": form.user_ref_num,
+            "firm": form.firm,
+        }
+        if form.user_ref_num <= client.last_user_ref:
+            return {**entry, "outcome": "ignored", "reason": "repeated UserRefNum"}
+        client.last_user_ref = form.user_ref_num
+        if disable:
+            client.disabled_firms.add(form.firm)
+            client.say(ouch50.DisableOrderEntryResponse(now_ns, form.user_ref_num, form.firm).encode())
+        else:
+            client.disabled_firms -= {form.firm} if form.firm else client.disabled_firms
+            client.say(ouch50.EnableOrderEntryResponse(now_ns, form.user_ref_num, form.firm).encode())
+        return {**entry, "outcome": "answered"}
 
     def accepted(self, order: ClientOrder, now_ns: int) -> bytes:
-        """Order Accepted, live."""
+        """Order Accepted."""
         form = order.form
         assert isinstance(form, ouch50.EnterOrder)
         return ouch50.Accepted(
@@ -163,7 +222,7 @@ class Ouch50Dialect:
             capacity=form.capacity,
             iso=form.iso,
             cross_type=form.cross_type,
-            order_state="L",
+            order_state="D" if order.dead else "L",
             cl_ord_id=form.cl_ord_id,
         ).encode()
 
@@ -185,23 +244,62 @@ class Ouch50Dialect:
             capacity="P",
             iso=form.iso,
             cross_type="N",
-            order_state="L",
+            order_state="D" if order.dead else "L",
             cl_ord_id=form.cl_ord_id,
         ).encode()
 
-    def executed(self, order: ClientOrder, fill: Fill, now_ns: int) -> bytes:
-        """Order Executed."""
-        assert isinstance(order.key, int)
-        return ouch50.Executed(now_ns, order.key, fill.qty, fill.price_e4, fill.liquidity, fill.match_number).encode()
+    def executed(self, order: ClientOrder, fill: Fill, now_ns: int, reference_e4: int | None = None) -> bytes:
+        """Order Executed; there are no reference prices in this version."""
+        return ouch50.Executed(now_ns, _ref(order), fill.qty, fill.price_e4, fill.liquidity, fill.match_number).encode()
+
+    def broken(self, trade: Trade, reason: str, now_ns: int) -> bytes:
+        """Broken Trade, with the UserRefNum of then."""
+        form = trade.form
+        assert isinstance(trade.key, int) and isinstance(form, ouch50.EnterOrder | ouch50.ReplaceOrder)
+        return ouch50.BrokenTrade(now_ns, trade.key, trade.fill.match_number, reason, form.cl_ord_id).encode()
 
     def canceled(self, order: ClientOrder, qty: int, reason: str, now_ns: int) -> bytes:
         """Order Canceled."""
-        assert isinstance(order.key, int)
-        return ouch50.Canceled(now_ns, order.key, qty, reason).encode()
+        return ouch50.Canceled(now_ns, _ref(order), qty, reason).encode()
+
+    def self_match(self, order: ClientOrder, qty: int, price_e4: int, liquidity: str, now_ns: int) -> bytes:
+        """AIQ Canceled."""
+        return ouch50.AiqCanceled(now_ns, _ref(order), qty, "Q", qty, price_e4, liquidity, _AIQ_STRATEGY).encode()
+
+    def cancel_pending(self, order: ClientOrder, now_ns: int) -> bytes:
+        """Cancel Pending."""
+        return ouch50.CancelPending(now_ns, _ref(order)).encode()
+
+    def cancel_reject(self, order: ClientOrder, now_ns: int) -> bytes:
+        """Cancel Reject."""
+        return ouch50.CancelReject(now_ns, _ref(order)).encode()
+
+    def priority_update(self, order: ClientOrder, now_ns: int) -> bytes:
+        """Order Priority Update."""
+        form = order.form
+        assert isinstance(form, ouch50.EnterOrder | ouch50.ReplaceOrder)
+        return ouch50.PriorityUpdate(now_ns, _ref(order), order.price_e4, form.display, order.order_ref).encode()
+
+    def modified(self, order: ClientOrder, now_ns: int) -> bytes:
+        """Order Modified; quantity is what is outstanding."""
+        return ouch50.Modified(now_ns, _ref(order), order.side, order.open_qty).encode()
+
+    def restated(self, order: ClientOrder, reason: str, now_ns: int) -> bytes | None:
+        """Order Restated: R with what is displayed, P with the price."""
+        if reason == "R":
+            shown = {_TAG_DISPLAY_QUANTITY: order.open_qty.to_bytes(4)}
+        else:
+            shown = {_TAG_DISPLAY_PRICE: order.price_e4.to_bytes(8)}
+        return ouch50.Restated(now_ns, _ref(order), reason, ouch50.encode_options(shown)).encode()
 
     def system_event(self, code: str, now_ns: int) -> bytes:
         """System Event."""
         return ouch50.SystemEvent(now_ns, code).encode()
+
+
+def _ref(order: ClientOrder) -> int:
+    assert isinstance(order.key, int)
+    return order.key
 
 
 def _result(order: ClientOrder, outcome: str) -> dict[str, object]:
@@ -213,14 +311,16 @@ def _result(order: ClientOrder, outcome: str) -> dict[str, object]:
     }
 
 
-def _mpid(display: str, options: dict[int, bytes]) -> str:
-    """An attributable order shows its firm's MPID in the feed."""
-    if display != "A":
-        return ""
+def _firm(options: dict[int, bytes]) -> str:
     try:
-        return options.get(_TAG_FIRM, b"").decode("ascii").strip()[:4] or "TEST"
+        return options.get(_TAG_FIRM, b"").decode("ascii").strip()[:4]
     except UnicodeDecodeError as error:
         raise MalformedMessage(f"firm option is not ASCII: {options[_TAG_FIRM]!r}") from error
+
+
+def _mpid(display: str, options: dict[int, bytes]) -> str:
+    """An attributable order shows its firm's MPID in the feed."""
+    return (_firm(options) or "TEST") if display == "A" else ""
 
 
 def _expiry(tif: str, options: dict[int, bytes]) -> int | None:

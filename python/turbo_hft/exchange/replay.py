@@ -53,16 +53,33 @@ class ReplayVenue:
         return fills + self._meet(joined) if joined is not None and self._resting else fills
 
     def enter(
-        self, symbol: str, side: str, qty: int, price_e4: int, *, ioc: bool, owner: Hashable, mpid: str, time_ns: int
+        self,
+        symbol: str,
+        side: str,
+        qty: int,
+        price_e4: int,
+        *,
+        ioc: bool,
+        owner: Hashable,
+        mpid: str,
+        party: Hashable,
+        time_ns: int,
     ) -> Placement:
-        """Take what is displayed; the remainder of a day order waits."""
+        """Take what is displayed; the remainder of a day order waits. Clients' orders never meet each other."""
         del mpid, time_ns  # nothing of ours is published
-        self._last_ref += 1
-        order = Order(self._last_ref, symbol, side, price_e4, qty, owner)
+        order = Order(self.take_reference(), symbol, side, price_e4, qty, owner, party=party)
         fills = self._take(order)
         if order.qty and not ioc:
             self._resting[order.order_ref] = order
         return Placement(order.order_ref, order.qty, fills)
+
+    def take_reference(self) -> int:
+        """The next of our own."""
+        self._last_ref += 1
+        return self._last_ref
+
+    def break_trade(self, symbol: str, match_number: int, *, time_ns: int) -> None:
+        """Nothing of ours is in the feed, so nothing is taken back there."""
 
     def reduce(self, order_ref: int, qty: int, *, time_ns: int) -> None:
         """Cancel shares of a waiting order."""
@@ -77,7 +94,17 @@ class ReplayVenue:
         old = self._resting.pop(order_ref, None)
         if old is None or old.owner is None:
             raise ExchangeError(f"order {order_ref} is not waiting: it was filled, canceled or never entered")
-        return self.enter(old.symbol, old.side, qty, price_e4, ioc=ioc, owner=old.owner, mpid="", time_ns=time_ns)
+        return self.enter(
+            old.symbol,
+            old.side,
+            qty,
+            price_e4,
+            ioc=ioc,
+            owner=old.owner,
+            mpid="",
+            party=old.party,
+            time_ns=time_ns,
+        )
 
     def best(self, symbol: str) -> dict[str, int]:
         """Best bid and offer of the file, what we took included."""

@@ -200,7 +200,7 @@ class Exchange:
 
         def add(name: str, to: tuple[str, int], faults: Faults) -> None:
             sock = stack.enter_context(self._feed_socket(to))
-            line = Line(faults, f"{config.seed} {name}", common)
+            line: Line[bytes] = Line(faults, f"{config.seed} {name}", common)
             self.lines[name] = FeedLine(line, sock, to, self._send, len(self.lines), self._capture)
 
         add("a", config.feed, config.faults_a)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from turbo_hft.exchange.book import opposite
 from turbo_hft.exchange.itch_publisher import ItchPublisher
-from turbo_hft.exchange.matching import BookEvent, MatchingEngine, OrderExecuted, Submission
+from turbo_hft.exchange.matching import BookEvent, MatchingEngine, OrderExecuted, SelfMatch, Submission
 
 ADDED_LIQUIDITY = "A"
 REMOVED_LIQUIDITY = "R"
@@ -31,11 +31,12 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What became of an order: its reference, all fills it caused (other clients' too), what stays open."""
+    """What became of an order: its reference, what stays open, all fills it caused (other clients' too)."""
 
     order_ref: int
     open_qty: int
     fills: tuple[Fill, ...]
+    self_matches: tuple[SelfMatch, ...] = ()
 
 
 class Venue(Protocol):
@@ -45,9 +46,25 @@ class Venue(Protocol):
         """Is the symbol known here?"""
 
     def enter(
-        self, symbol: str, side: str, qty: int, price_e4: int, *, ioc: bool, owner: Hashable, mpid: str, time_ns: int
+        self,
+        symbol: str,
+        side: str,
+        qty: int,
+        price_e4: int,
+        *,
+        ioc: bool,
+        owner: Hashable,
+        mpid: str,
+        party: Hashable,
+        time_ns: int,
     ) -> Placement:
-        """Match, rest the remainder of a day order."""
+        """Match, rest the remainder of a day order; orders of one party do not trade with each other."""
+
+    def take_reference(self) -> int:
+        """A reference for an order that is dead on arrival."""
+
+    def break_trade(self, symbol: str, match_number: int, *, time_ns: int) -> None:
+        """Say in the feed that an execution was undone."""
 
     def reduce(self, order_ref: int, qty: int, *, time_ns: int) -> None:
         """Cancel `qty` of the open shares."""
@@ -85,11 +102,29 @@ class LiveVenue:
         return symbol in self.engine.books
 
     def enter(
-        self, symbol: str, side: str, qty: int, price_e4: int, *, ioc: bool, owner: Hashable, mpid: str, time_ns: int
+        self,
+        symbol: str,
+        side: str,
+        qty: int,
+        price_e4: int,
+        *,
+        ioc: bool,
+        owner: Hashable,
+        mpid: str,
+        party: Hashable,
+        time_ns: int,
     ) -> Placement:
         """Match against the live book and publish."""
-        outcome = self.engine.submit(symbol, side, qty, price_e4, ioc=ioc, owner=owner, mpid=mpid)
+        outcome = self.engine.submit(symbol, side, qty, price_e4, ioc=ioc, owner=owner, mpid=mpid, party=party)
         return self._published(outcome, time_ns)
+
+    def take_reference(self) -> int:
+        """The engine's next."""
+        return self.engine.take_reference()
+
+    def break_trade(self, symbol: str, match_number: int, *, time_ns: int) -> None:
+        """Publish B."""
+        self._publisher.broken_trade(symbol, match_number, time_ns)
 
     def reduce(self, order_ref: int, qty: int, *, time_ns: int) -> None:
         """Cancel and publish X or D."""
@@ -107,4 +142,4 @@ class LiveVenue:
 
     def _published(self, outcome: Submission, time_ns: int) -> Placement:
         self._publisher.publish(outcome.events, time_ns)
-        return Placement(outcome.order_ref, outcome.open_qty, fills_of(outcome.events))
+        return Placement(outcome.order_ref, outcome.open_qty, fills_of(outcome.events), outcome.self_matches)
