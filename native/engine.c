@@ -261,6 +261,10 @@ static int open_skeleton(struct xdp_hft *skeleton, const struct hft_source *sour
 {
 	int error = xdp_hft__create_skeleton(skeleton);
 
+	if (!error && source->engine) {
+		skeleton->skeleton->data = (void *)source->engine;
+		skeleton->skeleton->data_sz = source->engine_size;
+	}
 	if (!error && source->user) {
 		size_t size = 0;
 

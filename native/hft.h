@@ -9,6 +9,8 @@ struct hft_object;
 
 /* What is loaded beside the object inside this module. All zero: nothing. */
 struct hft_source {
+	const void *engine; /* another build of the engine's own object, in its place: to test that build */
+	size_t engine_size;
 	const void *
 		user; /* an object that is linked in: its hft_user_strategy takes the place of the engine's own, which does nothing */
 	size_t user_size;

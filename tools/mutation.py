@@ -108,11 +108,9 @@ def build(number: int, folder: Path) -> Path:
 
 def try_suite(program: Path, suite: Sequence[str]) -> str:
     """Run the tests against a program: the first that failed, "verifier" if it does not load, empty if all passed."""
-    environment = os.environ | {"TURBO_HFT_ENGINE_OBJECT": str(program)}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *suite]
-    result = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=TIMEOUT_S
-    )
+    quiet = ["-x", "-q", "--no-header", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *quiet, f"--engine-object={program}", *suite]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=TIMEOUT_S)
     if result.returncode == 0:
         return ""
     if result.returncode != 1:

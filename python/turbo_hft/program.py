@@ -275,13 +275,27 @@ class Successor:
             self._handle = None
 
 
+_engine_object: bytes | None = None
+
+
+def use_engine_object(built: bytes | None) -> None:
+    """From now on this process loads another build of the engine's object than the one inside the package, None: that
+    one again. For tests of that build (`pytest --engine-object`); it must have the same contract."""
+    global _engine_object  # noqa: PLW0603 - what is loaded is one choice for the whole process
+    _engine_object = built
+
+
 def _source(user: bytes | None = None, replaces: Any = ffi.NULL, *, explain: bool = False) -> Any:
     source = ffi.new("struct hft_source *")
     source.replaces, source.explain = replaces, explain
+    kept = []
     if user is not None:
-        memory = ffi.from_buffer(user)
-        source.user, source.user_size = memory, len(user)
-        _alive[source] = memory
+        kept.append(ffi.from_buffer(user))
+        source.user, source.user_size = kept[-1], len(user)
+    if _engine_object is not None:
+        kept.append(ffi.from_buffer(_engine_object))
+        source.engine, source.engine_size = kept[-1], len(_engine_object)
+    _alive[source] = kept
     return source
 
 

@@ -201,10 +201,6 @@ def test_the_command_line_says_it_all() -> None:
         Halt("MSFT", SECOND // 2, SECOND, "P"),
         Halt("AAPL", 4 * SECOND, SECOND, "O"),
     )
-        Halt("AAPL", SECOND, 2 * SECOND),
-        Halt("MSFT", SECOND // 2, SECOND, "P"),
-        Halt("AAPL", 4 * SECOND, SECOND, "O"),
-    )
     assert config.restrictions == (
         ShortSaleRestriction("AAPL", 3 * SECOND),
         ShortSaleRestriction("MSFT", 3 * SECOND, SECOND),

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from turbo_hft.testing.hook import Hook
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--engine-object`: which build of the program is tested."""
+    parser.addoption(
+        "--engine-object", type=Path, metavar="FILE", help="load this build of the XDP program, not the package's"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any test loads anything."""
+    built: Path | None = config.getoption("--engine-object")
+    if built is not None:
+        from turbo_hft.program import use_engine_object
+
+        use_engine_object(built.read_bytes())
 
 
 @pytest.fixture(scope="session")
