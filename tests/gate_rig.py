@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from turbo_hft._native import lib
+from turbo_hft.model.engine import Outcome
 from turbo_hft.model.names import EventKind, Reason, Side, XdpAction
 from turbo_hft.testing import Hook
 from turbo_hft.testing.scenario import stock_directory
@@ -57,6 +58,7 @@ class GateRig:
     """`order` sends an order by hand and returns the reason that refused it, None if it left."""
 
     def __init__(self, hook: Hook) -> None:
+        self.names: list[str] = []
         self.twin = Twin(hook)
         self.engine, self.model = self.twin.engine, self.twin.model
         program = self.engine.program
@@ -77,18 +79,22 @@ class GateRig:
             self.strategy(number=strategy, **STRATEGY)
         self.account(**ACCOUNT)
         self.login()
-        self.feed(*(stock_directory(name, LOCATE + i, self.stamp()) for i, name in enumerate(("AAPL", "MSFT"))))
         self.feed(itch50.SystemEvent(stock_locate=0, event_code="Q", **self.stamp()).encode())
         for slot in (self.slot, self.other):
-            self.feed(self.trading("T", slot))
-            self.feed(self.rest(10 * slot + 1, "B", BID_E4, slot), self.rest(10 * slot + 2, "S", ASK_E4, slot))
+            self.lists(slot)
         self.twin.compare_state()
+
+    def lists(self, slot: int) -> None:
+        """The exchange lists a symbol; it trades, and has a book."""
+        self.feed(stock_directory(self.names[slot], LOCATE + slot, self.stamp()), self.trading("T", slot))
+        self.feed(self.rest(10 * slot + 1, "B", BID_E4, slot), self.rest(10 * slot + 2, "S", ASK_E4, slot))
 
     # What user space writes, on both sides
 
     def add(self, name: str) -> int:
         """Track a symbol with every limit wide."""
         slot = self.twin.add_symbol(name)
+        self.names.append(name)
         self.params(slot=slot, kill=lib.HFT_ACTIVE)
         self.symbol(slot=slot, **SYMBOL)
         return slot
@@ -138,12 +144,24 @@ class GateRig:
         """Let the feed's clock go on: a message of no symbol."""
         self.feed(itch50.SystemEvent(stock_locate=0, event_code="Q", **self.stamp(ns)).encode())
 
-    def feed(self, *messages: bytes, sequence: int | None = None) -> None:
-        """The next packet of the feed."""
+    def quotes(self, slot: int) -> None:
+        """A quoter on a symbol, 40 cents around the middle."""
+        self.params(
+            slot=slot,
+            strategy=lib.HFT_STRATEGY_QUOTER,
+            quote_half_spread_e4=4000,
+            quote_qty=100,
+            quote_inventory=10_000,
+            quote_requote_e4=100,
+        )
+        self.engine.symbols._books[slot].armed = self.model.books[slot].armed = 1
+
+    def feed(self, *messages: bytes, sequence: int | None = None) -> Outcome:
+        """The next packet of the feed; what the model made of it."""
         at = self.sequence if sequence is None else sequence
         self.sequence = max(self.sequence, at + len(messages))
         source, group = (str(FEED.source), 9), (FEED.group, FEED.port)
-        self._packet(source, group, Packet("DAY", at, messages).encode())
+        return self._packet(source, group, Packet("DAY", at, messages).encode())
 
     def rest(self, ref: int, side: str, price_e4: int, slot: int | None = None, shares: int = 1000) -> bytes:
         """Add Order."""
@@ -153,7 +171,7 @@ class GateRig:
             order_ref=ref,
             side=side,
             shares=shares,
-            stock=("AAPL", "MSFT")[at],
+            stock=self.names[at],
             price=price_e4,
             **self.stamp(),
         ).encode()
@@ -170,7 +188,7 @@ class GateRig:
     def trading(self, state: str, slot: int | None = None) -> bytes:
         """Stock Trading Action."""
         at = self.slot if slot is None else slot
-        name = ("AAPL", "MSFT")[at]
+        name = self.names[at]
         return itch50.StockTradingAction(
             stock_locate=LOCATE + at, stock=name, trading_state=state, reserved="", reason="", **self.stamp()
         ).encode()
@@ -235,7 +253,7 @@ class GateRig:
                 user_ref_num=ref,
                 side=letter,
                 quantity=order.qty,
-                symbol=("AAPL", "MSFT")[order.symbol],
+                symbol=self.names[order.symbol],
                 price=order.price_e4,
                 tif="0",
                 display="Y",
@@ -285,7 +303,7 @@ class GateRig:
     def _reply(self, message: ufo.Downstream) -> None:
         self._packet(SESSION.remote, SESSION.local, message.encode())
 
-    def _packet(self, source: tuple[str, int], destination: tuple[str, int], payload: bytes) -> Any:
+    def _packet(self, source: tuple[str, int], destination: tuple[str, int], payload: bytes) -> Outcome:
         return self.twin.packet(self._frame(source, destination, payload))
 
     @staticmethod

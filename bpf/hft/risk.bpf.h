@@ -323,7 +323,8 @@ hft_inline __u32 gate_live(const struct gate *gate)
 				     CLAUSE(may_only_reduce(all, gate)));
 	RISK_CHECK(HALTED_SYMBOL, halted(symbol));
 	RISK_CHECK(HALTED_STRATEGY, halted(strategy));
-	RISK_CHECK(HALTED_GLOBAL, halted(live->kill));
+	if (LAST_CLAUSE(halted(live->kill)))
+		return HFT_REASON_HALTED_GLOBAL;
 	RISK_CHECK(LEASE, decide_ns >= live->lease_until_ns);
 	return HFT_REASON_NONE;
 }

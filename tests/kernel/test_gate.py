@@ -26,7 +26,7 @@ from gate_rig import (
     gate,
 )
 from turbo_hft._native import lib
-from turbo_hft.model.names import FeedHealth, Reason, SessionHealth
+from turbo_hft.model.names import EventKind, FeedHealth, Reason, SessionHealth
 from turbo_hft.testing import Hook
 from turbo_hft.wire import itch50, ouch50, ufo
 
@@ -548,6 +548,29 @@ def test_refs_exhausted(rig: GateRig) -> None:
     rig.session(next_user_ref=2**32 - 2)
     rig.passes()
     rig.refused("REFS_EXHAUSTED")
+
+
+def test_no_room_for_more_messages_than_a_packet_carries(rig: GateRig) -> None:
+    """Five quoters, ten quotes, and later ten cancels: eight leave with each packet."""
+    most = lib.HFT_MAX_ORDERS_PER_PACKET
+    slots = [rig.slot, rig.other, *(rig.add(f"SYM{i}") for i in range(3))]
+    for slot in slots[2:]:
+        rig.lists(slot)
+    for slot in slots:
+        rig.quotes(slot)
+    outcome = rig.feed(*(rig.rest(100 + slot, "B", 1_000_000, slot) for slot in slots))
+    assert [event.reason for event in outcome.events if event.kind == EventKind.REFUSED] == [Reason.NO_ROOM] * 2
+    for ref in range(1, most + 1):
+        rig.accepts(ref)
+    rig.feed(rig.rest(200 + slots[-1], "B", 1_000_000, slots[-1]))
+    for ref in range(most + 1, 2 * len(slots) + 1):
+        rig.accepts(ref)
+    for slot in slots:
+        rig.params(slot=slot, quote_inventory=0)
+    outcome = rig.feed(*(rig.rest(300 + slot, "B", 1_000_000, slot) for slot in slots))
+    kinds = [event.kind for event in outcome.events]
+    assert kinds.count(EventKind.CANCEL_SENT) == most
+    assert [event.reason for event in outcome.events if event.kind == EventKind.REFUSED] == [Reason.NO_ROOM] * 2
 
 
 # Kill switches and lease
