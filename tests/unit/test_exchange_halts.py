@@ -70,6 +70,22 @@ def test_a_pause_leaves_what_rests_and_takes_cancels() -> None:
     assert [m.TYPE for m in client.send(ouch50.CancelOrder(1, 0), now_ns=SECOND)] == ["C"]
 
 
+def test_an_operational_halt_is_of_this_market_alone() -> None:
+    core = exchange(halts=(Halt("AAPL", SECOND, SECOND, "O"),))
+    client = logged_in(core)
+    client.send(enter50(1))
+    published(core)
+    (halted,) = published(core, SECOND)
+    assert isinstance(halted, itch50.OperationalHalt)
+    assert (halted.stock, halted.market_code, halted.halt_action) == ("AAPL", "Q", "H")
+    (rejected,) = client.send(enter50(2), now_ns=SECOND)
+    assert isinstance(rejected, ouch50.Rejected) and rejected.reason == 0x07
+    (resumed,) = published(core, 2 * SECOND)
+    assert isinstance(resumed, itch50.OperationalHalt) and resumed.halt_action == "T"
+    assert [m.TYPE for m in client.send(enter50(3), now_ns=2 * SECOND)] == ["A"]
+    assert core.ledger.of("HFT001", "AAPL").open_qty == 200
+
+
 def test_short_sales_are_restricted_to_prices_above_the_bid() -> None:
     core = exchange(halts=(), restrictions=(RESTRICTION,), accounts={"HFT001": "SECRET", "HFT002": "SECRET"})
     client = logged_in(core)
@@ -91,12 +107,12 @@ def test_short_sales_are_restricted_to_prices_above_the_bid() -> None:
     assert client.send(enter50(5, "T", 10, PRICE), now_ns=2 * SECOND)[0].TYPE == "A"
 
 
-@pytest.mark.parametrize("halt", [HALT, PAUSE])
+@pytest.mark.parametrize("halt", [HALT, PAUSE, Halt("AAPL", SECOND, SECOND, "O")])
 def test_nothing_trades_in_a_halted_symbol_and_the_others_go_on(halt: Halt) -> None:
     messages = session(rate=2000, halts=(halt,), restrictions=(ShortSaleRestriction("MSFT", 0),))
     locates = {m.stock: m.stock_locate for m in messages if isinstance(m, itch50.StockDirectory)}
-    states = [(i, m.trading_state) for i, m in enumerate(messages) if isinstance(m, itch50.StockTradingAction)]
-    begin, end = next(i for i, state in states if state == halt.state), states[-1][0]
+    halts = [i for i, m in enumerate(messages) if isinstance(m, itch50.StockTradingAction | itch50.OperationalHalt)]
+    begin, end = halts[2:]
     trades = [m for m in messages[begin:end] if isinstance(m, itch50.OrderExecuted | itch50.OrderExecutedWithPrice)]
     assert {m.stock_locate for m in trades} == {locates["MSFT"]}
     changes = {m.stock_locate for m in messages[begin:end] if isinstance(m, itch50.AddOrder)}

@@ -172,7 +172,7 @@ ALL_WORDS = """
     --supervisory-modifies 0.09 --restatements 0.1 --later 2:3.5 --fee R=0.003 --fee A=-0.002
     --loss-orders 0.1 --duplicate-orders 0.2 --reorder-orders 0.3 --delay-orders 1:2
     --loss-replies 0.4 --duplicate-replies 0.5 --reorder-replies 0.6 --delay-replies 3:4
-    --silence 1.5+2 --drop-session 4 --drop-session 5 --halt AAPL@1+2 --pause MSFT@0.5+1
+    --silence 1.5+2 --drop-session 4 --drop-session 5 --halt AAPL@1+2 --pause MSFT@0.5+1 --operational-halt AAPL@4+1
     --short-sale-restriction AAPL@3 --short-sale-restriction MSFT@3+1
 """
 
@@ -196,7 +196,11 @@ def test_the_command_line_says_it_all() -> None:
     assert config.faults_orders == Faults(loss=0.1, duplicate=0.2, reorder=0.3, delay_ns=(1000, 2000))
     assert config.faults_replies == Faults(loss=0.4, duplicate=0.5, reorder=0.6, delay_ns=(3000, 4000))
     assert (config.silences_s, config.drops_s) == (((1.5, 2.0),), (4.0, 5.0))
-    assert config.halts == (Halt("AAPL", SECOND, 2 * SECOND), Halt("MSFT", SECOND // 2, SECOND, "P"))
+    assert config.halts == (
+        Halt("AAPL", SECOND, 2 * SECOND),
+        Halt("MSFT", SECOND // 2, SECOND, "P"),
+        Halt("AAPL", 4 * SECOND, SECOND, "O"),
+    )
     assert config.restrictions == (
         ShortSaleRestriction("AAPL", 3 * SECOND),
         ShortSaleRestriction("MSFT", 3 * SECOND, SECOND),

@@ -1,8 +1,9 @@
 """Trading halts, pauses and short-sale restrictions, at times that were given: what the feed says of them, and when.
 
 A halt (H) cancels the clients' resting orders in the symbol, as a regulatory halt does; a pause (P, limit up-limit
-down) leaves them where they are. During either nothing trades in the symbol, and orders and replacements are
-rejected; cancels are carried out. Trading resumes with T and the (empty) print of the cross that reopens it.
+down) and an operational halt (O: the trouble is this market's alone) leave them where they are. During any of them
+nothing trades in the symbol, and orders and replacements are rejected; cancels are carried out. After a halt or a
+pause trading resumes with T and the (empty) print of the cross that reopens it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from turbo_hft.errors import ConfigError
 from turbo_hft.exchange.clock import DayClock
 from turbo_hft.exchange.itch_publisher import ItchPublisher
 
-HALTED, PAUSED, TRADING = "H", "P", "T"
+HALTED, PAUSED, OPERATIONAL, TRADING = "H", "P", "O", "T"
+_STOPPED = (HALTED, PAUSED, OPERATIONAL)
 _REASONS = {HALTED: "T1", PAUSED: "LUDP"}
 _RESUMED_REASONS = {HALTED: "T3", PAUSED: "LUDR"}
 _RESTRICTED, _UNRESTRICTED = "1", "0"
@@ -22,7 +24,7 @@ _RESTRICTED, _UNRESTRICTED = "1", "0"
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """A symbol does not trade for `length_ns` from `at_ns` after the start: `state` H halted or P paused."""
+    """A symbol does not trade for `length_ns` from `at_ns` after the start: halted (H), paused (P), operational (O)."""
 
     symbol: str
     at_ns: int
@@ -50,8 +52,8 @@ def check_halts(symbols: Iterable[str], halts: Iterable[Halt], restrictions: Ite
             raise ConfigError(f"{what} of {each.symbol!r}, which is not traded here: name one of the symbols")
         if each.at_ns < 0 or (each.length_ns is not None and each.length_ns <= 0):
             raise ConfigError(f"{what} of {each.symbol}: give a start of 0 or later and a length above 0")
-        if isinstance(each, Halt) and each.state not in (HALTED, PAUSED):
-            raise ConfigError(f"halt of {each.symbol} with state {each.state!r}: give H or P")
+        if isinstance(each, Halt) and each.state not in _STOPPED:
+            raise ConfigError(f"halt of {each.symbol} with state {each.state!r}: give H, P or O")
         key = (each.symbol, isinstance(each, Halt))
         if key in ends and (ends[key] is None or each.at_ns < (ends[key] or 0)):
             raise ConfigError(f"two {what}s of {each.symbol} at one time: let one end before the next begins")
@@ -69,7 +71,7 @@ class Halts:
         restrictions: Iterable[ShortSaleRestriction] = (),
     ) -> None:
         self.on_change: Callable[[str, str, int], None] = lambda symbol, state, now_ns: None
-        """Called after the feed was told: symbol, new state (H, P, T; 1, 0 of a restriction), time of the day."""
+        """Called after the feed was told: symbol, new state (H, P, O, T; 1, 0 of a restriction), time of the day."""
         self._publisher = publisher
         self._clock = clock
         self._states: dict[str, str] = {}
@@ -82,14 +84,14 @@ class Halts:
             if each.length_ns is not None:
                 changes.append((each.at_ns + each.length_ns, each.symbol, _UNRESTRICTED))
         # Of one moment the end comes first: one halt may begin where another one ends.
-        self._changes = sorted(changes, key=lambda change: (change[0], change[2] in (HALTED, PAUSED, _RESTRICTED)))
+        self._changes = sorted(changes, key=lambda change: (change[0], change[2] in (*_STOPPED, _RESTRICTED)))
 
     def state(self, symbol: str) -> str:
-        """H, P or T."""
+        """H, P, O or T."""
         return self._states.get(symbol, TRADING)
 
     def trades(self, symbol: str) -> bool:
-        """Is the symbol neither halted nor paused?"""
+        """Is the symbol halted in no way?"""
         return self.state(symbol) == TRADING
 
     def restricted(self, symbol: str) -> bool:
@@ -104,7 +106,11 @@ class Halts:
         """Say how all symbols stand at the begin of a session."""
         for symbol in symbols:
             state = self.state(symbol)
-            self._publisher.trading_action(symbol, state, now_ns, _REASONS.get(state, ""))
+            if state == OPERATIONAL:
+                self._publisher.trading_action(symbol, TRADING, now_ns)
+                self._publisher.operational_halt(symbol, HALTED, now_ns)
+            else:
+                self._publisher.trading_action(symbol, state, now_ns, _REASONS.get(state, ""))
         for symbol in sorted(self._restricted):
             self._publisher.reg_sho(symbol, _RESTRICTED, now_ns)
 
@@ -118,6 +124,10 @@ class Halts:
         else:
             before = self.state(symbol)
             self._states[symbol] = state
+            if OPERATIONAL in (before, state):
+                self._publisher.operational_halt(symbol, HALTED if state == OPERATIONAL else TRADING, now_ns)
+                self.on_change(symbol, state, now_ns)
+                return
             reason = _RESUMED_REASONS.get(before, "") if state == TRADING else _REASONS[state]
             self._publisher.trading_action(symbol, state, now_ns, reason)
             if state == TRADING:

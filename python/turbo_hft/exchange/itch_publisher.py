@@ -125,6 +125,10 @@ class ItchPublisher:
         """Y: `action` 0 no short-sale price test, 1 or 2 one in force."""
         self.raw(itch50.RegShoRestriction(self._locates[symbol], _TRACKING, time_ns, symbol, action).encode())
 
+    def operational_halt(self, symbol: str, action: str, time_ns: int) -> None:
+        """h: this market alone halts (`action` H) or resumes (T) a symbol."""
+        self.raw(itch50.OperationalHalt(self._locates[symbol], _TRACKING, time_ns, symbol, "Q", action).encode())
+
     def empty_cross(self, symbol: str, time_ns: int) -> None:
         """Q: the cross that reopens a halted symbol, in which nothing traded."""
         self.raw(itch50.CrossTrade(self._locates[symbol], _TRACKING, time_ns, 0, symbol, 0, 0, "H").encode())

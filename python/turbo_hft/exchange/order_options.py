@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from turbo_hft.exchange.halts import HALTED, PAUSED, Halt, ShortSaleRestriction
+from turbo_hft.exchange.halts import HALTED, OPERATIONAL, PAUSED, Halt, ShortSaleRestriction
 from turbo_hft.exchange.line import Faults
 from turbo_hft.exchange.option_values import delay, fee, milliseconds, seconds, share, span, symbol_span, symbol_start
 from turbo_hft.exchange.order_faults import MILLISECOND_NS, OrderFaults
@@ -103,6 +103,14 @@ def add_halt_arguments(parser: argparse.ArgumentParser) -> None:
         help="limit up-limit down pause (H with state P)",
     )
     halts.add_argument(
+        "--operational-halt",
+        type=symbol_span,
+        action="append",
+        default=[],
+        metavar="SYM@START+LENGTH",
+        help="halt of this market alone (h)",
+    )
+    halts.add_argument(
         "--short-sale-restriction",
         type=symbol_start,
         action="append",
@@ -123,9 +131,10 @@ def order_settings(args: argparse.Namespace) -> dict[str, Any]:
         "faults_replies": _link_faults(args, "replies"),
         "silences_s": tuple(args.silence),
         "drops_s": tuple(args.drop_session),
-        "halts": (
-            *(Halt(symbol, at_ns, length_ns, HALTED) for symbol, at_ns, length_ns in args.halt),
-            *(Halt(symbol, at_ns, length_ns, PAUSED) for symbol, at_ns, length_ns in args.pause),
+        "halts": tuple(
+            Halt(symbol, at_ns, length_ns, state)
+            for state, each in ((HALTED, args.halt), (PAUSED, args.pause), (OPERATIONAL, args.operational_halt))
+            for symbol, at_ns, length_ns in each
         ),
         "restrictions": tuple(ShortSaleRestriction(*each) for each in args.short_sale_restriction),
     }
