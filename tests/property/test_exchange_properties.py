@@ -27,7 +27,7 @@ FAULTS = st.builds(Faults, loss=SHARES, duplicate=SHARES, reorder=SHARES, delay_
 def test_a_line_loses_a_packet_or_brings_it_once_and_once_more_for_each_duplicate(
     faults: Faults, common: float, seed: int, pauses: list[int]
 ) -> None:
-    line = Line(faults, seed, CommonLoss(common, seed) if common else None)
+    line = Line[bytes](faults, seed, CommonLoss(common, seed) if common else None)
     out: list[bytes] = []
     now = 0
     for number, pause in enumerate(pauses):

@@ -17,7 +17,7 @@ def packet(number: int) -> bytes:
     return number.to_bytes(4, "big")
 
 
-def run(line: Line, packets: int = MANY, step_ns: int = STEP_NS) -> list[tuple[int, int]]:
+def run(line: Line[bytes], packets: int = MANY, step_ns: int = STEP_NS) -> list[tuple[int, int]]:
     """(packet number, when it was handed out in ns) of all packets, offered one every `step_ns`."""
     out: list[tuple[int, int]] = []
 
@@ -38,7 +38,7 @@ def run(line: Line, packets: int = MANY, step_ns: int = STEP_NS) -> list[tuple[i
 
 
 def test_without_faults_packets_leave_at_once() -> None:
-    line = Line()
+    line = Line[bytes]()
     assert line.next_due_ns is None
     assert run(line) == [(number, number * STEP_NS) for number in range(1, MANY + 1)]
     assert line.pending == 0
@@ -48,17 +48,17 @@ def test_without_faults_packets_leave_at_once() -> None:
 
 
 def test_only_a_line_without_any_fault_is_perfect() -> None:
-    assert Line().perfect
+    assert Line[bytes]().perfect
     for faults in (Faults(loss=0.1), Faults(duplicate=0.1), Faults(reorder=0.1), Faults(delay_ns=(0, 1))):
-        assert not Line(faults).perfect
-    assert not Line(common=CommonLoss(0.1, 1)).perfect
-    line = Line()
+        assert not Line[bytes](faults).perfect
+    assert not Line[bytes](common=CommonLoss(0.1, 1)).perfect
+    line = Line[bytes]()
     line.carry()
     assert (line.offered, line.sent, line.pending) == (1, 1, 0)
 
 
 def test_loss_is_a_share_and_differs_between_seeds() -> None:
-    lines = [Line(Faults(loss=0.1), seed) for seed in (1, 2)]
+    lines = [Line[bytes](Faults(loss=0.1), seed) for seed in (1, 2)]
     seen = [{number for number, _ in run(line)} for line in lines]
     for line, numbers in zip(lines, seen, strict=True):
         assert line.lost == MANY - len(numbers) == pytest.approx(MANY * 0.1, rel=0.1)
@@ -68,12 +68,12 @@ def test_loss_is_a_share_and_differs_between_seeds() -> None:
 
 def test_a_seed_gives_the_same_faults() -> None:
     faults = Faults(loss=0.1, duplicate=0.1, reorder=0.1, delay_ns=(0, 5 * STEP_NS))
-    assert run(Line(faults, 7), 500) == run(Line(faults, 7), 500)
-    assert run(Line(faults, 7), 500) != run(Line(faults, 8), 500)
+    assert run(Line[bytes](faults, 7), 500) == run(Line[bytes](faults, 7), 500)
+    assert run(Line[bytes](faults, 7), 500) != run(Line[bytes](faults, 8), 500)
 
 
 def test_duplicates_follow_within_three_packets() -> None:
-    line = Line(Faults(duplicate=0.2), 3)
+    line = Line[bytes](Faults(duplicate=0.2), 3)
     order = [number for number, _ in run(line)]
     assert line.duplicated == len(order) - MANY == pytest.approx(MANY * 0.2, rel=0.1)
     gaps = set()
@@ -85,7 +85,7 @@ def test_duplicates_follow_within_three_packets() -> None:
 
 
 def test_a_reordered_packet_is_overtaken_by_one_to_three() -> None:
-    line = Line(Faults(reorder=0.01), 3)
+    line = Line[bytes](Faults(reorder=0.01), 3)
     handed = run(line)
     order = [number for number, _ in handed]
     assert sorted(order) == list(range(1, MANY + 1))
@@ -97,7 +97,7 @@ def test_a_reordered_packet_is_overtaken_by_one_to_three() -> None:
 
 
 def test_a_reordered_packet_that_nothing_overtakes_comes_after_ten_milliseconds() -> None:
-    line = Line(Faults(reorder=1.0))
+    line = Line[bytes](Faults(reorder=1.0))
     line.offer(b"only", 5)
     assert line.due(5) == [] and line.pending == 1
     assert line.next_due_ns == 5 + 10_000_000
@@ -105,7 +105,7 @@ def test_a_reordered_packet_that_nothing_overtakes_comes_after_ten_milliseconds(
 
 
 def test_delay_keeps_the_order() -> None:
-    line = Line(Faults(delay_ns=(2 * STEP_NS, 6 * STEP_NS)), 3)
+    line = Line[bytes](Faults(delay_ns=(2 * STEP_NS, 6 * STEP_NS)), 3)
     handed = run(line)
     assert [number for number, _ in handed] == list(range(1, MANY + 1))
     delays = [at - number * STEP_NS for number, at in handed]
@@ -115,7 +115,7 @@ def test_delay_keeps_the_order() -> None:
 
 
 def test_a_delayed_packet_waits_for_its_time() -> None:
-    line = Line(Faults(delay_ns=(100, 100)))
+    line = Line[bytes](Faults(delay_ns=(100, 100)))
     line.offer(b"a", 1000)
     line.offer(b"b", 1050)
     assert (line.due(1099), line.next_due_ns) == ([], 1100)
@@ -125,7 +125,7 @@ def test_a_delayed_packet_waits_for_its_time() -> None:
 
 def test_common_loss_hits_the_same_packets_of_both_lines() -> None:
     common = CommonLoss(0.05, 1)
-    lines = [Line(Faults(loss=0.1), name, common) for name in "ab"]
+    lines = [Line[bytes](Faults(loss=0.1), name, common) for name in "ab"]
     seen = [{number for number, _ in run(line)} for line in lines]
     hit = {number for number in range(1, MANY + 1) if common.loses(number)}
     assert len(hit) == pytest.approx(MANY * 0.05, rel=0.15)
@@ -135,8 +135,8 @@ def test_common_loss_hits_the_same_packets_of_both_lines() -> None:
 
 
 def test_everything_and_nothing() -> None:
-    assert run(Line(Faults(loss=1.0)), 100) == []
-    assert len(run(Line(Faults(duplicate=1.0)), 100)) == 200
+    assert run(Line[bytes](Faults(loss=1.0)), 100) == []
+    assert len(run(Line[bytes](Faults(duplicate=1.0)), 100)) == 200
     assert CommonLoss(1.0, 0).loses(1) and not CommonLoss(0.0, 0).loses(1)
 
 
