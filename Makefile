@@ -11,6 +11,8 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 BENCH_BOOK_ARGS ?=
+BENCH_GATE_ARGS ?=
+MUTATION_ARGS ?=
 ITCH_ORDER_BOOK ?=
 CPPTRADER ?=
 KERNELS ?= 6.1 6.12
@@ -27,7 +29,7 @@ BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
 .PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc clean distclean help
-.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test bench-book
+.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test bench-book bench-gate mutation
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
 
@@ -79,6 +81,12 @@ lease-test: build ## kill, stop and hang a control process 1,000 times each: do 
 	$(PY) -m turbo_hft.testing.lease_trial $(LEASE_ARGS)
 
 # The others are built from checkouts: ITCH_ORDER_BOOK= (github: charles-cooper/itch-order-book), CPPTRADER= (chronoxor/CppTrader).
+mutation: build ## leave out each clause of the gate in turn: does a test miss it? (MUTATION_ARGS="--sample 10")
+	$(PY) -m tools.mutation $(MUTATION_ARGS)
+
+bench-gate: build ## ns of the gate and of each of its checks (BENCH_GATE_ARGS=...)
+	$(PY) -m bench.gate.run $(BENCH_GATE_ARGS)
+
 bench-book: build ## ns/message of a whole book beside other ITCH books (ITCH_ORDER_BOOK=DIR CPPTRADER=DIR BENCH_BOOK_ARGS=...)
 	$(PY) -m bench.book.run $(if $(ITCH_ORDER_BOOK),--itch-order-book $(ITCH_ORDER_BOOK)) \
 		$(if $(CPPTRADER),--cpptrader $(CPPTRADER)) $(BENCH_BOOK_ARGS)

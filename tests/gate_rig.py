@@ -182,8 +182,8 @@ class GateRig:
 
     def printed(self, price_e4: int) -> bytes:
         """A trade of a hidden order: what counts as last."""
-        values: dict[str, Any] = {"order_ref": 0, "side": "B", "shares": 100, "match_number": 1}
-        return itch50.Trade(stock_locate=LOCATE, stock="AAPL", price=price_e4, **values, **self.stamp()).encode()
+        values: dict[str, Any] = {"order_ref": 0, "side": "B", "shares": 100, "match_number": 1, **self.stamp()}
+        return itch50.Trade(stock_locate=LOCATE, stock="AAPL", price=price_e4, **values).encode()
 
     def trading(self, state: str, slot: int | None = None) -> bytes:
         """Stock Trading Action."""
@@ -191,6 +191,12 @@ class GateRig:
         name = self.names[at]
         return itch50.StockTradingAction(
             stock_locate=LOCATE + at, stock=name, trading_state=state, reserved="", reason="", **self.stamp()
+        ).encode()
+
+    def operational_halt(self, action: str) -> bytes:
+        """Operational Halt on Nasdaq itself."""
+        return itch50.OperationalHalt(
+            stock_locate=LOCATE, stock="AAPL", market_code="Q", halt_action=action, **self.stamp()
         ).encode()
 
     def short_restriction(self, action: str) -> bytes:

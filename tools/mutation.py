@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import random
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,25 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-SOURCE = "bpf/xdp_hft.bpf.c"
+from tools.clauses import ROOT, WHOLE, Clause, ClauseError, build, clauses
+
 SUITE = ("tests/kernel/test_gate.py",)
-CLAUSE = re.compile(r"\((\d+) - HFT_CLAUSE_BASE != (\d+) && \(")
-LINE = re.compile(r'^# (\d+) "([^"]+)"')
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
-NO_MUTANT = 0
 TIMEOUT_S = 300
-_ARCH = {"x86_64": "x86", "aarch64": "arm64"}
-
-
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """A number, where it stands, and what refuses there (macros expanded)."""
-
-    number: int
-    file: str
-    line: int
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,55 +39,6 @@ class Outcome:
 
 class MutationError(Exception):
     """The tool could not do its work."""
-
-
-def compiler() -> list[str]:
-    """clang and the flags of build.py's own."""
-    clang = shutil.which("clang-19") or shutil.which("clang")
-    if clang is None:
-        raise MutationError("clang is not installed. `make deps` installs what a build needs.")
-    machine = platform.machine()
-    if machine not in _ARCH:
-        raise MutationError(f"no BPF architecture name known for {machine}.")
-    flags = ["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Ibpf"]
-    return [clang, *flags, f"-D__TARGET_ARCH_{_ARCH[machine]}"]
-
-
-def clauses() -> list[Clause]:
-    """Every clause of the program, in the order of its number."""
-    expanded = subprocess.run([*compiler(), "-E", SOURCE], capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    found: dict[int, Clause] = {}
-    file, line = "", 0
-    for text in expanded.splitlines():
-        mark = LINE.match(text)
-        if mark:
-            line, file = int(mark[1]), mark[2]
-            continue
-        for match in CLAUSE.finditer(text):
-            number = int(match[1])
-            found[number] = Clause(number, file, line, CLAUSE.sub("(", balanced(text[match.end() :])))
-        line += 1
-    return [found[number] for number in sorted(found)]
-
-
-def balanced(text: str) -> str:
-    """Up to the parenthesis that closes what was open before it."""
-    depth = 0
-    for at, character in enumerate(text):
-        depth += (character == "(") - (character == ")")
-        if depth < 0:
-            return text[:at]
-    return text
-
-
-def build(number: int, folder: Path) -> Path:
-    """The program without that clause."""
-    target = folder / f"mutant-{number}.o"
-    command = [*compiler(), f"-DHFT_MUTANT={number}", "-Wno-unused", "-c", SOURCE, "-o", str(target)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    if result.returncode:
-        raise MutationError(f"the program without clause {number} does not compile:\n{result.stderr.strip()}")
-    return target
 
 
 def try_suite(program: Path, suite: Sequence[str]) -> str:
@@ -159,7 +94,7 @@ def _run(args: argparse.Namespace) -> int:
     suite = args.suite or SUITE
     with tempfile.TemporaryDirectory(prefix="turbo-hft-mutants-") as name:
         folder = Path(name)
-        whole = try_suite(build(NO_MUTANT, folder), suite)
+        whole = try_suite(build(WHOLE, folder), suite)
         if whole:
             raise MutationError(f"the whole program fails {whole} already: mend that first.")
         outcomes: list[Outcome] = []
@@ -184,7 +119,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     try:
         return _run(parser.parse_args())
-    except (MutationError, subprocess.SubprocessError, OSError) as error:
+    except (MutationError, ClauseError, subprocess.SubprocessError, OSError) as error:
         print(f"mutation: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -103,8 +103,7 @@ hft_inline bool bad_intent(const struct pending *asked, const struct hft_working
 	case HFT_ACTION_ENTER:
 		return CLAUSE(intent->side > HFT_SELL) || CLAUSE(intent->tif > HFT_TIF_DAY);
 	case HFT_ACTION_REPLACE:
-		return CLAUSE(intent->side > HFT_SELL) || CLAUSE(intent->tif > HFT_TIF_DAY) || CLAUSE(!old) ||
-		       (old && CLAUSE(old->side != intent->side));
+		return CLAUSE(intent->tif > HFT_TIF_DAY) || CLAUSE(!old) || (old && CLAUSE(old->side != intent->side));
 	case HFT_ACTION_CANCEL:
 		return !old;
 	default:

@@ -154,10 +154,9 @@ def test_not_trading(rig: GateRig, state: str) -> None:
 
 
 def test_operational_halt(rig: GateRig) -> None:
-    values = {"stock_locate": 1, "stock": "AAPL", "market_code": "Q"}
-    rig.feed(itch50.OperationalHalt(halt_action="H", **values, **rig.stamp()).encode())
+    rig.feed(rig.operational_halt("H"))
     rig.refused("NOT_TRADING")
-    rig.feed(itch50.OperationalHalt(halt_action="T", **values, **rig.stamp()).encode())
+    rig.feed(rig.operational_halt("T"))
     rig.passes()
 
 
@@ -254,8 +253,9 @@ def test_a_last_trade_grows_old(rig: GateRig) -> None:
 
 def test_a_reference_from_the_future_is_none(rig: GateRig) -> None:
     """A clock that stepped back: its newest time stamp lies before the book's."""
-    rig.symbol(reference_age_ns=SECOND_NS)
+    rig.symbol(reference_age_ns=2**64 - 1)
     rig.feed(rig.rest(60, "B", BID_E4 - 100))
+    rig.passes()
     rig.wait(-1)
     rig.refused("NO_REFERENCE")
 

@@ -148,7 +148,7 @@ def describe_rig(xdp_mode: str, placement: str) -> Rig:
     """This machine, as far as it says what it is."""
     return Rig(
         kernel=platform.release(),
-        cpu=_cpu_model(),
+        cpu=cpu_model(),
         cpus=os.cpu_count() or 1,
         python=platform.python_version(),
         wire="veth pair into a network namespace",
@@ -157,7 +157,8 @@ def describe_rig(xdp_mode: str, placement: str) -> Rig:
     )
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """What /proc/cpuinfo calls the processor; the architecture if it does not say."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
