@@ -32,6 +32,10 @@ def span(struct: str, field: str) -> Span:
     return described.offset, ffi.sizeof(described.type)
 
 
+# Bound to the program by user space, for itself: the object does not have it, and a guest does not need it.
+_BOUND = ("generations",)
+
+
 class RecordingHook(Hook):
     """Wherever a Hook is used, this one can stand: it does the same and writes a script of it.
 
@@ -51,7 +55,7 @@ class RecordingHook(Hook):
         self.script = Script()
         self.on_wire = False
         self._ignored = {name: ranges(spans) for name, spans in ignored.items()}
-        self._maps = maps_of(self.engine.program.fd)
+        self._maps = [live for live in maps_of(self.engine.program.fd) if live.name not in _BOUND]
         self._rings = [RingPeek(live) for live in self._maps if live.is_ring]
         unknown = (self._ignored.keys() | set(followed)) - {live.name for live in self._maps}
         if unknown:
