@@ -1,0 +1,31 @@
+"""The short form of `make mutation`: some clauses of the gate are left out, and the gate's own tests must notice."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tools.clauses import ROOT, clauses
+
+pytestmark = pytest.mark.kernel
+
+SAMPLE = 4
+
+
+@pytest.mark.skipif(shutil.which("clang-19") is None and shutil.which("clang") is None, reason="needs clang")
+def test_a_gate_without_one_of_its_clauses_is_noticed() -> None:
+    numbers = random.sample([clause.number for clause in clauses()], SAMPLE)
+    command = [sys.executable, "-m", "tools.mutation", "--only", *map(str, numbers)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert result.returncode == 0, f"clauses {numbers}:\n{result.stdout}{result.stderr}"
+
+
+def test_every_reason_has_a_check_and_every_check_a_reason() -> None:
+    from turbo_hft import abi
+
+    checked = {clause.reason for clause in clauses() if clause.reason}
+    assert checked == {name.upper() for name in abi.reasons().values() if name != "none"}
