@@ -23,7 +23,10 @@ _MOST_BROKEN = 40
 
 @dataclass
 class DeskOrder:
-    """One of the engine's orders. `total`: shares that the chain of orders it belongs to has executed."""
+    """One of the engine's orders. `qty`: as asked for, of a replacement with what its chain of orders has executed.
+
+    `total`: shares that the chain has executed.
+    """
 
     ref: int
     side: str
@@ -82,8 +85,7 @@ class OrderDesk:
 
     def _replace(self, old: int, ref: int, total: int, price: int) -> None:
         original = self.orders[old]
-        qty = total - original.total
-        self._ask("replace", DeskOrder(ref, original.side, original.name, qty, price, qty, original=old))
+        self._ask("replace", DeskOrder(ref, original.side, original.name, total, price, 0, original=old))
 
     def _ask(self, what: str, order: DeskOrder) -> None:
         """A number that comes again, because the engine has forgotten it, is of the new order alone."""
@@ -132,9 +134,11 @@ class OrderDesk:
         original = self.orders[order.original]
         if not original.live:
             return None
-        asked = order.qty
+        left = order.qty - original.total
+        if left <= 0:
+            return self._canceled(rng, stamp, original, original.open)
         order.total = original.total
-        order.open = asked if rng.random() < 0.9 else max(1, asked // 2)
+        order.open = left if rng.random() < 0.9 else max(1, left // 2)
         if rng.random() < 0.1:
             order.price = max(1, order.price - 100)
         original.live, order.live = False, rng.random() > 0.05
