@@ -69,14 +69,17 @@ hft_inline bool reply_allowed(const struct reply *reply, const struct reply_targ
 {
 	const struct hft_working *order = at->order;
 	bool live = order->state == HFT_ORDER_LIVE;
+	__u64 executed; /* of the original since the replacement left */
 
 	switch (reply->kind) {
 	case REPLY_ACCEPTED:
 		return order->state == HFT_ORDER_SENT && !order->other_ref && reply->qty == order->qty &&
 		       reply_fits(reply, at);
 	case REPLY_REPLACED:
-		return order->state == HFT_ORDER_SENT && at->old && order->other_ref == reply->other_ref &&
-		       at->old->state == HFT_ORDER_LIVE && reply->qty && reply->qty <= order->qty &&
+		if (order->state != HFT_ORDER_SENT || !at->old || order->other_ref != reply->other_ref)
+			return false;
+		executed = at->old->chain_qty + at->old->filled_qty - order->chain_qty;
+		return at->old->state == HFT_ORDER_LIVE && reply->qty && reply->qty + executed <= order->qty &&
 		       is_trade_price(reply->price_e4) && reply_fits(reply, at);
 	case REPLY_EXECUTED:
 		return live && reply->qty && reply->qty <= order->open_qty && is_trade_price(reply->price_e4);

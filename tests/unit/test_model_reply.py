@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import struct
 
 import pytest
@@ -275,6 +276,7 @@ def test_an_original_may_trade_before_it_is_replaced() -> None:
     rig.reply(executed50(1, 30, PRICE))
     # Of the replacement, what it had beyond the original when it was sent stays counted.
     assert sums(rig) == ([90, 0], [70 * PRICE + 120 * (PRICE + 100) - 100 * PRICE, 0], 2)
+    refused(copy.deepcopy(rig), replaced50(1, 2, 91, PRICE + 100))
     rig.reply(replaced50(1, 2, 90, PRICE + 100))
     assert (order(rig, 2).chain_qty, order(rig, 2).open_qty) == (30, 90)
     assert sums(rig) == ([90, 0], [90 * (PRICE + 100), 0], 1)

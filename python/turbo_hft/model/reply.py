@@ -217,7 +217,10 @@ def replaced(model: ModelState, reply: Reply, ours: WorkingOrder) -> Told | None
     original = model.our_order(reply.original)
     if ours.state != OrderState.SENT or original is None or ours.other_ref != original.user_ref:
         return None
-    if original.state != OrderState.LIVE or not 0 < reply.qty <= ours.qty or not good_price(reply.price_e4):
+    if original.state != OrderState.LIVE or not good_price(reply.price_e4):
+        return None
+    executed_since = original.chain_qty + original.filled_qty - ours.chain_qty
+    if not 0 < reply.qty <= ours.qty - executed_since:
         return None
     if not same_name(model, reply, ours) or not same_side(reply, ours):
         return None
