@@ -125,44 +125,36 @@ static int advance(struct walk *walk, unsigned int scale)
 	}
 }
 
-static void put(struct hft_level *level, unsigned int side, __u32 key, __u64 cell)
+static void put(struct hft_level *level, __u32 price_e4, __u64 cell)
 {
-	level->price_e4 = hft_key_price(side, key);
+	level->price_e4 = price_e4;
 	level->shares = cell & HFT_CELL_QTY;
 	level->orders = cell / HFT_CELL_ORDER;
 }
 
-/* The top of a side: the best first, the others in no order, all better than everything in the blocks. */
-static unsigned int read_top(const struct hft_side_top *top, unsigned int side, struct hft_level *levels,
-			     unsigned int room)
+/* The window of a side, the best first; all that is in it is better than everything in the blocks. */
+static unsigned int read_window(const struct hft_book *book, unsigned int side, struct hft_level *levels,
+				unsigned int room)
 {
-	__u32 taken = 0;
-	unsigned int count;
+	__u32 window_e4 = book->window_e4[side];
+	unsigned int count = 0;
 
-	for (count = 0; count < room && count < HFT_TOP_LEVELS; count++) {
-		__u32 best = HFT_KEY_FREE, way = 0;
+	for (__u32 place = 0; place < HFT_WINDOW && count < room; place++) {
+		__u32 price_e4 = hft_window_price(side, window_e4, place);
+		__u64 cell = book->window[side].cell[price_e4 / hft_window_tick(window_e4) % HFT_RING];
 
-		for (__u32 i = 0; i < HFT_TOP_LEVELS; i++) {
-			if (taken >> i & 1 || !top->cell[i] || top->key[i] <= best)
-				continue;
-			best = top->key[i];
-			way = i;
-		}
-		if (best == HFT_KEY_FREE)
-			break;
-		taken |= 1u << way;
-		put(&levels[count], side, best, top->cell[way]);
+		if (book->held[side] >> place & 1)
+			put(&levels[count++], price_e4, cell);
 	}
 	return count;
 }
 
 static int read_side(struct walk *walk, struct hft_level *levels, unsigned int room, unsigned int *count)
 {
-	const struct hft_side_top *top = &walk->book->side[walk->side];
 	int error = 0;
 
-	*count = read_top(top, walk->side, levels, room);
-	if (!top->bound || *count == room)
+	*count = read_window(walk->book, walk->side, levels, room);
+	if (!(walk->book->held[walk->side] & HFT_HELD_BEHIND) || *count == room)
 		return 0;
 	for (unsigned int scale = 0; scale < SCALES && !error; scale++) {
 		walk->cursor[scale] = (struct scale_cursor){ .number = NO_BLOCK, .key = HFT_KEY_FREE };
@@ -174,7 +166,7 @@ static int read_side(struct walk *walk, struct hft_level *levels, unsigned int r
 
 		if (at->key == HFT_KEY_FREE)
 			break;
-		put(&levels[(*count)++], walk->side, at->key, at->block->cell[at->cell++]);
+		put(&levels[(*count)++], hft_key_price(walk->side, at->key), at->block->cell[at->cell++]);
 		error = advance(walk, scale);
 	}
 	return error;

@@ -31,6 +31,7 @@ from turbo_hft.model.state import (
     SymbolState,
     Touch,
 )
+from turbo_hft.snapshots import best_cell
 from turbo_hft.testing import Hook, Verdict, trial
 
 FEED = trial.FEED
@@ -47,6 +48,7 @@ _WAYS = lib.HFT_BUCKET_SLOTS
 _KEY_BITS = (1 << 60) - 1
 _SHARES = (1 << 40) - 1
 _CENT = 100
+_FINE = 1 << 31  # of a window: its tick is 1/10000 dollar
 _PLACES = lib.HFT_BLOCK_LEVELS << 29
 _CHILD_BITS = lib.HFT_LADDER_BITS
 
@@ -290,8 +292,7 @@ class Twin:
         assert bytes(ffi.buffer(stored.name)) == self.model.params[slot].name
         self._same(f"book {slot}", stored, book)
         for side in Side:
-            best, shares = book.best_e4[side], stored.side[side].cell[0] & _SHARES
-            assert stored.side[side].key[0] == (_key(side, best) if best else 0), f"book {slot}: the best is not first"
+            shares = best_cell(stored, side) & _SHARES
             assert shares == book.best_qty[side], f"book {slot}, side {side}: {shares} at the best price"
         self._same(f"symbol {slot}", symbols._states[slot], self.model.symbols[slot])
         self._same(f"memory {slot}", self._memory[slot], self.model.memory[slot])
@@ -392,10 +393,19 @@ class Twin:
         near, far = self._near_levels(), self._far_levels()
         self._reached["far levels"] += len(far)
         assert not near.keys() & far.keys(), "a level lies in two places"
-        for slot, side, price in (*near, *far):
-            bound, key = self.engine.symbols._books[slot].side[side].bound, _key(side, price)
-            where = f"level {price} of slot {slot}, side {side}: key {key}, bound {bound}"
-            assert (key > bound) is ((slot, side, price) in near), where
+        best_far: dict[tuple[int, int], int] = {}
+        for slot, side, price in far:
+            book = self.engine.symbols._books[slot]
+            first = book.window_e4[side]
+            away = _away(side, first & ~_FINE, price)
+            where = f"level {price} of slot {slot}, side {side}: window from {first:#x}"
+            assert away >= lib.HFT_WINDOW * _tick(first), where
+            assert book.held[side] >> lib.HFT_WINDOW, where
+            best_far[slot, side] = min(away, best_far.get((slot, side), away))
+        for (slot, side), away in best_far.items():
+            book = self.engine.symbols._books[slot]
+            if book.behind_e4[side] and slot not in self.model.swept:
+                assert _away(side, book.window_e4[side] & ~_FINE, book.behind_e4[side]) == away, (slot, side)
         expected = {
             (slot, int(side), price): (level.shares, level.orders)
             for slot, book in self.model.books.items()
@@ -408,14 +418,17 @@ class Twin:
     def _near_levels(self) -> Levels:
         levels = {}
         for slot in self.model.books:
+            book = self.engine.symbols._books[slot]
             for side in Side:
-                top = self.engine.symbols._books[slot].side[side]
-                for key, cell in zip(top.key, top.cell, strict=True):
-                    assert bool(key) == bool(cell), f"slot {slot}, side {side}: key {key} and cell {cell:#x}"
-                    if key:
-                        place = (slot, int(side), _price(side, key))
-                        assert place not in levels, f"level {place} stands twice"
-                        levels[place] = (cell & _SHARES, cell >> 40)
+                cells, first, held = list(book.window[side].cell), book.window_e4[side], book.held[side]
+                tick = _tick(first)
+                for place in range(lib.HFT_WINDOW):
+                    price = _behind(side, first & ~_FINE, place * tick)
+                    cell = cells[price // tick % lib.HFT_RING] if price > 0 else 0
+                    assert bool(held >> place & 1) == bool(cell), f"slot {slot}, side {side}, place {place}: {cell:#x}"
+                    if cell:
+                        levels[slot, int(side), price] = (cell & _SHARES, cell >> 40)
+                assert sum(map(bool, cells)) == bin(held & (1 << lib.HFT_WINDOW) - 1).count("1")
         return levels
 
     def _far_levels(self) -> Levels:
@@ -496,13 +509,17 @@ def _store(stored: Any, modelled: Any, words: dict[str, int]) -> None:
         setattr(modelled, name, value)
 
 
-def _key(side: int, price: int) -> int:
-    """By which the better level is the greater (abi.h, hft_side_top)."""
-    return price if side == Side.BUY else (1 << 31) - price
+def _tick(window_e4: int) -> int:
+    """Of a window (abi.h, hft_book), 1/10000 dollar."""
+    return 1 if window_e4 & _FINE else _CENT
 
 
-def _price(side: int, key: int) -> int:
-    return key if side == Side.BUY else (1 << 31) - key
+def _behind(side: int, price: int, away: int) -> int:
+    return price - away if side == Side.BUY else price + away
+
+
+def _away(side: int, first: int, price: int) -> int:
+    return first - price if side == Side.BUY else price - first
 
 
 def _place_price(side: int, scale: int, place: int) -> int:

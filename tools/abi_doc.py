@@ -21,7 +21,7 @@ def structs() -> list[str]:
 
 
 def type_name(kind: Any) -> str:
-    """As the header has it, without underscores: u8, s64, struct hft_side_top; of an array with its length."""
+    """As the header has it, without underscores: u8, s64, struct hft_window; of an array with its length."""
     if kind.kind == "array":
         item, bracket, inner = type_name(kind.item).partition("[")  # the outermost length comes first
         return f"{item}[{kind.length}]{bracket}{inner}"

@@ -563,22 +563,17 @@ struct hft_name_key {
 };
 
 /*
- * One side of a book near the touch, two cache lines. A price is kept as its key, by which the greater is the better on both
- * sides: the price of a bid, 2^31 less the price of an offer. Of all levels of the side, those with a key above `bound` are here, the best
- * at 0 and the others in no order; the rest is in book_levels.
- *
- * A cell is a level: shares in the low 40 bits, orders in the high 24; 0 = no level.
+ * One side of a book near the touch: the levels of 63 neighbouring prices, a ring. The level of a price is cell (price / tick) % 64;
+ * which prices these are, hft_book says. A cell is a level: shares in the low 40 bits, orders in the high 24; 0 = no level.
  */
-struct hft_side_top {
-	__u32 key[10]; /* 0 = free */
-	__u32 bound; /* 0 = all levels are here */
-	__u32 pad0;
-	__u64 cell[10];
+struct hft_window {
+	__u64 cell[64];
 };
 
 /*
  * One symbol's book and market, written by the hook (but `armed`, `name` and `feed`). version is odd while the hook is inside: read, copy,
- * read again. The arrays of two have the bid at 0 and the offer at 1 (enum hft_side).
+ * read again. The arrays of two have the bid at 0 and the offer at 1 (enum hft_side). All levels of a side that are better than the end
+ * of its window are in the window, the rest is in book_levels.
  */
 struct hft_book {
 	__u32 version;
@@ -586,19 +581,14 @@ struct hft_book {
 	__u8 armed; /* written by user space: 1 = a strategy is to be asked */
 	__u8 holds; /* 1 = there is a position to be marked */
 	__u8 crossed; /* 1 = it was crossed in continuous trading: crossed_ns */
-	__u32 best_e4[2]; /* best bid and offer, 0 = none; the shares there: side[].cell[0] */
+	__u32 best_e4[2]; /* best bid and offer, 0 = none; the first level that `held` names */
 	__u8 name[8]; /* written by user space, as in hft_symbol_params; all zero = slot unused */
 	__u64 exchange_ns; /* time stamp of the newest book message, ns since midnight Eastern */
 	__u32 book_messages; /* applied, modulo 2^32 */
 	__u32 book_orders; /* live orders */
-	__u64 crossed_ns; /* time stamp at which it was first seen crossed in continuous trading; 0 = it is not */
-	__u8 trading_state; /* ITCH H: H halted, P paused, Q quotation only, T trading; 0 = not heard yet */
-	__u8 pad0[3];
-	__u32 touched; /* number of the packet that last touched it while armed, held or crossed */
-	__u64 touched_seq; /* and of its message */
-	/* second to fifth line */
-	struct hft_side_top side[2];
-	/* sixth line: seldom touched */
+	__u64 held[2]; /* bit p: there is a level at place p of the window; bit 63: there may be some behind it */
+	__u32 window_e4[2]; /* price of place 0; place p is p ticks behind it. Tick: a cent, with bit 31 1/100 of it */
+	/* second line: seldom touched */
 	__u16 locate; /* ITCH stock locate of today, 0 = not seen yet */
 	__u8 doubt; /* enum hft_doubt */
 	__u8 feed; /* which feed it is on */
@@ -615,6 +605,16 @@ struct hft_book {
 	__u32 notional_high; /* and the high ones */
 	__u8 halt_reason[4]; /* ITCH H */
 	__u64 last_ns; /* time stamp of the last trade that counts */
+	/* third line and on */
+	struct hft_window window[2];
+	__u8 trading_state; /* ITCH H: H halted, P paused, Q quotation only, T trading; 0 = not heard yet */
+	__u8 pad0[3];
+	__u32 touched; /* number of the packet that last touched it while armed, held or crossed */
+	__u64 touched_seq; /* and of its message */
+	__u64 crossed_ns; /* time stamp at which it was first seen crossed in continuous trading; 0 = it is not */
+	__u32 behind_e4[2]; /* the best price behind the window; 0 = not known */
+	__u64 behind_level[2]; /* the level there, if it is the best of all: the window is empty */
+	__u64 pad1[2];
 };
 
 /* What seldom comes and nobody waits for: ITCH J and K of a symbol. */
@@ -768,7 +768,8 @@ struct hft_session_state {
 
 /*
  * One bucket of book_orders, order_spill or book_ladder, a cache line (bpf/hft/table.bpf.h). The top four bits of key[0] count the
- * keys of this home bucket that live elsewhere: those of book_orders in order_spill, of the others in later buckets.
+ * keys of this home bucket that live in later ones; in book_orders those of each key count the orders that belong in that very way and
+ * live in another or in order_spill.
  * Orders: key = slot << 46 | feed << 44 | reference, value = price << 33 | side << 32 | quantity.
  * Ladder: key = slot << 46 | side << 45 | scale << 44 | (depth + 1) << 40 | prefix, value = bitmap of occupied children.
  */
@@ -781,7 +782,7 @@ struct hft_bucket {
  * Seven neighbouring prices of one side, a cache line. tag = spilled << 56 | used << 55 | slot << 41 | side << 40 |
  * scale << 39 | number. Scale 0 is for whole cents, a place is the price in cents; scale 1 is for all others, a place is the price in
  * 1/10000 dollar. Bids count from the other end, 7 * 2^29 - 1 - place, so that the smaller place is the better on both sides.
- * Place p is cell p % 7 of block number p / 7. Cells as in hft_side_top.
+ * Place p is cell p % 7 of block number p / 7. Cells as in hft_window.
  */
 struct hft_level_block {
 	__u64 tag;

@@ -16,18 +16,18 @@ hft_inline bool slot_is_clearing(__u32 slot)
 	return book_at(slot)->health == HFT_BOOK_CLEARING;
 }
 
+#define KEY_OF_ORDER(entry) ((entry) & ((1ULL << HFT_ORDER_KEY_BITS) - 1))
+
 static long sweep_orders(__u32 index, void *first)
 {
 	struct hft_bucket *bucket = hft_element(book_orders, *(__u32 *)first + index, config.order_mask + 1);
 
 	hft_rolled for (__u32 i = 0; i < HFT_BUCKET_SLOTS; i++)
 	{
-		__u64 way = hft_masked(i, HFT_BUCKET_SLOTS);
+		__u64 way = hft_masked(i, HFT_BUCKET_SLOTS), key = bucket->key[way];
 
-		if (!bucket->value[way] || !slot_is_clearing(hft_key_slot(bucket->key[way])))
-			continue;
-		bucket->key[way] &= HFT_SPILL_MASK;
-		bucket->value[way] = 0;
+		if (bucket->value[way] && slot_is_clearing(hft_key_slot(key)))
+			order_leave(KEY_OF_ORDER(key), way);
 	}
 	return 0;
 }
@@ -42,7 +42,7 @@ static long sweep_spill(__u32 index, void *first)
 		__u64 key = bucket->key[hft_masked(way, HFT_BUCKET_SLOTS)];
 
 		if (bucket->value[hft_masked(way, HFT_BUCKET_SLOTS)] && slot_is_clearing(hft_key_slot(key)))
-			order_unspill(key & ((1ULL << HFT_ORDER_KEY_BITS) - 1), (__s64)at * HFT_BUCKET_SLOTS + way);
+			order_leave(KEY_OF_ORDER(key), (__s64)(at + 1) * HFT_BUCKET_SLOTS + way);
 	}
 	return 0;
 }
@@ -121,7 +121,13 @@ static long install_block(__u32 index, void *unused)
 hft_inline void book_empty(struct hft_book *book)
 {
 	book_open(book);
-	__builtin_memset(book->side, 0, sizeof(book->side));
+	for (__u32 i = 0; i < HFT_RING; i++) {
+		*(volatile __u64 *)&book->window[HFT_BUY].cell[i] = 0;
+		*(volatile __u64 *)&book->window[HFT_SELL].cell[i] = 0;
+	}
+	__builtin_memset(book->held, 0, sizeof(book->held));
+	__builtin_memset(book->behind_e4, 0, sizeof(book->behind_e4));
+	__builtin_memset(book->behind_level, 0, sizeof(book->behind_level));
 	__builtin_memset(book->best_e4, 0, sizeof(book->best_e4));
 	book->book_orders = 0;
 	book->crossed_ns = 0;
@@ -259,7 +265,7 @@ hft_inline int feed_abandon(struct hft_feed_state *feed)
 }
 
 /* Everything that concerns a whole feed. */
-hft_global int command_feed(void)
+hft_inline int command_feed(void)
 {
 	struct hft_feed_state *feed = feed_at(packet_feed);
 
@@ -297,7 +303,7 @@ hft_inline bool slot_is_of_feed(__u32 slot)
 }
 
 /* Everything that concerns one symbol, or with INSTALL none. */
-hft_global int command_symbol(__u32 slot)
+hft_inline int command_symbol(__u32 slot)
 {
 	struct hft_feed_state *feed = feed_at(packet_feed);
 	struct hft_book *book = book_at(slot);

@@ -12,12 +12,11 @@
 
 /* The packet being read. In memory and not on the stack: the verifier forgets what memory holds, and is done in one round. */
 static struct {
-	__u64 sequence; /* of the message at `offset` */
+	__u64 sequence; /* of its first message */
 	__u64 expected;
 	__u64 fresh; /* messages that were kept */
 	__u64 again; /* that had been kept before */
-	__u32 offset;
-	__u32 left; /* blocks */
+	__u32 offset; /* of the next block */
 } walk HFT_STATE;
 
 /* A message ahead of the expected one. */
@@ -49,15 +48,24 @@ hft_global int feed_ahead(__u32 offset, __u32 length, __u64 sequence)
 static struct {
 	__u32 offset;
 	__u32 left; /* blocks */
+	__u32 foresees; /* whether to ask the memory for what the messages will look for */
+	__u32 untracked; /* HFT_C_BOOK_UNTRACKED after the packet before, its low bits */
 } scan HFT_STATE;
 
 static long scan_blocks(__u32 index, void *unused)
 {
-	__u32 offset = scan.offset, blocks = at_most(scan.left, HFT_CHUNK);
+	__u32 offset = scan.offset, blocks = at_most(scan.left, HFT_CHUNK), foresees = scan.foresees;
 
 	(void)index;
 	(void)unused;
-	hft_rolled for (__u32 i = 0; i < blocks; i++) offset += 2 + load_be16(rx_at(offset));
+	hft_rolled for (__u32 i = 0; i < blocks; i++)
+	{
+		const __u8 *block = rx_at(offset);
+
+		if (foresees)
+			itch_foresee(block + 2);
+		offset += 2 + load_be16(block);
+	}
 	scan.offset = offset;
 	scan.left -= blocks;
 	return 0;
@@ -71,39 +79,38 @@ hft_inline bool feed_blocks_fill(__u32 blocks)
 	return scan.offset == rx_len;
 }
 
-/* The messages of a packet from the expected one on; those before it are stepped over. */
-static long handle_blocks(__u32 index, void *unused)
+/* It pays to look ahead when most messages are about symbols that are asked for. The packet before tells: feeds come one by one. */
+hft_inline void feed_learn(__u64 messages)
 {
-	__u64 sequence = walk.sequence, expected = walk.expected;
-	__u32 at = walk.offset, blocks = at_most(walk.left, HFT_CHUNK);
+	__u32 untracked = tallies.counter[HFT_C_BOOK_UNTRACKED];
 
-	(void)index;
+	scan.foresees = 2 * (untracked - scan.untracked) < messages;
+	scan.untracked = untracked;
+}
+
+/* A message of a packet; those before the expected one are stepped over. */
+static long handle_block(__u32 index, void *unused)
+{
+	__u32 at = walk.offset, length;
+	const __u8 *block = rx_at(at);
+	__u64 sequence = walk.sequence + index;
+
 	(void)unused;
-	hft_rolled for (__u32 i = 0; i < blocks; i++)
-	{
-		__u32 offset = at + 2, length = load_be16(rx_at(at));
-
-		at = offset + length;
-		if (sequence >= expected)
-			itch_message(offset, length, sequence);
-		sequence++;
-	}
-	walk.sequence = sequence;
-	walk.offset = at;
-	walk.left -= blocks;
+	length = load_be16(block);
+	walk.offset = at + 2 + length;
+	if (sequence >= walk.expected)
+		itch_message(at + 2, block + 2, length, sequence);
 	return 0;
 }
 
 /* The messages of a packet that is ahead. */
-static long keep_blocks(__u32 index, void *unused)
+static long keep_block(__u32 index, void *unused)
 {
 	__u32 at = walk.offset, length = load_be16(rx_at(at));
 
-	(void)index;
 	(void)unused;
 	walk.offset = at + 2 + length;
-	feed_ahead(at + 2, length, walk.sequence);
-	walk.sequence++;
+	feed_ahead(at + 2, length, walk.sequence + index);
 	return 0;
 }
 
@@ -115,7 +122,7 @@ static long drain_step(__u32 index, void *unused)
 	(void)unused;
 	if (!kept_has(feed_at(packet_feed), expected))
 		return 1;
-	itch_message(HFT_RX_SCRATCH, kept_load(expected), expected);
+	itch_kept(kept_load(expected), expected);
 	walk.expected = expected + 1;
 	return 0;
 }
@@ -237,11 +244,10 @@ hft_inline int feed_packet(struct xdp_md *ctx, __u32 feed_index, __u32 line)
 	walk.sequence = sequence;
 	walk.expected = expected;
 	walk.offset = MOLD_HEADER;
-	walk.left = next - sequence;
 	if (sequence > expected) {
 		walk.fresh = 0;
 		walk.again = 0;
-		bpf_loop(next - sequence, keep_blocks, NULL, 0);
+		bpf_loop(next - sequence, keep_block, NULL, 0);
 		fresh = walk.fresh;
 		old = walk.again;
 		count_many(HFT_C_FEED_KEPT, fresh);
@@ -249,7 +255,8 @@ hft_inline int feed_packet(struct xdp_md *ctx, __u32 feed_index, __u32 line)
 		old = at_most(expected - sequence, next - sequence);
 		if (next > expected) {
 			fresh = next - expected;
-			bpf_loop((messages + HFT_CHUNK - 1) / HFT_CHUNK, handle_blocks, NULL, 0);
+			bpf_loop(messages, handle_block, NULL, 0);
+			feed_learn(fresh);
 			count_many(HFT_C_FEED_MESSAGES, fresh);
 		}
 	}

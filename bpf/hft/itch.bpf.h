@@ -194,19 +194,25 @@ hft_inline __u32 book_attention(const struct hft_book *book)
 	return *(const volatile __u32 *)&book->health;
 }
 
-/* What surrounds the change of a book by a message: its version, its time, and what follows from it. */
-hft_inline int book_done(struct hft_book *book, __u32 slot, __u32 failed, __u64 feed_seq, __u64 exchange_ns)
+/* A message that must not be, of a book that is open: it stays as it is. */
+hft_global int book_refuse(__u32 slot, __u32 counter, __u64 feed_seq)
 {
-	if (!failed) {
-		book->exchange_ns = exchange_ns;
-		book->book_messages++;
+	book_close(book_at(slot));
+	return book_doubt(slot, counter, feed_seq);
+}
+
+/* What surrounds the change of a book by a message: its version, its time, and what follows from it. */
+hft_inline void book_done(struct hft_book *book, __u32 slot, __u32 failed, __u64 feed_seq, const __u8 *msg)
+{
+	if (failed) {
+		book_refuse(slot, failed, feed_seq);
+		return;
 	}
+	book->exchange_ns = load_be48(msg + ITCH_TIMESTAMP);
+	book->book_messages++;
 	book_close(book);
-	if (failed)
-		return book_doubt(slot, failed, feed_seq);
 	if (book_attention(book) || book_is_crossed(book))
-		return book_watch(slot, feed_seq, exchange_ns);
-	return 0;
+		book_watch(slot, feed_seq, load_be48(msg + ITCH_TIMESTAMP));
 }
 
 /* Kept, because the symbol is in quarantine and this is no part of its snapshot? */
@@ -218,38 +224,37 @@ hft_inline bool book_kept(const struct hft_book *book, __u32 slot, __u32 offset,
 	return true;
 }
 
-/*
- * A F, D, and E C X U of a symbol that is asked for: a function each, so that the two that make up the day carry nothing of
- * the others.
- */
-#define BOOK_FUNCTION(name, apply)                                                                     \
-	hft_global int name(__u32 slot, __u32 offset, __u64 feed_seq, __u64 exchange_ns)               \
-	{                                                                                              \
-		struct hft_book *book = book_at(slot);                                                 \
-                                                                                                       \
-		if (book_kept(book, slot, offset, feed_seq))                                           \
-			return 0;                                                                      \
-		book_open(book);                                                                       \
-		return book_done(book, slot, apply(book, slot, rx_at(offset)), feed_seq, exchange_ns); \
-	}
+/* One book message of a symbol that is asked for: `apply` is the function of its type. */
+#define BOOK_APPLY(apply, slot, offset, msg, feed_seq)                                  \
+	({                                                                              \
+		struct hft_book *book_ = book_at(slot);                                 \
+                                                                                        \
+		if (!book_kept(book_, slot, offset, feed_seq)) {                        \
+			book_open(book_);                                               \
+			book_done(book_, slot, apply(book_, slot, msg), feed_seq, msg); \
+		}                                                                       \
+	})
 
-BOOK_FUNCTION(add_message, book_add)
-BOOK_FUNCTION(delete_message, book_delete)
-BOOK_FUNCTION(reduce_message, book_reduce)
-BOOK_FUNCTION(replace_message, book_replace)
-
-hft_inline void book_message(__u32 slot, __u32 offset, __u64 feed_seq, __u64 exchange_ns)
+hft_inline __u32 book_change(struct hft_book *book, __u32 slot, const __u8 *msg)
 {
-	__u8 type = *rx_at(offset);
+	switch (msg[0]) {
+	case 'U':
+		return book_replace(book, slot, msg);
+	case 'A':
+	case 'F':
+		return book_add(book, slot, msg);
+	default:
+		return book_reduce(book, slot, msg);
+	}
+}
 
-	if (type == 'A' || type == 'F')
-		add_message(slot, offset, feed_seq, exchange_ns);
-	else if (type == 'D')
-		delete_message(slot, offset, feed_seq, exchange_ns);
-	else if (type == 'U')
-		replace_message(slot, offset, feed_seq, exchange_ns);
-	else
-		reduce_message(slot, offset, feed_seq, exchange_ns);
+/* A F E C X D U */
+hft_global int book_message(__u32 slot, __u32 offset, __u64 feed_seq)
+{
+	const __u8 *msg = rx_at(offset);
+
+	BOOK_APPLY(book_change, slot, offset, msg, feed_seq);
+	return 0;
 }
 
 /* H Y K J h P Q of a symbol that is asked for. */
@@ -304,41 +309,84 @@ hft_global int odd_message(__u32 offset, __u32 length, __u64 feed_seq)
 }
 
 /*
- * One ITCH message: `length` bytes at `offset` of rx, number `feed_seq` of the session. Inlined into the loops over messages: what
- * nobody asked for costs no call.
+ * What a message will look for, if it is about a book: its order. All of a packet are asked for before the first is handled, so that the
+ * memory brings them at the same time and not one after the other. Any bytes do, they are masked.
  */
-hft_inline void itch_message(__u32 offset, __u32 length, __u64 feed_seq)
+hft_inline void itch_foresee(const __u8 *msg)
 {
-	struct hft_feed_state *feed = feed_at(packet_feed);
-	const __u8 *msg = rx_at(offset);
-	__u32 known = itch_types[msg[0]], slot;
-	__u64 exchange_ns;
-	__u16 *entry;
+	(void)*(volatile __u64 *)order_bucket(load_be64(msg + ITCH_REF))->key;
+}
+
+/* What every message tells: its type, its time. Returns what it is about, ABOUT_UNKNOWN for one that is done with. */
+hft_inline __u32 itch_known(__u32 offset, const __u8 *msg, __u32 length, __u64 feed_seq)
+{
+	__u32 known = itch_types[msg[0]];
 
 	if (!length || (known & 0xff) != length) {
 		odd_message(offset, length, feed_seq);
-		return;
+		return ABOUT_UNKNOWN;
 	}
 	count_itch(known >> 8 & 0xff);
-	exchange_ns = load_be48(msg + ITCH_TIMESTAMP);
-	feed->exchange_ns = exchange_ns;
-	if ((known & ABOUT_MASK) != ABOUT_BOOK) {
-		other_message(offset, feed_seq);
+	feed_at(packet_feed)->exchange_ns = load_be48(msg + ITCH_TIMESTAMP);
+	return known & ABOUT_MASK;
+}
+
+/* The slot of a book message, or HFT_MAX_SYMBOLS when nobody asked for its symbol. */
+hft_inline __u32 book_slot(const __u8 *msg)
+{
+	__u16 *entry = locate_entry(load_be16(msg + ITCH_LOCATE));
+	__u32 slot = *entry;
+
+	if (slot - 1 < HFT_MAX_SYMBOLS)
+		return slot - 1;
+	count(HFT_C_BOOK_UNTRACKED);
+	if (!slot)
+		*entry = HFT_LOCATE_CLOSED;
+	return HFT_MAX_SYMBOLS;
+}
+
+/*
+ * One ITCH message: `length` bytes at `offset` of rx, where `msg` points to, number `feed_seq` of the session. Inlined into the loop over
+ * a packet: what nobody asked for costs no call, nor do A and D, which make up the day.
+ */
+hft_inline void itch_message(__u32 offset, const __u8 *msg, __u32 length, __u64 feed_seq)
+{
+	__u32 about = itch_known(offset, msg, length, feed_seq), slot;
+
+	if (about != ABOUT_BOOK) {
+		if (about != ABOUT_UNKNOWN)
+			other_message(offset, feed_seq);
 		return;
 	}
-	entry = locate_entry(load_be16(msg + ITCH_LOCATE));
-	slot = *entry;
-	if (slot - 1 >= HFT_MAX_SYMBOLS) {
-		count(HFT_C_BOOK_UNTRACKED);
-		if (!slot)
-			*entry = HFT_LOCATE_CLOSED;
+	slot = book_slot(msg);
+	if (slot == HFT_MAX_SYMBOLS)
+		return;
+	if (msg[0] == 'D')
+		BOOK_APPLY(book_delete, slot, offset, msg, feed_seq);
+	else if (msg[0] == 'A')
+		BOOK_APPLY(book_add, slot, offset, msg, feed_seq);
+	else
+		book_message(slot, offset, feed_seq);
+}
+
+/* The same for one that was kept. */
+hft_inline void itch_kept(__u32 length, __u64 feed_seq)
+{
+	const __u8 *msg = rx + HFT_RX_SCRATCH;
+	__u32 about = itch_known(HFT_RX_SCRATCH, msg, length, feed_seq), slot;
+
+	if (about != ABOUT_BOOK) {
+		if (about != ABOUT_UNKNOWN)
+			other_message(HFT_RX_SCRATCH, feed_seq);
 		return;
 	}
-	book_message(slot - 1, offset, feed_seq, exchange_ns);
+	slot = book_slot(msg);
+	if (slot != HFT_MAX_SYMBOLS)
+		book_message(slot, HFT_RX_SCRATCH, feed_seq);
 }
 
 /* The same for a message of a command, which is for slot install_slot - 1 and no other. Rule 10. */
-hft_global int install_message(__u32 offset, __u32 length, __u64 feed_seq)
+hft_inline int install_message(__u32 offset, __u32 length, __u64 feed_seq)
 {
 	const __u8 *msg = rx_at(offset);
 	__u32 known = length ? itch_types[msg[0]] : ABOUT_UNKNOWN, about = known & ABOUT_MASK, slot = install_slot - 1;
@@ -356,7 +404,7 @@ hft_global int install_message(__u32 offset, __u32 length, __u64 feed_seq)
 		return book_doubt(slot, HFT_C_ITCH_BAD_FIELD, feed_seq);
 	if (about == ABOUT_MARKET)
 		return market_message(slot, offset, feed_seq);
-	book_message(slot, offset, feed_seq, load_be48(msg + ITCH_TIMESTAMP));
+	book_message(slot, offset, feed_seq);
 	return 0;
 }
 

@@ -35,8 +35,8 @@
  */
 #define HFT_MAX_BLOCKS 1729
 
-/* Messages of a packet that are handled in one go, between two rounds of bpf_loop. Not a bound. */
-#define HFT_CHUNK 8
+/* Blocks of a packet that are counted in one go, between two rounds of bpf_loop. Not a bound. */
+#define HFT_CHUNK 32
 
 /* Messages (orders, replacements, cancels) sent on one packet. At the bound: risk refuses with NO_ROOM. */
 #define HFT_MAX_ORDERS_PER_PACKET 8
@@ -75,8 +75,8 @@
 
 /*
  * The book's tables, sized at load; these are the sizes of a bare load. Powers of two. A key lives in its home bucket or in one
- * of the next HFT_PROBE - 1; an order in its home bucket or, so looked for, in the spill. At the bound: the symbol is quarantined
- * (doubt FULL), counted as book_full.
+ * of the next HFT_PROBE - 1; an order in its way, in another of its bucket or, so looked for, in the spill. At the bound: the
+ * symbol is quarantined (doubt FULL), counted as book_full.
  */
 #define HFT_BUCKET_SLOTS 4
 #define HFT_PROBE 8
@@ -88,11 +88,14 @@
 /* Blocks of levels are looked for at this many places. At the bound: as above. */
 #define HFT_LEVEL_PROBE 32
 
-/* Levels of a side that lie in the symbol's own cache lines. Not a bound: what is further from the touch is in book_levels. */
-#define HFT_TOP_LEVELS 10
-
-/* Levels that are brought back into them when they have run empty. */
-#define HFT_REFILL 5
+/*
+ * Neighbouring prices of a side that lie beside the symbol. Not a bound: what is further from the touch is in book_levels. A window is
+ * laid with the best price HFT_HEADROOM places behind its beginning, and laid anew when that is further than HFT_WORN behind it.
+ */
+#define HFT_WINDOW 63
+#define HFT_RING 64 /* cells of a window */
+#define HFT_HEADROOM 16
+#define HFT_WORN 40
 
 /* Neighbouring prices in one block of book_levels. */
 #define HFT_BLOCK_LEVELS 7

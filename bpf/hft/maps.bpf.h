@@ -9,8 +9,9 @@
 
 _Static_assert(sizeof(struct hft_bucket) == 64, "a bucket is a cache line");
 _Static_assert(sizeof(struct hft_level_block) == 64, "a block is a cache line");
-_Static_assert(sizeof(struct hft_side_top) == 128, "a side is two cache lines");
-_Static_assert(sizeof(struct hft_book) == 384, "a book is six cache lines");
+_Static_assert(__builtin_offsetof(struct hft_book, locate) == 64, "what every message touches is a cache line");
+_Static_assert(__builtin_offsetof(struct hft_book, window) == 128, "and what few do another");
+_Static_assert(sizeof(struct hft_book) == 1216, "a book is nineteen cache lines");
 _Static_assert(sizeof(struct hft_kept) == 64, "a kept message is a cache line");
 _Static_assert(sizeof(struct hft_event) == 128, "an event is two cache lines");
 _Static_assert(sizeof(struct hft_control) == 128, "two cache lines");
@@ -21,7 +22,7 @@ _Static_assert(sizeof(struct hft_memory) == 64, "a cache line");
 _Static_assert(sizeof(struct hft_working) == 128, "two cache lines");
 _Static_assert(sizeof(struct hft_feed_state) == 256, "four cache lines");
 _Static_assert(sizeof(((struct hft_bucket *)0)->key) == 8 * HFT_BUCKET_SLOTS, "abi.h and limits.h agree on the ways");
-_Static_assert(sizeof(((struct hft_side_top *)0)->key) == 4 * HFT_TOP_LEVELS, "and on the levels of the top");
+_Static_assert(sizeof(struct hft_window) == 8 * HFT_RING, "and on the places of a window");
 _Static_assert(sizeof(((struct hft_level_block *)0)->cell) == 8 * HFT_BLOCK_LEVELS, "and of a block");
 
 #define HFT_ARRAY(name_, value_, entries_, flags_) \

@@ -67,7 +67,7 @@ hft_inline void touch_read(const struct hft_book *book, struct hft_touch *touch)
 {
 	hft_rolled for (__u32 side = 0; side < 2; side++)
 	{
-		__u64 cell = book->side[side].cell[0];
+		__u64 cell = level_best(book, side);
 
 		touch->price_e4[side] = book->best_e4[side];
 		touch->qty[side] = (__u32)at_most(cell & HFT_CELL_QTY, 0xffffffff);

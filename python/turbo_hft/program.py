@@ -34,6 +34,7 @@ _NEEDED = "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (or run as root)"
 _alive: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 _ORDER_WAYS = 4  # struct hft_bucket
+_MOST_ORDER_BUCKETS = 1 << 25
 _ORDERS_A_BLOCK = 8  # neighbouring prices share a block: far fewer levels than orders
 _BLOCKS_A_SYMBOL = 4  # away from the touch, in a sparse book
 _SPARSE_BLOCKS = 16_384  # few orders spread over many prices: nearly every one has a block of its own
@@ -128,7 +129,7 @@ def load_config(**settings: Unpack[LoadSettings]) -> Any:
     config.time_all = settings.get("time_all", False)
     config.symbols = _power_of_two(settings.get("symbols", 256))
     config.feeds = _power_of_two(settings.get("feeds", 1))
-    config.order_mask = _power_of_two(-(-orders * 2 // _ORDER_WAYS)) - 1
+    config.order_mask = min(_power_of_two(orders), _MOST_ORDER_BUCKETS) - 1
     config.spill_mask = _power_of_two(-(-orders // 2 // _ORDER_WAYS)) - 1
     config.level_mask = blocks - 1
     config.ladder_mask = max(_LEAST_LADDER, blocks // 4) - 1

@@ -328,16 +328,24 @@ def feed_snapshot(state: Any) -> FeedSnapshot:
 
 
 _UNSHOWN = ("name", "version", "holds", "crossed", "touched", "touched_seq", "tat_ns", "recent", "recent_head")
+_LEVELS = ("held", "window_e4", "window", "behind_e4", "behind_level")
+
+
+def best_cell(book: Any, side: int) -> int:
+    """The best level of a side of a ``struct hft_book`` (abi.h, hft_window); 0 without one."""
+    held, price, window = int(book.held[side]), int(book.best_e4[side]), int(book.window_e4[side])
+    if not held & (1 << lib.HFT_WINDOW) - 1:
+        return int(book.behind_level[side]) if held else 0
+    return int(book.window[side].cell[price // (1 if window >> 31 else 100) % lib.HFT_RING])
 
 
 def symbol_snapshot(name: str, state: KillState, book: Any, trading: Any, feed: Any) -> SymbolSnapshot:
     """From copies of ``struct hft_book`` and ``struct hft_symbol_state``, and the feed's state."""
     values = abi.fields(book) | abi.fields(trading)
-    for gone in _UNSHOWN:
+    for gone in (*_UNSHOWN, *_LEVELS):
         values.pop(gone, None)
     values["bid_e4"], values["ask_e4"] = values.pop("best_e4")
-    # The best level is the first of its side's; a side without a best has zeros there.
-    values["bid_qty"], values["ask_qty"] = (side.cell[0] & lib.HFT_MAX_LEVEL_QTY for side in values.pop("side"))
+    values["bid_qty"], values["ask_qty"] = (best_cell(book, side) & lib.HFT_MAX_LEVEL_QTY for side in SIDES)
     values["notional_e4"] += values.pop("notional_high") << 64
     values["health"], values["doubt"] = book_health(values["health"]), doubt_name(values["doubt"])
     values["open_refs"] = tuple(ref for ref in values.pop("open_ref") if ref)

@@ -285,6 +285,7 @@ class Hostile:
         return "!"
 
 
+DEEP = 10  # levels of a side
 SEEN: Counter[str] = Counter()
 
 
@@ -296,7 +297,7 @@ def _run_hostile(hook: Hook, resting: int, operations: list[tuple[str, int, str,
         hostile.step("A", 0, "BS"[index & 1], index, 0, 100)
     for operation in operations:
         SEEN[hostile.step(*operation)] += 1
-        SEEN["deep"] += hostile.compare() > lib.HFT_TOP_LEVELS
+        SEEN["deep"] += hostile.compare() > DEEP
         if not any(hostile.healthy(symbol) for symbol in range(len(NAMES))):
             break
     hostile.twin.compare_state()

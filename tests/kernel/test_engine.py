@@ -109,7 +109,7 @@ def command(engine: Engine, op: int, *, nonce: int | None = None, feed: int = 0,
 def test_sizes_reach_the_program() -> None:
     with Engine.load(symbols=4, orders=100, levels=20, kept=10, hold_ns=5, crossed_ns=6, clock="feed") as engine:
         config = engine.program.config
-        assert (config.symbols, config.order_mask, config.level_mask, config.kept_mask) == (4, 63, 31, 15)
+        assert (config.symbols, config.order_mask, config.level_mask, config.kept_mask) == (4, 127, 31, 15)
         assert (config.hold_ns, config.crossed_ns, config.clock, config.verify_checksums) == (5, 6, "feed", True)
         for name in "ABCD":
             engine.symbols.add(name)

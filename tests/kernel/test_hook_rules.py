@@ -242,6 +242,34 @@ def test_an_offer_that_its_own_packet_takes_back_is_not_bought(hook: Hook) -> No
     assert (day.did("signals"), day.did("intents")) == (1, 0)
 
 
+@pytest.mark.parametrize(("side", "near", "fine", "far"), [("B", 16_200, 1, 10_000), ("S", 16_400, -1, 19_000)])
+def test_a_strategy_is_told_of_the_best_level_wherever_it_lies(
+    hook: Hook, side: str, near: int, fine: int, far: int
+) -> None:
+    """In a window of cents, in one of hundredths of a cent, and behind a window that is empty."""
+    day = Day(hook)
+    at = "BS".index(side)
+
+    def told() -> tuple[int, int, int]:
+        touch = day.twin._memory[0].touch
+        return touch.price_e4[at], touch.qty[at], touch.orders[at]
+
+    day.feed(day.offer(price=100 * near, shares=300, side=side))
+    assert told() == (100 * near, 300, 1)
+    day.feed(day.offer(price=100 * near + fine, shares=200, side=side))
+    assert told() == (100 * near + fine, 200, 1)
+    day.feed(*(day.offer(price=100 * far, shares=shares, side=side) for shares in (700, 50)))
+    day.feed(day.delete(1), day.delete(2))
+    assert day.twin.engine.symbols._books[0].held[at] == 1 << lib.HFT_WINDOW, "all levels are behind the window"
+    assert told() == (100 * far, 750, 2)
+    day.feed(day.offer(price=100 * far, shares=5, side=side))
+    assert told() == (100 * far, 755, 3)
+    day.feed(day.offer(price=100 * (far + fine), shares=1, side=side))
+    assert told() == (100 * (far + fine), 1, 1), "the window has followed"
+    day.feed(*(day.delete(ref) for ref in (3, 4, 5, 6)))
+    assert told() == (0, 0, 0)
+
+
 def test_no_second_order_while_one_is_in_flight(hook: Hook) -> None:
     day = Day(hook)
     assert day.feed(day.offer()) is not None

@@ -64,7 +64,7 @@ def test_every_kernel_repeats_the_recorded_run(matrix: dict[str, Any]) -> None:
         *("orders", "fills", "fills on the wire", "golden messages"),
         *("feed_holds", "feed_gaps", "event feed_live", "first by line b", "first by rerequest"),
         *("book_quarantines", "book_kept", "commands", "book_restores"),
-        *("far levels", "evictions", "refills", "spilled orders"),
+        *("far levels", "windows forward", "windows back", "spilled orders"),
     ],
 )
 def test_the_recorded_run_holds_what_it_has_to_prove(matrix: dict[str, Any], what: str) -> None:

@@ -61,7 +61,7 @@ def test_the_documentation_has_the_same_layout(struct: str) -> None:
 
 
 def _documented_bytes(kind: str) -> int:
-    """Of u8, s64[3], u8[4][64] or struct hft_side_top[2]."""
+    """Of u8, s64[3], u8[4][64] or struct hft_window[2]."""
     found = re.fullmatch(r"([us]\d+|struct hft_\w+)((?:\[\d+\])*)", kind)
     assert found, kind
     named, lengths = found.groups()

@@ -40,7 +40,7 @@ def test_a_level_that_is_wrong_is_noticed() -> None:
         while day.engine.symbols[day._trial.names[0]].depth(1).bids == ():
             day._step()
         books = day.engine.program.share("books", writable=True)
-        books[0].side[lib.HFT_BUY].cell[0] += 1
+        books[0].window[lib.HFT_BUY].cell[books[0].best_e4[lib.HFT_BUY] // 100 % lib.HFT_RING] += 1
         with pytest.raises(Mismatch, match=r"bids differ from level 0") as caught:
             day._publish()
         assert "seed 1, profile 'nothing'" in str(caught.value)

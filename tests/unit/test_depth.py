@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -39,22 +38,22 @@ class Tables:
     def depth(self, levels: int = 10) -> Depth:
         return self.tables.depth(ffi.addressof(self.book), SLOT, levels)
 
-    def fill(self, side: int, prices: Side, top: int) -> None:
-        """Put a side's levels down, the best `top` (at most 10) of them into the symbol's own line."""
-        best_first = sorted(prices, reverse=side == lib.HFT_BUY)
-        own = self.book.side[side]
-        shuffled = best_first[:top]
-        random.Random(len(prices)).shuffle(shuffled)
-        for place, price in enumerate(shuffled):
-            own.key[place], own.cell[place] = self.key(side, price), self.cell(prices[price])
-        if best_first[top:]:
-            own.bound = self.key(side, best_first[top])
-        for price in best_first[top:]:
-            self.put_down(side, price, prices[price])
-
-    @staticmethod
-    def key(side: int, price_e4: int) -> int:
-        return price_e4 if side == lib.HFT_BUY else 2**31 - price_e4
+    def fill(self, side: int, prices: Side, ahead: int, tick: int = 100) -> None:
+        """Put a side's levels down; its window begins `ahead` ticks before the best of them."""
+        if not prices:
+            return
+        best = max(prices) if side == lib.HFT_BUY else min(prices)
+        first = best + ahead * tick if side == lib.HFT_BUY else best - min(ahead, best // tick) * tick
+        self.book.window_e4[side] = first | (tick == 1) << 31
+        for price, level in prices.items():
+            away = first - price if side == lib.HFT_BUY else price - first
+            if away < 63 * tick and away % tick == 0:
+                self.book.window[side].cell[price // tick % 64] = self.cell(level)
+                self.book.held[side] |= 1 << away // tick
+            else:
+                assert away >= 63 * tick, "a level between two prices of the window"
+                self.book.held[side] |= 1 << 63
+                self.put_down(side, price, level)
 
     @staticmethod
     def cell(level: tuple[int, int]) -> int:
@@ -106,11 +105,12 @@ def test_an_untouched_book_is_empty() -> None:
     assert Tables().depth() == Depth((), ())
 
 
-def test_levels_of_the_top_are_sorted() -> None:
+def test_levels_of_a_window_are_sorted() -> None:
+    """A ring of cents, which begins anew between the two bids, and one of smaller ticks."""
     tables = Tables()
     bids, asks = {1_631_900: (300, 2), 1_630_000: (5, 1)}, {1_632_000: (100, 1), 1_632_001: (7, 7), 1_700_000: (1, 1)}
-    tables.fill(lib.HFT_BUY, bids, 5)
-    tables.fill(lib.HFT_SELL, asks, 5)
+    tables.fill(lib.HFT_BUY, bids, 16)
+    tables.fill(lib.HFT_SELL, asks, 16, tick=1)
     assert tables.depth().bids == (Level(1_631_900, 300, 2), Level(1_630_000, 5, 1))
     assert tables.depth().asks == expected(lib.HFT_SELL, asks, 10)
     assert tables.depth(1) == Depth((Level(1_631_900, 300, 2),), (Level(1_632_000, 100, 1),))
@@ -120,9 +120,9 @@ def test_levels_away_from_the_touch_follow_in_order() -> None:
     """Cents and others interleaved, from the least price to the greatest, with the largest level there can be."""
     prices = {1: (1, 1), 99: (2, 1), 100: (3, 1), 101: (2**40 - 1, 2**24 - 1), 1_632_000: (4, 1), MAX_PRICE_E4: (5, 2)}
     for side in (lib.HFT_BUY, lib.HFT_SELL):
-        for top in range(6):
+        for ahead in range(63):
             tables = Tables()
-            tables.fill(side, prices, top)
+            tables.fill(side, prices, ahead, tick=1)
             depth = tables.depth()
             assert (depth.bids, depth.asks)[side] == expected(side, prices, 10)
             assert (depth.asks, depth.bids)[side] == ()
@@ -133,25 +133,26 @@ _NEAR = st.integers(1_630_000, 1_634_000) | st.integers(16_300, 16_340).map(lamb
 _SIDE = st.dictionaries(_NEAR | st.integers(1, MAX_PRICE_E4), _LEVEL, max_size=40)
 
 
-@given(_SIDE, _SIDE, st.integers(0, 5), st.integers(1, 60))
-def test_any_book_reads_as_it_was_written(bids: Side, asks: Side, top: int, levels: int) -> None:
+@given(_SIDE, _SIDE, st.integers(0, 62), st.integers(1, 60))
+def test_any_book_reads_as_it_was_written(bids: Side, asks: Side, ahead: int, levels: int) -> None:
     tables = Tables(1023)
-    tables.fill(lib.HFT_BUY, bids, top)
-    tables.fill(lib.HFT_SELL, asks, top)
+    tables.fill(lib.HFT_BUY, bids, ahead, tick=1)
+    tables.fill(lib.HFT_SELL, asks, ahead, tick=1)
     assert tables.depth(levels) == Depth(expected(lib.HFT_BUY, bids, levels), expected(lib.HFT_SELL, asks, levels))
 
 
 def test_a_crowded_table_is_read_to_its_last_probe() -> None:
     prices = {1_000_000 + 700 * i: (i + 1, 1) for i in range(60)}
     tables = Tables(63)
-    tables.fill(lib.HFT_SELL, prices, 0)
+    tables.fill(lib.HFT_SELL, {500_000: (9, 9), **prices}, 0, tick=1)
+    prices = {500_000: (9, 9), **prices}
     assert tables.depth(100).asks == expected(lib.HFT_SELL, prices, 100)
 
 
 def test_another_symbols_levels_are_not_ours() -> None:
     tables = Tables()
-    tables.fill(lib.HFT_SELL, {1_632_000: (100, 1), 1_632_100: (100, 1)}, 1)
-    tables.books[SLOT - 1].side[lib.HFT_SELL].bound = 1
+    tables.fill(lib.HFT_SELL, {1_632_000: (100, 1), 1_832_100: (100, 1)}, 1)
+    tables.books[SLOT - 1].held[lib.HFT_SELL] = 1 << 63
     other = tables.tables.depth(ffi.addressof(tables.books[SLOT - 1]), SLOT - 1, 10)
     assert other == Depth((), ())
 
@@ -173,7 +174,9 @@ def test_a_book_that_never_holds_still_is_an_error() -> None:
 def test_a_ladder_that_names_nothing_is_survived() -> None:
     """What a walk can meet while the hook writes: blocks that are gone, nodes without children."""
     tables = Tables()
-    tables.fill(lib.HFT_SELL, {1_632_000 + 700 * i: (1, 1) for i in range(20)}, 0)
+    for i in range(20):
+        tables.put_down(lib.HFT_SELL, 1_632_000 + 700 * i, (1, 1))
+    tables.book.held[lib.HFT_SELL] = 1 << 63
     ffi.memmove(tables.levels, bytes(ffi.sizeof(tables.levels)), ffi.sizeof(tables.levels))
     assert tables.depth().asks == ()
 
@@ -185,7 +188,7 @@ def test_a_reader_sees_whole_books_while_they_change() -> None:
     prices = sorted({price for world in worlds for price in world})
     for price in prices:
         tables.put_down(lib.HFT_SELL, price, (0, 0))
-    tables.book.side[lib.HFT_SELL].bound = 2**31 - 1
+    tables.book.held[lib.HFT_SELL] = 1 << 63
     cells: list[Callable[[Side], None]] = []
     for price in prices:
         place = price // 100

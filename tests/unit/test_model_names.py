@@ -156,9 +156,10 @@ def test_state_has_the_fields_of_the_contract(struct: str, ours: type, left_out:
 
 
 def test_book_has_the_fields_of_the_contract_and_levels_of_its_own() -> None:
-    """What the hook has in `side`, the best shares among it, is in `levels`; names are in the parameters."""
+    """What the hook has in its windows, the best shares among it, is in `levels`; names are in the parameters."""
     ours = {field.name for field in fields(state.Book)}
-    assert ours - {"levels", "best_qty"} == c_fields("hft_book") - {"side", "name", "touched"}
+    windows = {"held", "window_e4", "window", "behind_e4", "behind_level"}
+    assert ours - {"levels", "best_qty"} == c_fields("hft_book") - windows - {"name", "touched"}
 
 
 def test_config_has_fields_of_the_contract() -> None:

@@ -12,7 +12,7 @@ from turbo_hft.program import load_config
 
 def test_defaults() -> None:
     config = load_config()
-    assert (config.symbols, config.feeds, config.order_mask + 1, config.kept_mask + 1) == (256, 1, 65_536, 16_384)
+    assert (config.symbols, config.feeds, config.order_mask + 1, config.kept_mask + 1) == (256, 1, 131_072, 16_384)
     assert (config.level_mask + 1, config.ladder_mask + 1) == (65_536, 16_384)
     assert config.spill_mask + 1 == 16_384
     assert (config.verify_checksums, config.clock, config.time_all) == (1, lib.HFT_CLOCK_MONOTONIC, 0)
@@ -21,13 +21,17 @@ def test_defaults() -> None:
 
 @pytest.mark.parametrize(
     ("orders", "buckets"),
-    [(1, 1), (2, 1), (3, 2), (4096, 2048), (4097, 4096), (2_000_000, 1 << 20), (1 << 26, 1 << 25)],
+    [(1, 1), (2, 2), (3, 4), (4096, 4096), (4097, 8192), (2_000_000, 1 << 21), (1 << 25, 1 << 25)],
 )
-def test_the_order_table_is_at_most_half_full(orders: int, buckets: int) -> None:
+def test_the_order_table_is_at_most_a_quarter_full(orders: int, buckets: int) -> None:
     config = load_config(orders=orders)
     assert config.order_mask + 1 == buckets
-    assert orders <= buckets * lib.HFT_BUCKET_SLOTS // 2
-    assert config.spill_mask + 1 >= buckets // 4
+    assert orders <= buckets * lib.HFT_BUCKET_SLOTS // 4
+    assert config.spill_mask + 1 >= buckets // 8
+
+
+def test_the_largest_order_table_is_half_full() -> None:
+    assert load_config(orders=1 << 26).order_mask + 1 == 1 << 25
 
 
 def test_levels_follow_the_orders_unless_given() -> None:

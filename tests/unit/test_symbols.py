@@ -242,7 +242,8 @@ def test_a_snapshot_has_book_market_and_position(table: Table) -> None:
     view = table.add("AAPL", feed=3, buy_below="163.20")
     shared, state = book(table, view), table._states[0]
     shared.best_e4 = [1_631_900, 1_632_000]
-    shared.side[lib.HFT_BUY].cell[0], shared.side[lib.HFT_SELL].cell[0] = 3 << 40 | 300, (1 << 64) - 1
+    shared.held, shared.window_e4 = [1, 1 << 63], [1_631_900, 1_600_000]
+    shared.window[lib.HFT_BUY].cell[16_319 % 64], shared.behind_level[lib.HFT_SELL] = 3 << 40 | 300, (1 << 64) - 1
     shared.locate, shared.trading_state, shared.halt_reason, shared.reg_sho = 13, ord("H"), b"LUDP", ord("1")
     shared.last_e4, shared.last_qty, shared.volume = 1_632_000, 100, 3
     shared.notional_e4, shared.notional_high = 5, 1

@@ -91,10 +91,10 @@ NEEDED = (
     *("feed_holds", "feed_gaps", "feed_kept", "feed_missed", "feed_rollovers", "first by line b", "first by rerequest"),
     *("book_quarantines", "book_kept", "book_restores", "commands", "commands_refused", "doubt gap", "doubt full"),
     *("doubt field", "doubt late", "doubt unknown_ref", "doubt requested", "doubt snapshot"),
-    *("evictions", "refills", "far levels", "spilled orders", "levels of a side", "golden messages"),
+    *("windows forward", "windows back", "far levels", "spilled orders", "levels of a side", "golden messages"),
     *(f"itch {kind}" for kind in "SRHYLVWKJhAFECXDUPQBINO"),
 )
-LEAST_LEVELS = 2 * lib.HFT_TOP_LEVELS
+LEAST_LEVELS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Day:
         self.rng = random.Random(number)
         self.did = did
         self.frames = self.order_frames = 0
-        self._bounds: dict[tuple[int, int], int] = {}
+        self._windows: dict[tuple[int, int], int] = {}
         self._configure()
         loaded = self.engine.program.config
         self.commands = next(at for at, flow in self.engine._flow_table() if flow.role == lib.HFT_ROLE_COMMAND)
@@ -178,15 +178,15 @@ class Day:
         return result
 
     def _watch(self) -> None:
-        """A level that leaves the top raises its bound; levels that are brought back lower it."""
+        """Windows follow the best price: what is left behind leaves them, what is near again comes back."""
         for view in self.engine.symbols:
+            book = self.engine.symbols._books[view.index]
             for side in (lib.HFT_BUY, lib.HFT_SELL):
-                top = self.engine.symbols._books[view.index].side[side]
-                before = self._bounds.get((view.index, side), 0)
-                self._bounds[view.index, side] = top.bound
-                self.did["evictions"] += top.bound > before
-                # A book that is emptied loses its bound too, but has no level left.
-                self.did["refills"] += top.bound < before and top.key[0] != 0
+                first = book.window_e4[side]
+                before = self._windows.get((view.index, side), first)
+                self._windows[view.index, side] = first
+                self.did["windows forward"] += first > before if side == lib.HFT_BUY else first < before
+                self.did["windows back"] += first < before if side == lib.HFT_BUY else first > before
 
     def end(self) -> None:
         """Everything that the day left behind: the books' depth, and what came by which line first."""
