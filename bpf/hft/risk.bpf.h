@@ -38,11 +38,13 @@ struct gate {
 	__u32 room; /* messages that still fit */
 };
 
-#define RISK_CHECK(reason, refuses)                 \
+#define RISK_REFUSE(reason, refuses)                \
 	do {                                        \
-		if (CLAUSE(refuses))                \
+		if (refuses)                        \
 			return HFT_REASON_##reason; \
 	} while (0)
+#define RISK_CHECK(reason, refuses) RISK_REFUSE(reason, CLAUSE(refuses))
+#define RISK_LAST_CHECK(reason, refuses) RISK_REFUSE(reason, LAST_CLAUSE(refuses))
 
 hft_inline bool template_ready(const struct hft_template *template)
 {
@@ -322,8 +324,7 @@ hft_inline __u32 gate_live(const struct gate *gate)
 				     CLAUSE(may_only_reduce(all, gate)));
 	RISK_CHECK(HALTED_SYMBOL, halted(symbol));
 	RISK_CHECK(HALTED_STRATEGY, halted(strategy));
-	if (LAST_CLAUSE(halted(live->kill)))
-		return HFT_REASON_HALTED_GLOBAL;
+	RISK_LAST_CHECK(HALTED_GLOBAL, halted(live->kill));
 	RISK_CHECK(LEASE, decide_ns >= live->lease_until_ns);
 	return HFT_REASON_NONE;
 }
