@@ -37,6 +37,7 @@
 
 static __u8 tx[HFT_TX_BYTES] HFT_STATE;
 static __u32 tx_len HFT_STATE; /* bytes of the messages in tx */
+static __u32 tx_room HFT_STATE; /* bytes of messages that the frame can hold */
 static __u32 tx_messages HFT_STATE;
 static __u32 tx_first_ref HFT_STATE; /* UserRefNum of the first */
 
@@ -259,8 +260,17 @@ _Static_assert(HFT_MAX_ORDERS_PER_PACKET *HFT_OUCH42_ENTER + 8 <= HFT_CSUM_CHUNK
 	       "one checksum call an order frame");
 _Static_assert(50 + HFT_MAX_ORDERS_PER_PACKET * HFT_OUCH42_ENTER < HFT_TX_BYTES / 2, "the buffer holds a full packet");
 
-/* Pending intent `index`: latches, gate, and if it passes the message. `room`: can the frame hold all of the packet's messages? */
-hft_global int order_decide(__u32 index, __u32 room)
+/* Does one more message of that action fit the frame? */
+hft_inline bool message_fits(__u32 action)
+{
+	const struct hft_template *template = hft_the(order_template);
+
+	return template && tx_messages < HFT_MAX_ORDERS_PER_PACKET &&
+	       tx_len + template->msg_len[hft_masked(action, 4)] <= tx_room;
+}
+
+/* Pending intent `index`: latches, gate, and if it passes the message. */
+hft_global int order_decide(__u32 index)
 {
 	struct pending *one = &pending[hft_masked(index, HFT_MAX_PENDING)];
 	const volatile struct hft_control *live = hft_the(control);
@@ -274,7 +284,7 @@ hft_global int order_decide(__u32 index, __u32 room)
 	one->epoch = live->epoch;
 	count(one->shadow ? HFT_C_SHADOW_INTENTS : HFT_C_INTENTS);
 	latches_check(one->slot, one->strategy);
-	one->reason = risk_gate(index, one->shadow || (room && tx_messages < HFT_MAX_ORDERS_PER_PACKET));
+	one->reason = risk_gate(index, one->shadow || message_fits(one->intent.action));
 	if (one->shadow)
 		return 0;
 	if (one->reason) {
@@ -358,7 +368,6 @@ hft_inline int pending_flush(struct xdp_md *ctx)
 	struct hft_template *template = hft_the(order_template);
 	__u32 frame_len = frame_bytes(ctx), wanted;
 	int verdict = XDP_DROP;
-	bool room = true;
 	__u64 hook_ns;
 
 	tx_len = 0;
@@ -368,12 +377,12 @@ hft_inline int pending_flush(struct xdp_md *ctx)
 	/* Grow before anything is committed: a driver that has no room must find no order already sent. */
 	wanted = template->headers_len +
 		 at_most(pending_real, HFT_MAX_ORDERS_PER_PACKET) * template->msg_len[HFT_ACTION_ENTER];
-	if (pending_real && template_ready(template) && wanted > frame_len) {
-		room = !bpf_xdp_adjust_tail(ctx, wanted - frame_len);
-		frame_len = room ? wanted : frame_len;
-	}
+	if (pending_real && template_ready(template) && wanted > frame_len &&
+	    !bpf_xdp_adjust_tail(ctx, wanted - frame_len))
+		frame_len = wanted;
+	tx_room = frame_len > template->headers_len ? frame_len - template->headers_len : 0;
 
-	hft_rolled for (__u32 i = 0; i < HFT_MAX_PENDING && i < pending_len; i++) order_decide(i, room);
+	hft_rolled for (__u32 i = 0; i < HFT_MAX_PENDING && i < pending_len; i++) order_decide(i);
 	/* A frame that cannot be cut or written was never sent; its orders stay in flight, so nothing repeats. */
 	if (tx_messages && frame_send(ctx, frame_finish(template, tx_len, tx_first_ref), frame_len)) {
 		count(HFT_C_ORDER_FRAMES);

@@ -35,7 +35,7 @@ struct gate {
 	__u32 replaces; /* 1 = REPLACE */
 	__u32 reduces; /* 1 = brings the position towards zero, and not beyond it */
 	__u32 is_short; /* 1 = sells what is not held */
-	__u32 room; /* messages that still fit */
+	__u32 room; /* 1 = the message fits the frame */
 };
 
 #define RISK_REFUSE(reason, refuses)                \
@@ -398,7 +398,7 @@ hft_inline void gate_measure(struct gate *gate, const struct hft_working *old)
 }
 
 /*
- * Why pending intent `index` may not leave, or HFT_REASON_NONE. `room`: messages that still fit the frame. Whether it would be a short
+ * Why pending intent `index` may not leave, or HFT_REASON_NONE. `room`: does its message fit the frame? Whether it would be a short
  * sale is left in the intent's entry. A function of its own, so that the verifier walks it once.
  */
 hft_global int risk_gate(__u32 index, __u32 room)

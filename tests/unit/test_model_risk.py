@@ -776,6 +776,19 @@ def test_room_for_all_that_is_pending_but_shadows() -> None:
     assert refusal(rig.engine, decisions[1], 5) == Reason.NONE
 
 
+def test_a_frame_that_cannot_grow_carries_what_fits() -> None:
+    """A driver without room for two orders still sends the first."""
+    rig = Rig()
+    decisions = [Decision(0, K, False, BUY_10, 1, NS)] * 2
+    rig.engine.work.pending, rig.engine.work.frame_len = decisions, 42 + 60
+    rig.engine.config.room = 42 + 60
+    assert refusal(rig.engine, decisions[0], 5) == Reason.NONE
+    rig.engine.work.sent = [(1, bytes(50))]
+    assert refusal(rig.engine, decisions[1], 5) == Reason.NO_ROOM
+    rig.engine.work.sent = [(1, bytes(10))]
+    assert refusal(rig.engine, decisions[1], 5) == Reason.NONE
+
+
 def test_room_is_for_eight_at_most() -> None:
     rig = Rig()
     decisions = [Decision(0, K, False, BUY_10, 1, NS)] * 20

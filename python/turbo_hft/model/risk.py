@@ -93,7 +93,7 @@ def refusal(model: ModelState, decision: Decision, epoch: int) -> Reason:
     if not makes_sense(model, slot, intent):
         return Reason.BAD_INTENT
     if intent.action == Action.CANCEL:
-        return Reason.NONE if decision.shadow or there_is_room(model) else Reason.NO_ROOM
+        return Reason.NONE if decision.shadow or there_is_room(model, intent) else Reason.NO_ROOM
 
     # The market.
     if feed.health != FeedHealth.LIVE:
@@ -175,7 +175,7 @@ def refusal(model: ModelState, decision: Decision, epoch: int) -> Reason:
         return Reason.WORKING_FULL
     if user_ref == U32_MAX:
         return Reason.REFS_EXHAUSTED
-    if not decision.shadow and not there_is_room(model):
+    if not decision.shadow and not there_is_room(model, intent):
         return Reason.NO_ROOM
 
     # What a person may have changed meanwhile, read last.
@@ -214,13 +214,17 @@ def makes_sense(model: ModelState, slot: int, intent: Intent) -> bool:
     return intent.action == Action.CANCEL or order.side == intent.side
 
 
-def there_is_room(model: ModelState) -> bool:
-    """One message more, in a frame that could be made long enough for all that may still leave with this packet."""
+def there_is_room(model: ModelState, intent: Intent) -> bool:
+    """One message more, in a frame that was made long enough for all that may still leave with this packet, or that
+    stayed as it came in because the driver could not do that."""
     template, work = model.template, model.work
     if len(work.sent) == MAX_ORDERS_PER_PACKET:
         return False
     at_most = min(sum(not decision.shadow for decision in work.pending), MAX_ORDERS_PER_PACKET)
-    return template.headers_len + at_most * max(template.msg_len) <= max(model.config.room, work.frame_len)
+    wanted = template.headers_len + at_most * template.msg_len[Action.ENTER]
+    length = wanted if work.frame_len < wanted <= model.config.room else work.frame_len
+    used = template.headers_len + sum(len(message) for _, message in work.sent)
+    return used + template.msg_len[intent.action] <= length
 
 
 def fresh_reference(model: ModelState, slot: int, limits: SymbolLimits) -> int:
