@@ -361,12 +361,30 @@ hft_inline __u32 frame_bytes(struct xdp_md *ctx)
 }
 
 /*
+ * Make the frame long enough for all that is pending, or for as much of it as the driver has room for; its length then. Before anything is
+ * committed: a driver that has no room must find no order already sent.
+ */
+hft_inline __u32 frame_grow(struct xdp_md *ctx, const struct hft_template *template, __u32 frame_len)
+{
+	hft_rolled for (__u32 orders = at_most(pending_real, HFT_MAX_ORDERS_PER_PACKET); orders; orders--)
+	{
+		__u32 wanted = template->headers_len + orders * template->msg_len[HFT_ACTION_ENTER];
+
+		if (wanted <= frame_len)
+			return frame_len;
+		if (!bpf_xdp_adjust_tail(ctx, wanted - frame_len))
+			return wanted;
+	}
+	return frame_len;
+}
+
+/*
  * Everything that is pending: XDP_TX with the messages in the frame, or XDP_DROP when nothing left.
  */
 hft_inline int pending_flush(struct xdp_md *ctx)
 {
 	struct hft_template *template = hft_the(order_template);
-	__u32 frame_len = frame_bytes(ctx), wanted;
+	__u32 frame_len = frame_bytes(ctx);
 	int verdict = XDP_DROP;
 	__u64 hook_ns;
 
@@ -374,12 +392,8 @@ hft_inline int pending_flush(struct xdp_md *ctx)
 	tx_messages = 0;
 	if (!template)
 		return XDP_DROP;
-	/* Grow before anything is committed: a driver that has no room must find no order already sent. */
-	wanted = template->headers_len +
-		 at_most(pending_real, HFT_MAX_ORDERS_PER_PACKET) * template->msg_len[HFT_ACTION_ENTER];
-	if (pending_real && template_ready(template) && wanted > frame_len &&
-	    !bpf_xdp_adjust_tail(ctx, wanted - frame_len))
-		frame_len = wanted;
+	if (template_ready(template))
+		frame_len = frame_grow(ctx, template, frame_len);
 	tx_room = frame_len > template->headers_len ? frame_len - template->headers_len : 0;
 
 	hft_rolled for (__u32 i = 0; i < HFT_MAX_PENDING && i < pending_len; i++) order_decide(i);

@@ -509,9 +509,10 @@ class Engine(Switch):
     def _read_kill(self) -> int:
         return int(self._control[0].kill)
 
-    def _write_kill(self, value: int) -> None:
-        # The store first, whatever becomes of its number: nothing may keep a halt waiting.
+    def _store_kill(self, value: int) -> None:
         self._control[0].kill = value
+
+    def _note_kill(self) -> None:
         self._changes.note_if_free()
 
     def halt(self) -> None:

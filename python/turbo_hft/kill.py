@@ -18,9 +18,23 @@ class Switch:
     def _read_kill(self) -> int:
         raise NotImplementedError
 
-    def _write_kill(self, value: int) -> None:
-        """Store, at once, and give it an epoch of its own."""
+    def _store_kill(self, value: int) -> None:
+        """One store."""
         raise NotImplementedError
+
+    def _note_kill(self) -> None:
+        """An epoch of its own, if it can be had without waiting."""
+        raise NotImplementedError
+
+    def _write_kill(self, value: int) -> None:
+        """What holds orders back is stored at once, whatever becomes of its number. What lets them leave gets its
+        number first: so that no order of the epoch of a halt is one that left after it."""
+        if value == lib.HFT_ACTIVE:
+            self._note_kill()
+            self._store_kill(value)
+        else:
+            self._store_kill(value)
+            self._note_kill()
 
     @property
     def state(self) -> KillState:

@@ -51,8 +51,10 @@ class StrategyView(Switch):
     def _read_kill(self) -> int:
         return int(self._changes.control[0].strategy_kill[self.number])
 
-    def _write_kill(self, value: int) -> None:
+    def _store_kill(self, value: int) -> None:
         self._changes.control[0].strategy_kill[self.number] = value
+
+    def _note_kill(self) -> None:
         self._changes.note_if_free()
 
     @property

@@ -212,8 +212,10 @@ class SymbolView(WordView, Switch):
     def _read_kill(self) -> int:
         return int(self._params.kill)
 
-    def _write_kill(self, value: int) -> None:
+    def _store_kill(self, value: int) -> None:
         self._params.kill = value
+
+    def _note_kill(self) -> None:
         if self._changes is not None:
             self._changes.note_if_free()
 

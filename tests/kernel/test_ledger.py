@@ -68,8 +68,10 @@ class Life:
             desk.answer(ouch50.Rejected(desk.clock, ref, 0x11, ""))
         elif fate < 0.25:
             desk.engine.orders.declare_lost(ref)
+        elif order.other_ref and self.most(order) < 1:
+            desk.answer(ouch50.Rejected(desk.clock, ref, 0x11, ""))
         elif order.other_ref:
-            side, qty = self.side(order), self.rng.randint(1, order.qty)
+            side, qty = self.side(order), self.rng.randint(1, self.most(order))
             desk.answer(
                 ouch50.Replaced(
                     desk.clock, order.other_ref, ref, side, qty, "AAPL", order.price_e4, "0", "Y", 7, "P", "N", "N",
@@ -81,6 +83,11 @@ class Life:
                 ref, self.side(order), order.qty, "AAPL", order.price_e4, "0", "Y", "P", "N", "N", ""
             )
             desk.answer(desk.accepted(sent, order_state=dead))
+
+    def most(self, order: WorkingOrder) -> int:
+        """Shares that a replacement can leave open: its original may have executed some since."""
+        original = self.desk.engine.orders[order.other_ref]
+        return order.qty - (original.chain_qty + original.filled_qty - order.chain_qty)
 
     def later_answer(self, order: WorkingOrder) -> None:
         desk, fate, ref = self.desk, self.rng.random(), order.user_ref

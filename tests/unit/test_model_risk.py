@@ -770,6 +770,8 @@ def test_room_for_all_that_is_pending_but_shadows() -> None:
     rig.engine.work.pending, rig.engine.work.frame_len = decisions, 0
     rig.engine.config.room = 42 + 4 * 50
     assert refusal(rig.engine, decisions[1], 5) == Reason.NONE
+    rig.engine.work.sent = [(1, bytes(50))] * 3
+    assert refusal(rig.engine, decisions[1], 5) == Reason.NONE
     rig.engine.config.room -= 1
     assert refusal(rig.engine, decisions[1], 5) == Reason.NO_ROOM
     rig.engine.work.frame_len = 42 + 4 * 50
@@ -780,12 +782,14 @@ def test_a_frame_that_cannot_grow_carries_what_fits() -> None:
     """A driver without room for two orders still sends the first."""
     rig = Rig()
     decisions = [Decision(0, K, False, BUY_10, 1, NS)] * 2
-    rig.engine.work.pending, rig.engine.work.frame_len = decisions, 42 + 60
+    rig.engine.work.pending, rig.engine.work.frame_len = decisions, 42 + 20
+    rig.engine.config.room = 42 + 49
+    assert refusal(rig.engine, decisions[0], 5) == Reason.NO_ROOM
     rig.engine.config.room = 42 + 60
     assert refusal(rig.engine, decisions[0], 5) == Reason.NONE
     rig.engine.work.sent = [(1, bytes(50))]
     assert refusal(rig.engine, decisions[1], 5) == Reason.NO_ROOM
-    rig.engine.work.sent = [(1, bytes(10))]
+    rig.engine.work.frame_len = 42 + 100
     assert refusal(rig.engine, decisions[1], 5) == Reason.NONE
 
 

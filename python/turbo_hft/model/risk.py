@@ -215,16 +215,23 @@ def makes_sense(model: ModelState, slot: int, intent: Intent) -> bool:
 
 
 def there_is_room(model: ModelState, intent: Intent) -> bool:
-    """One message more, in a frame that was made long enough for all that may still leave with this packet, or that
-    stayed as it came in because the driver could not do that."""
+    """Does one message more fit behind those that leave already?"""
     template, work = model.template, model.work
     if len(work.sent) == MAX_ORDERS_PER_PACKET:
         return False
-    at_most = min(sum(not decision.shadow for decision in work.pending), MAX_ORDERS_PER_PACKET)
-    wanted = template.headers_len + at_most * template.msg_len[Action.ENTER]
-    length = wanted if work.frame_len < wanted <= model.config.room else work.frame_len
     used = template.headers_len + sum(len(message) for _, message in work.sent)
-    return used + template.msg_len[intent.action] <= length
+    return used + template.msg_len[intent.action] <= frame_length(model)
+
+
+def frame_length(model: ModelState) -> int:
+    """As it was made for all that may leave with this packet, or for as much of it as the driver had room for."""
+    template, work = model.template, model.work
+    pending = sum(not decision.shadow for decision in work.pending)
+    for orders in range(min(pending, MAX_ORDERS_PER_PACKET), 0, -1):
+        wanted = template.headers_len + orders * template.msg_len[Action.ENTER]
+        if wanted <= max(work.frame_len, model.config.room):
+            return max(work.frame_len, wanted)
+    return work.frame_len
 
 
 def fresh_reference(model: ModelState, slot: int, limits: SymbolLimits) -> int:
