@@ -13,6 +13,7 @@ BENCH_ARGS ?=
 BENCH_BOOK_ARGS ?=
 BENCH_GATE_ARGS ?=
 MUTATION_ARGS ?=
+TRADING_DAY_ARGS ?=
 ITCH_ORDER_BOOK ?=
 CPPTRADER ?=
 KERNELS ?= 6.1 6.12
@@ -29,7 +30,7 @@ BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
 .PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc clean distclean help
-.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test bench-book bench-gate mutation
+.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test bench-book bench-gate mutation trading-day
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
 
@@ -81,6 +82,9 @@ lease-test: build ## kill, stop and hang a control process 1,000 times each: do 
 	$(PY) -m turbo_hft.testing.lease_trial $(LEASE_ARGS)
 
 # The others are built from checkouts: ITCH_ORDER_BOOK= (github: charles-cooper/itch-order-book), CPPTRADER= (chronoxor/CppTrader).
+trading-day: build ## a day on which order entry goes wrong in every way; three ledgers equal (TRADING_DAY_ARGS="--seconds 600")
+	$(PY) -m turbo_hft.testing.trading_day $(TRADING_DAY_ARGS)
+
 mutation: build ## leave out each clause of the gate in turn: does a test miss it? (MUTATION_ARGS="--sample 10")
 	$(PY) -m tools.mutation $(MUTATION_ARGS)
 
