@@ -366,9 +366,12 @@ hft_inline __u32 frame_bytes(struct xdp_md *ctx)
  */
 hft_inline __u32 frame_grow(struct xdp_md *ctx, const struct hft_template *template, __u32 frame_len)
 {
-	hft_rolled for (__u32 orders = at_most(pending_real, HFT_MAX_ORDERS_PER_PACKET); orders; orders--)
+	__u32 many = at_most(pending_real, HFT_MAX_ORDERS_PER_PACKET);
+
+	/* Counted upwards to a constant: 6.1 does not see that a loop ends which counts a variable down. */
+	hft_rolled for (__u32 less = 0; less < HFT_MAX_ORDERS_PER_PACKET && less < many; less++)
 	{
-		__u32 wanted = template->headers_len + orders * template->msg_len[HFT_ACTION_ENTER];
+		__u32 wanted = template->headers_len + (many - less) * template->msg_len[HFT_ACTION_ENTER];
 
 		if (wanted <= frame_len)
 			return frame_len;
