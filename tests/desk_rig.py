@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ouch_replies import accepted
 from turbo_hft import lab_feed, lab_session
 from turbo_hft.engine import Engine
 from turbo_hft.orders import payload_of
@@ -80,12 +81,8 @@ class Desk:
         """The answer to an order that was sent, by default the newest."""
         sent = order or self.sent()
         assert isinstance(sent, ouch50.EnterOrder)
-        usual: dict[str, Any] = {
-            "timestamp": self.clock, "user_ref_num": sent.user_ref_num, "side": sent.side, "quantity": sent.quantity,
-            "symbol": sent.symbol, "price": sent.price, "tif": sent.tif, "display": "Y", "order_ref": 77,
-            "capacity": "P", "iso": "N", "cross_type": "N", "order_state": "L", "cl_ord_id": "",
-        }  # fmt: skip
-        return ouch50.Accepted(**(usual | values))
+        usual = {"timestamp": self.clock, "symbol": sent.symbol, "tif": sent.tif, "order_ref": 77}
+        return accepted(sent.user_ref_num, sent.side, sent.quantity, sent.price, **(usual | values))
 
     def executed(self, user_ref: int, qty: int, price_e4: int, flag: str = "R") -> ouch50.Executed:
         """Shares of an order are executed."""

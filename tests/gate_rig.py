@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ouch_replies import accepted
 from turbo_hft._native import lib
 from turbo_hft.model.engine import Outcome
 from turbo_hft.model.names import EventKind, Reason, Side, XdpAction
@@ -254,22 +255,8 @@ class GateRig:
         assert order is not None
         letter = "B" if order.side == BUY else "T" if order.short_sale else "S"
         self.answer(
-            ouch50.Accepted(
-                timestamp=self.clock,
-                user_ref_num=ref,
-                side=letter,
-                quantity=order.qty,
-                symbol=self.names[order.symbol],
-                price=order.price_e4,
-                tif="0",
-                display="Y",
-                order_ref=7,
-                capacity="P",
-                iso="N",
-                cross_type="N",
-                order_state="L",
-                cl_ord_id="",
-                appendage=b"",
+            accepted(
+                ref, letter, order.qty, order.price_e4, timestamp=self.clock, symbol=self.names[order.symbol]
             ).encode()
         )
         return ref

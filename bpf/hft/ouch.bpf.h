@@ -89,13 +89,8 @@ hft_inline void ouch50_decode(const __u8 *msg, __u32 length, struct reply *reply
 		reply->match_number = load_be64(msg + 26);
 		break;
 	case 'C':
-		fits = appendage_behind(msg, length, 18);
-		reply->kind = REPLY_CANCELED;
-		reply->qty = load_be32(msg + 13);
-		reply->reason = msg[17];
-		break;
 	case 'D':
-		fits = appendage_behind(msg, length, 32);
+		fits = appendage_behind(msg, length, msg[0] == 'C' ? 18 : 32);
 		reply->kind = REPLY_CANCELED;
 		reply->qty = load_be32(msg + 13);
 		reply->reason = msg[17];
@@ -112,12 +107,9 @@ hft_inline void ouch50_decode(const __u8 *msg, __u32 length, struct reply *reply
 		reply->reason = msg[21];
 		break;
 	case 'P':
-		fits = appendage_behind(msg, length, 13);
-		reply->kind = REPLY_CANCEL_PENDING;
-		break;
 	case 'I':
 		fits = appendage_behind(msg, length, 13);
-		reply->kind = REPLY_CANCEL_REJECTED;
+		reply->kind = msg[0] == 'P' ? REPLY_CANCEL_PENDING : REPLY_CANCEL_REJECTED;
 		break;
 	case 'T':
 		fits = appendage_behind(msg, length, 30);
@@ -204,13 +196,8 @@ hft_inline void ouch42_decode(const __u8 *msg, __u32 length, const struct hft_te
 		reply->match_number = load_be64(msg + 32);
 		break;
 	case 'C':
-		fits = length == 28;
-		reply->kind = REPLY_CANCELED;
-		reply->qty = load_be32(msg + 23);
-		reply->reason = msg[27];
-		break;
 	case 'D':
-		fits = length == 37 || length == 38;
+		fits = msg[0] == 'C' ? length == 28 : length == 37 || length == 38;
 		reply->kind = REPLY_CANCELED;
 		reply->qty = load_be32(msg + 23);
 		reply->reason = msg[27];
@@ -227,12 +214,9 @@ hft_inline void ouch42_decode(const __u8 *msg, __u32 length, const struct hft_te
 		reply->reason = msg[31];
 		break;
 	case 'P':
-		fits = length == 23;
-		reply->kind = REPLY_CANCEL_PENDING;
-		break;
 	case 'I':
 		fits = length == 23;
-		reply->kind = REPLY_CANCEL_REJECTED;
+		reply->kind = msg[0] == 'P' ? REPLY_CANCEL_PENDING : REPLY_CANCEL_REJECTED;
 		break;
 	case 'T':
 		fits = length == 36;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 from turbo_hft._native import lib
@@ -10,21 +11,22 @@ KillState = Literal["halted", "active", "reducing"]
 _STATES: dict[int, KillState] = {lib.HFT_ACTIVE: "active", lib.HFT_REDUCING: "reducing"}
 
 
-class Switch:
+class Switch(ABC):
     """Base of what has one. Cancels leave in every state."""
 
     __slots__ = ()
 
+    @abstractmethod
     def _read_kill(self) -> int:
-        raise NotImplementedError
+        """The word as it is."""
 
+    @abstractmethod
     def _store_kill(self, value: int) -> None:
         """One store."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _note_kill(self) -> None:
         """An epoch of its own, if it can be had without waiting."""
-        raise NotImplementedError
 
     def _write_kill(self, value: int) -> None:
         """What holds orders back is stored at once, whatever becomes of its number. What lets them leave gets its

@@ -6,6 +6,7 @@ Every word is one aligned 64-bit store. Values that cannot be raise ConfigError 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
@@ -32,7 +33,7 @@ T = TypeVar("T")
 Given = TypeVar("Given")
 
 
-class Word(Generic[T, Given]):
+class Word(ABC, Generic[T, Given]):
     """An attribute that is one unsigned 64-bit word of a struct in shared memory."""
 
     def __init__(self, field: str, doc: str) -> None:
@@ -49,13 +50,13 @@ class Word(Generic[T, Given]):
     def __set__(self, view: WordView, value: Given) -> None:
         view._write({self.field: self.word(view.name, value)})
 
+    @abstractmethod
     def shown(self, word: int) -> T:
         """The word as Python sees it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def word(self, whose: str, value: Given) -> int:
         """The word for a value. Raises ConfigError, MalformedMessage."""
-        raise NotImplementedError
 
     def _wrong(self, whose: str, value: object, give: str) -> ConfigError:
         return ConfigError(f"{whose}: {self.name} is {value!r}: give {give}.")
@@ -175,7 +176,7 @@ class ReferencePrice(Word[Reference, Reference]):
         raise self._wrong(whose, value, f"one of {', '.join(names.values())}")
 
 
-class WordView:
+class WordView(ABC):
     """Base of the views: where the words are, whose they are, and all of them by name."""
 
     # An attribute with a slip in its name must not be one that nobody reads.
@@ -188,13 +189,13 @@ class WordView:
     def __init_subclass__(cls) -> None:
         cls._words = {**cls._words, **{name: word for name, word in vars(cls).items() if isinstance(word, Word)}}
 
+    @abstractmethod
     def _struct(self) -> Any:
         """What is read."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _write(self, words: Mapping[str, int]) -> None:
         """Store fields."""
-        raise NotImplementedError
 
     @classmethod
     def all_words(cls) -> Mapping[str, Word[Any, Any]]:

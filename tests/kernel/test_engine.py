@@ -297,15 +297,15 @@ def test_datagrams_are_run_in_one_call(engine: Engine, hook: Hook) -> None:
     day.open("AAPL")
     source, destination = LINES[0, 0]
     headers = frame(source, destination)
-    before = engine.counters()["feed_messages"]
+    before = engine.counters()
     payloads = [
         moldudp64.Packet("DAY0", day.sequence + i, (day.add("AAPL", i + 1, 1_632_000 + 100 * i),)).encode()
         for i in range(1000)
     ]
     engine.program.inject_all(headers, payloads)
-    assert engine.counters()["feed_messages"] == before + 1000
+    assert engine.counters()["feed_messages"] == before["feed_messages"] + 1000
     assert view.snapshot().book_orders == 1000 and len(view.depth(2000).asks) == 1000
-    assert engine.counters()["bad_checksum"] == 0
+    assert engine.counters()["bad_checksum"] == before["bad_checksum"]
     tagged = frame(source, destination, vlans=(5, 6))
     assert engine.program.inject(tagged, moldudp64.Heartbeat("DAY0", 1).encode()) == Verdict.DROP
     with pytest.raises(TurboHftError, match="datagram 1 of 2"):

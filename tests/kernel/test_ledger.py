@@ -10,7 +10,7 @@ import pytest
 from desk_rig import ASK_E4, BID_E4, Desk
 from turbo_hft.demo.reconcile import EventLedger, maps_ledger
 from turbo_hft.errors import OrderRefused
-from turbo_hft.snapshots import WorkingOrder
+from turbo_hft.snapshots import Side, WorkingOrder
 from turbo_hft.testing import Hook
 from turbo_hft.testing.wide import SYMBOL, widen
 from turbo_hft.wire import ouch50
@@ -50,10 +50,10 @@ class Life:
         qty, rng, mine = self.rng.randint(1, 300), self.rng, self.desk.engine.orders
         try:
             if order is None:
-                side = rng.choice(("buy", "sell"))
+                side: Side = "buy" if rng.random() < 0.5 else "sell"
                 # Far enough apart that our own orders never meet.
                 price = BID_E4 - 100 * rng.randint(1, 9) if side == "buy" else ASK_E4 + 100 * rng.randint(1, 9)
-                mine.enter("AAPL", side, qty, price / 10_000, tif="day")  # type: ignore[arg-type]
+                mine.enter("AAPL", side, qty, price / 10_000, tif="day")
             elif rng.random() < 0.6:
                 mine.replace(order.user_ref, qty, order.price_e4 / 10_000)
             else:

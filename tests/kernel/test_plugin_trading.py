@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ouch_replies import accepted
 from turbo_hft import Engine
 from turbo_hft.addresses import lab_feed, lab_session
 from turbo_hft.errors import ConfigError, LoadError
@@ -87,23 +88,8 @@ class Day:
 
     def accept(self, order: Event) -> None:
         """The exchange takes it."""
-        message = ouch50.Accepted(
-            timestamp=self.clock,
-            user_ref_num=order.user_ref,
-            side="B" if order.side == "buy" else "S",
-            quantity=order.qty,
-            symbol="AAPL",
-            price=order.price_e4,
-            tif="0",
-            display="Y",
-            order_ref=7,
-            capacity="P",
-            iso="N",
-            cross_type="N",
-            order_state="L",
-            cl_ord_id="",
-            appendage=b"",
-        ).encode()
+        side = "B" if order.side == "buy" else "S"
+        message = accepted(order.user_ref, side, order.qty, order.price_e4, timestamp=self.clock).encode()
         self._frame(SESSION.remote, SESSION.local, ufo.Sequenced(self.reply_sequence, (message,)).encode())
         self.reply_sequence += 1
 

@@ -270,8 +270,10 @@ class FakeEngine(Switch):
     def _read_kill(self) -> int:
         return int(self.changes.control[0].kill)
 
-    def _write_kill(self, value: int) -> None:
+    def _store_kill(self, value: int) -> None:
         self.changes.control[0].kill = value
+
+    def _note_kill(self) -> None:
         self.changes.note()
 
     @property

@@ -19,14 +19,14 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from turbo_hft.addresses import FeedAddress, OrderSession
 from turbo_hft.cli.signals import Interrupted, StopFlag
 from turbo_hft.demo.exchange_process import ExchangeProcess
-from turbo_hft.demo.reconcile import EventLedger, SymbolLedger, maps_ledger
+from turbo_hft.demo.reconcile import LEDGERS, EventLedger, Row, exchange_ledger, maps_ledger, reconcile
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ExchangeError, TurboHftError
 from turbo_hft.events import Event
@@ -41,23 +41,11 @@ _TURN_S = 0.5  # how often the targets of threshold change
 _SETTLE_S = 8.0
 _CLOSE_S = 15.0
 _SILENCE_S = 6.5  # longer than order entry waits for a sign of life
-_MONEY = ("bought_qty", "bought_e4", "sold_qty", "sold_e4", "canceled_qty", "position", "cost_e4", "realized_e4")
 # What has to have happened, or the day proves nothing: by the kinds of events of the engine.
 _TROUBLE = (
     *("rejected", "broken", "lost", "canceled", "replaced", "modified", "priority", "restated"),
     *("cancel_pending", "cancel_rejected", "executed", "shadow"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One figure of one symbol that is not the same everywhere; None = that ledger does not have it."""
-
-    symbol: str
-    figure: str
-    maps: int
-    events: int | None
-    exchange: int
 
 
 @dataclass(slots=True)
@@ -66,7 +54,7 @@ class Day:
 
     seconds: float
     symbols: int
-    differences: list[Difference]
+    rows: list[Row]
     problems: list[str]
     missing: list[str]
     reconnects: int
@@ -78,6 +66,11 @@ class Day:
     pnl_e4: int
 
     @property
+    def differences(self) -> list[Row]:
+        """The figures that are not the same everywhere."""
+        return [row for row in self.rows if not row.equal]
+
+    @property
     def equal(self) -> bool:
         """Do all ledgers say the same, and is nothing left?"""
         return not self.differences and not self.problems and not self.left_open
@@ -86,11 +79,9 @@ class Day:
         """JSON-ready."""
         return {
             "equal": self.equal,
-            "differences": [
-                {"symbol": d.symbol, "figure": d.figure, "maps": d.maps, "events": d.events, "exchange": d.exchange}
-                for d in self.differences
-            ],
-            **{name: getattr(self, name) for name in self.__slots__ if name != "differences"},
+            "differences": [asdict(row) for row in self.differences],
+            "figures": len(self.rows),
+            **{name: getattr(self, name) for name in self.__slots__ if name != "rows"},
         }
 
 
@@ -103,6 +94,7 @@ class Reader:
     kinds: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
+    fees_e8: Counter[str] = field(default_factory=Counter)  # as the newest event of a symbol says
     lost_qty: Counter[str] = field(default_factory=Counter)
     _replacements: set[int] = field(default_factory=set)
 
@@ -116,6 +108,7 @@ class Reader:
     def _note(self, event: Event) -> None:
         self.kinds[event.kind] += 1
         symbol = event.symbol or ""
+        self.fees_e8[symbol] = event.fees_e8
         if event.kind == "refused":
             self.refused[event.reason] += 1
         elif event.kind == "order" and event.other_ref:
@@ -183,31 +176,23 @@ def steer(engine: Engine, names: list[str], now: float) -> None:
             symbol.set_targets(buy_below=(offer_e4 - 100 * waits) / 10_000, sell_above=(offer_e4 + 100) / 10_000)
 
 
-def compare(
-    snapshots: Mapping[str, SymbolSnapshot], reader: Reader, rows: Mapping[str, Mapping[str, int]]
-) -> list[Difference]:
-    """Every figure of every symbol."""
-    maps, found = maps_ledger(snapshots.values()), []
+def compare(snapshots: Mapping[str, SymbolSnapshot], reader: Reader, summary: Mapping[str, Any]) -> list[Row]:
+    """Every figure of every symbol in the three ledgers, but the number of orders: the exchange never knew of those
+    that were lost. What was given back of them is added to its side for the same reason."""
+    booked: Mapping[str, Mapping[str, int]] = summary["accounts"].get(USERNAME, {})
+    exchange = {
+        name: replace(
+            ledger, canceled_qty=ledger.canceled_qty + reader.lost_qty[name], open_qty=booked[name]["open_qty"]
+        )
+        for name, ledger in exchange_ledger(summary, USERNAME).items()
+    }
+    result = reconcile(maps_ledger(snapshots.values()), reader.ledger.symbols, exchange)
+    rows = [row for row in result.rows if row.field != "orders"]
     for name, snapshot in snapshots.items():
-        row = rows.get(name, {})
-        events = reader.ledger.symbols.get(name, SymbolLedger())
-        booked = dict(row)
-        booked["canceled_qty"] = row.get("canceled_qty", 0) + row.get("rejected_qty", 0) + reader.lost_qty[name]
-        figures: list[tuple[str, int, int | None, int]] = [
-            (figure, getattr(maps[name], figure), getattr(events, figure), booked.get(figure, 0)) for figure in _MONEY
-        ]
-        figures += [
-            ("fills", snapshot.fills, events.fills, row.get("executions", 0)),
-            ("broken", snapshot.broken, reader.broken[name], row.get("broken", 0)),
-            ("fees_e8", snapshot.fees_e8, None, row.get("fees_e8", 0)),
-            ("open_qty", maps[name].open_qty, events.open_qty, row.get("open_qty", 0)),
-        ]
-        found += [
-            Difference(name, figure, ours, stream, theirs)
-            for figure, ours, stream, theirs in figures
-            if ours != theirs or stream not in (None, ours)
-        ]
-    return found
+        row = booked.get(name, {})
+        rows.append(Row(name, "broken", (snapshot.broken, reader.broken[name], row.get("broken", 0))))
+        rows.append(Row(name, "fees_e8", (snapshot.fees_e8, reader.fees_e8[name], row.get("fees_e8", 0))))
+    return rows
 
 
 class TradingDay:
@@ -294,7 +279,7 @@ class TradingDay:
         return Day(
             seconds=self.seconds,
             symbols=len(self.names),
-            differences=compare(snapshots, reader, summary["accounts"].get(USERNAME, {})),
+            rows=compare(snapshots, reader, summary),
             problems=problems,
             missing=[kind for kind in _TROUBLE if not reader.kinds[kind]],
             reconnects=self.reconnects,
@@ -313,14 +298,14 @@ def text(day: Day) -> str:
     lines += [f"  {kind:<16} {count:>8,}" for kind, count in sorted(day.events.items())]
     lines.append(f"reconnects {day.reconnects}, orders that never arrived {day.lost_orders}, left open {day.left_open}")
     lines += [
-        f"DIFFERS {d.symbol} {d.figure}: maps {d.maps}, events {d.events}, exchange {d.exchange}"
-        for d in day.differences
+        f"DIFFERS {row.symbol} {row.field}: "
+        + ", ".join(f"{who} {what:,}" for who, what in zip(LEDGERS, row.values, strict=True))
+        for row in day.differences
     ]
     lines += [f"PROBLEM {problem}" for problem in day.problems]
     if day.missing:
         lines.append(f"did not happen: {', '.join(day.missing)} (a longer day, or another --seed, has more)")
-    figures = day.symbols * (len(_MONEY) + 4)
-    lines.append(f"three ledgers equal: {figures} figures" if day.equal else "the ledgers differ")
+    lines.append(f"three ledgers equal: {len(day.rows)} figures" if day.equal else "the ledgers differ")
     return "\n".join(lines)
 
 

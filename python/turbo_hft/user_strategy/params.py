@@ -328,7 +328,7 @@ class ParamArray:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, (ParamArray, Sequence)) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment] # its elements change; the stubs say that every object has a hash
 
     def __repr__(self) -> str:
         return repr(_plain(self))
