@@ -598,6 +598,11 @@ int hft_state_read(const struct hft_book *book, const struct hft_symbol_state *s
 	return -EAGAIN;
 }
 
+int hft_exchange(unsigned long long *word, unsigned long long from, unsigned long long to)
+{
+	return __atomic_compare_exchange_n(word, &from, to, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
 void hft_publish(unsigned long long *word, unsigned long long value)
 {
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);

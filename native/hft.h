@@ -89,6 +89,9 @@ int hft_state_read(const struct hft_book *book, const struct hft_symbol_state *s
 /* One aligned store that another CPU sees after everything that was stored before it. */
 void hft_publish(unsigned long long *word, unsigned long long value);
 
+/* The same, only if the word is `from` until then: was it? */
+int hft_exchange(unsigned long long *word, unsigned long long from, unsigned long long to);
+
 /* The tables behind the books, in shared memory. */
 struct hft_tables {
 	const struct hft_level_block *levels;

@@ -36,6 +36,8 @@ enum hft_kill {
 	HFT_HALTED = 0,
 	HFT_ACTIVE = 1,
 	HFT_REDUCING = 2, /* only orders that bring the position towards zero, and not beyond it */
+	HFT_SUSPENDED =
+		3, /* as HALTED, but by order entry itself: it may lift it again, and a person's HALTED is told from it */
 };
 
 /* Who made an order. Each has its own kill switch, limits and counters. */

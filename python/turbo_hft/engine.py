@@ -20,7 +20,7 @@ from turbo_hft.change import Changes, map_id
 from turbo_hft.errors import AttachError, CapabilityError, ConfigError, TurboHftError
 from turbo_hft.events import EventStream
 from turbo_hft.fees import Fees
-from turbo_hft.kill import Switch
+from turbo_hft.kill import KillState, Switch
 from turbo_hft.lease import Lease
 from turbo_hft.limits import ACCOUNT_DEFAULTS, STRATEGY_DEFAULTS, AccountLimits
 from turbo_hft.orders import Answer, CancelReport, Orders
@@ -536,6 +536,23 @@ class Engine(Switch):
         without a lease (`turbo_hft.lease`): nothing would leave."""
         self._need_lease()
         super().resume()
+
+    def suspend(self) -> None:
+        """Halt, as order entry does when its exchange falls silent: `lift` may undo it. A halt stays a halt."""
+        for state in (lib.HFT_ACTIVE, lib.HFT_REDUCING):
+            self._exchange_kill(state, lib.HFT_SUSPENDED)
+        self._note_kill()
+
+    def lift(self, state: KillState) -> bool:
+        """Go back to `state` (``active`` or ``reducing``) from `suspend`. False, and nothing happens, if anybody has
+        halted or resumed since. Raises ConfigError without a lease."""
+        self._need_lease()
+        self._note_kill()  # first, as with `resume`
+        words = {"active": lib.HFT_ACTIVE, "reducing": lib.HFT_REDUCING}
+        return state in words and self._exchange_kill(lib.HFT_SUSPENDED, words[state])
+
+    def _exchange_kill(self, old: int, new: int) -> bool:
+        return bool(lib.hft_exchange(ffi.addressof(self._control[0], "kill"), old, new))
 
     def _need_lease(self) -> None:
         if not self.lease.in_force:

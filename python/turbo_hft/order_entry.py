@@ -41,7 +41,8 @@ PEER_SILENCE_S = 5.0  # the server beats once a second
 class OrderEntry:
     """A UFO session for one engine. A context manager: leaving it halts the engine, then logs off.
 
-    `rearm`: after a silence that left nothing uncertain, bring the engine back into the state it was in.
+    `rearm`: after a silence that left nothing uncertain, bring the engine back into the state it was in, unless
+    a person has halted it meanwhile.
     `lost_after_s`: while halted, an order without an answer is lost so long after the replies were whole (seconds).
     """
 
@@ -246,7 +247,7 @@ class OrderEntry:
             self._before = self.engine.state
         if not self.engine.halted:
             self.silences += 1
-            self.engine.halt()
+            self.engine.suspend()
 
     def _hear(self, message: ufo.Downstream) -> None:
         """What a reply means for the session; orders and positions are the hook's."""
@@ -267,12 +268,9 @@ class OrderEntry:
         if self._before is None or self._unanswered.uncertain or not self._whole():
             return
         before, self._before = self._before, None
-        if self._rearm and self.engine.halted:
+        if self._rearm:
             with contextlib.suppress(ConfigError):  # without a lease it stays halted
-                if before == "active":
-                    self.engine.resume()
-                elif before == "reducing":
-                    self.engine.reduce()
+                self.engine.lift(before)
 
     def _whole(self) -> bool:
         state = self.engine.session

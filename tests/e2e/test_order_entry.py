@@ -83,6 +83,24 @@ def test_an_exchange_that_falls_silent_is_logged_in_to_again(
             assert report.left == (), report
 
 
+def test_a_halt_during_a_silence_is_not_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever halts an engine that order entry has halted already means it, `rearm` or not."""
+    monkeypatch.setattr(order_entry_module, "PEER_SILENCE_S", 1.5)
+    with rig(tmp_path, 11) as lab:
+        lab.start_exchange("--symbols", "AAPL", *LONG)
+        assert lab.process is not None
+        with trading(lab, lab.session(), rearm=True) as (engine, entry):
+            os.kill(lab.process.pid, signal.SIGSTOP)
+            try:
+                wait_for(lambda: engine.halted, "the silence was not noticed")
+                engine.halt()
+            finally:
+                os.kill(lab.process.pid, signal.SIGCONT)
+            wait_for(lambda: entry.settled, f"not settled: {entry.uncertain}")
+            time.sleep(0.5)
+            assert engine.halted
+
+
 @pytest.mark.parametrize("protocol", ["ouch50", "ouch42"])
 def test_an_engine_that_starts_again_has_its_orders_and_positions_back(tmp_path: Path, protocol: Protocol) -> None:
     with rig(tmp_path, 12) as lab:

@@ -20,6 +20,7 @@ from turbo_hft.addresses import Rerequest
 from turbo_hft.depth import Depth, Level
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, TurboHftError
+from turbo_hft.kill import KillState
 from turbo_hft.lab import Lab
 from turbo_hft.program import interface_index
 from turbo_hft.steering import Memberships
@@ -310,6 +311,30 @@ def test_datagrams_are_run_in_one_call(engine: Engine, hook: Hook) -> None:
     assert engine.program.inject(tagged, moldudp64.Heartbeat("DAY0", 1).encode()) == Verdict.DROP
     with pytest.raises(TurboHftError, match="datagram 1 of 2"):
         engine.program.inject_all(headers, [b"x", bytes(4000)])
+
+
+@pytest.mark.parametrize("state", ["active", "reducing"])
+def test_a_suspended_engine_goes_back_unless_a_person_has_halted_it(engine: Engine, state: KillState) -> None:
+    def begin() -> None:
+        engine.resume() if state == "active" else engine.reduce()
+
+    engine.lease.forever()
+    begin()
+    engine.suspend()
+    assert engine.state == "halted"
+    before = engine.epoch
+    assert engine.lift(state) and engine.state == state and engine.epoch > before
+    assert not engine.lift(state)
+    engine.suspend()
+    engine.halt()
+    assert not engine.lift(state) and engine.state == "halted"
+    engine.suspend()
+    assert not engine.lift(state) and engine.state == "halted"
+    begin()
+    engine.suspend()
+    engine.lease.lapse()
+    with pytest.raises(ConfigError, match="lease"):
+        engine.lift(state)
 
 
 def test_only_an_armed_symbol_is_asked(engine: Engine, hook: Hook) -> None:

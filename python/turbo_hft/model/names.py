@@ -41,6 +41,7 @@ class Kill(IntEnum):
     HALTED = 0
     ACTIVE = 1
     REDUCING = 2
+    SUSPENDED = 3
 
 
 class Strategy(IntEnum):
