@@ -19,6 +19,7 @@ from turbo_hft.latency.engine_side import echo_responder, engine_responder
 from turbo_hft.latency.probe import Probe, Run, check_orders, ticks
 from turbo_hft.latency.report import Percentiles, Ratio
 from turbo_hft.latency.threshold import Threshold
+from turbo_hft.latency.work import Work
 from turbo_hft.wire.frame import udp_frame
 
 pytestmark = pytest.mark.kernel
@@ -51,7 +52,14 @@ def test_bot_answers_every_tick_with_the_right_bytes(addresses: LabAddresses) ->
 
 
 def test_engine_and_bot_send_the_same_bytes(addresses: LabAddresses) -> None:
-    result = compare(engine_responder, addresses, echo=echo_responder, repetitions=1, rounds=200, warmup_rounds=20)
+    result = compare(
+        lambda at, one: engine_responder(at, Work((one,))),
+        addresses,
+        echo=echo_responder,
+        repetitions=1,
+        rounds=200,
+        warmup_rounds=20,
+    )
     assert (result.engine.missed, result.bot.missed, result.orders_compared) == (0, 0, 200)
     assert xdp_program(addresses.device) is None, "the engine stayed attached"
     assert result.floor is not None and (result.floor.missed, result.floor.all.count) == (0, 200)

@@ -181,12 +181,13 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("repetitions and rounds start at 1, the interval at 0")
 
     from turbo_hft.latency.engine_side import echo_responder, engine_responder
+    from turbo_hft.latency.work import Work
 
     lab = Lab(namespace=f"hft_lat_{os.getpid()}", device="veth_hft_lat", peer="veth_exch_lat", subnet="10.78.0.0/24")
     try:
         with lab:
             result = compare(
-                engine_responder,
+                lambda addresses, threshold: engine_responder(addresses, Work((threshold,))),
                 lab.addresses,
                 echo=echo_responder,
                 repetitions=options.repetitions,

@@ -12,48 +12,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from turbo_hft._native import lib
-from turbo_hft.addresses import FeedAddress, OrderSession
 from turbo_hft.engine import Engine, Mode
 from turbo_hft.errors import AttachError, LoadError
-from turbo_hft.lab import PASSWORD, USERNAME, LabAddresses
+from turbo_hft.lab import LabAddresses
 from turbo_hft.latency.placement import CONTROL_CPU, on_cpu
-from turbo_hft.latency.threshold import Threshold
-from turbo_hft.limits import SymbolLimitSettings
+from turbo_hft.latency.work import Work, configure, session_of
 from turbo_hft.order_entry import OrderEntry
-from turbo_hft.testing.wide import SYMBOL, widen
-from turbo_hft.wire.price import format_price_e4
 
 
 @contextmanager
-def engine_responder(addresses: LabAddresses, threshold: Threshold, *, mode: Mode = Mode.NATIVE) -> Iterator[Engine]:
+def engine_responder(addresses: LabAddresses, work: Work, *, mode: Mode = Mode.NATIVE) -> Iterator[Engine]:
     """A fresh engine on the lab's wire, trading; gone when the block is left. Raises as Engine and OrderEntry do.
 
     Its limits are as wide as they go. It decides by the feed's clock, which knows no lease: what hangs is only a rig.
     """
-    feed = FeedAddress(addresses.feed_group, addresses.feed_port, addresses.exchange_address)
-    session = OrderSession(
-        local=(addresses.host_address, addresses.engine_port),
-        remote=(addresses.exchange_address, addresses.ouch50_port),
-        local_mac=addresses.host_mac,
-        remote_mac=addresses.exchange_mac,
-        username=USERNAME,
-        password=PASSWORD,
-    )
     with Engine.open(addresses.device, mode=mode, clock="feed") as engine:
-        engine.configure(session, feed)
-        widen(engine)
-        limits: SymbolLimitSettings = {**SYMBOL, "max_long": threshold.max_position}
-        engine.symbols.add(
-            threshold.symbol,
-            buy_below=format_price_e4(threshold.buy_below_e4),
-            base_qty=threshold.base_qty,
-            step_qty=threshold.step_qty,
-            tick=format_price_e4(threshold.tick_e4),
-            cap_qty=threshold.cap_qty,
-            **limits,
-        )
+        configure(engine, addresses, work)
         engine.attach()
-        with OrderEntry(engine, session) as entry:
+        with OrderEntry(engine, session_of(addresses)) as entry:
             # The thread that reads replies inherits this CPU and stays out of the exchange's way.
             with on_cpu(CONTROL_CPU):
                 entry.login()
