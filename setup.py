@@ -28,4 +28,4 @@ class BuildWithHeaders(build_py):
             shutil.copyfile(Path(__file__).resolve().parent / "bpf" / "hft" / header, target / header)
 
 
-setup(cffi_modules=["build.py:ffibuilder"], cmdclass={"build_py": BuildWithHeaders})
+setup(cffi_modules=["build.py:ffibuilder", "build.py:peers_ffibuilder"], cmdclass={"build_py": BuildWithHeaders})
