@@ -47,7 +47,7 @@ NATIVE_HEADERS = [
     "native/torture.h",
 ]
 
-# The responders of the latency lab. The hook's own code among them is made by clang, as the hook is: gcc takes it for no C.
+# The responders of the latency lab. The hook's own code among them is made by clang, as the hook is: gcc refuses it.
 PEER_SOURCES = [
     "native/peers/blocking.c",
     "native/peers/busy.c",
@@ -125,7 +125,18 @@ def build_peers() -> Path:
     machine = platform.machine()
     clang = tool("clang-19", "clang")
     compiled, pipeline = BUILD / "peer.bpf.o", BUILD / "pipeline.o"
-    run([clang, *BPF_FLAGS, f"-D__TARGET_ARCH_{BPF_ARCH[machine]}", "-Ibpf", "-c", "bpf/peer.bpf.c", "-o", str(compiled)])
+    run(
+        [
+            clang,
+            *BPF_FLAGS,
+            f"-D__TARGET_ARCH_{BPF_ARCH[machine]}",
+            "-Ibpf",
+            "-c",
+            "bpf/peer.bpf.c",
+            "-o",
+            str(compiled),
+        ]
+    )
     run([tool("bpftool"), "gen", "skeleton", str(compiled), "name", "xdp_peer"], stdout=BUILD / "peer.skel.h")
     includes = ["-Ibpf", "-Inative", "-Inative/peers"]
     run([clang, *PIPELINE_FLAGS, *includes, "-c", "native/peers/pipeline.c", "-o", str(pipeline)])
@@ -165,8 +176,8 @@ def ffibuilder() -> FFI:
 
 
 def peers_ffibuilder() -> FFI:
-    """The cffi module of the latency lab's responders. liburing is linked in, so that nobody needs it who has the wheel."""
-    build_object()
+    """The cffi module of the latency lab's responders. liburing is linked in: no wheel needs it."""
+    BUILD.mkdir(exist_ok=True)
     pipeline = build_peers()
     ffi = FFI()
     for header in PEER_HEADERS:

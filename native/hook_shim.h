@@ -80,11 +80,11 @@ typedef _Bool bool;
 #define hft_store_fence(scratch) ((void)(scratch))
 
 /* Nobody else is inside. */
-#define __sync_lock_test_and_set(word, value)      \
-	({                                         \
-		typeof(*(word)) was_ = *(word);    \
-		*(word) = (value);                 \
-		was_;                              \
+#define __sync_lock_test_and_set(word, value)   \
+	({                                      \
+		typeof(*(word)) was_ = *(word); \
+		*(word) = (value);              \
+		was_;                           \
 	})
 
 /* Fixed at load there; here once, before the first packet. */
@@ -100,18 +100,18 @@ struct shim_map {
 	__u32 entries;
 };
 
-#define HFT_ARRAY(name_, value_, entries_, flags_)                                                        \
-	static struct {                                                                                   \
-		value_ value[entries_];                                                                   \
-		__u32 unused;                                                                             \
-		__u32 *key;                                                                               \
-		int (*type)[BPF_MAP_TYPE_ARRAY];                                                          \
-		int (*max_entries)[entries_];                                                             \
-	} name_ __attribute__((aligned(64)));                                                             \
-	_Static_assert(offsetof(typeof(name_), unused) == sizeof(value_) * (entries_), "where it is looked for"); \
-	static const struct shim_map shim_map_##name_ __attribute__((section("shim_maps"), used)) = {     \
-		#name_, name_.value, &name_.unused, sizeof(value_), entries_                              \
-	}
+#define HFT_ARRAY(name_, value_, entries_, flags_)                                                                  \
+	static struct {                                                                                             \
+		value_ value[entries_];                                                                             \
+		__u32 unused;                                                                                       \
+		__u32 *key;                                                                                         \
+		int (*type)[BPF_MAP_TYPE_ARRAY];                                                                    \
+		int (*max_entries)[entries_];                                                                       \
+	} name_ __attribute__((aligned(64)));                                                                       \
+	_Static_assert(offsetof(typeof(name_), unused) == sizeof(value_) * (entries_), "where it is looked for");   \
+	static const struct shim_map shim_map_##name_                                                               \
+		__attribute__((section("shim_maps"), used)) = { #name_, name_.value, &name_.unused, sizeof(value_), \
+								entries_ }
 
 /* Hash maps: open addressing at half load. A key of zeros is none of ours. */
 #define SHIM_ENTRIES(map) ((__u32)(sizeof(*(map)->max_entries) / sizeof(int)))
@@ -154,57 +154,57 @@ static __always_inline __u32 shim_place(const void *keys, __u32 places, const vo
 }
 
 /* Memory of a map that is not an array map; a hash map is empty before. */
-#define shim_open(map)                                                                                \
-	((map)->key = calloc(SHIM_PLACES(map), sizeof(*(map)->key)),                                  \
+#define shim_open(map)                                               \
+	((map)->key = calloc(SHIM_PLACES(map), sizeof(*(map)->key)), \
 	 (map)->value = calloc(SHIM_PLACES(map), sizeof(*(map)->value)), (map)->key && (map)->value ? 0 : -ENOMEM)
 
-#define shim_hash_find(map, key_)                                                                              \
-	({                                                                                                     \
-		typeof(&(map)->value[0]) there_ = NULL;                                                        \
-		if ((map)->key) {                                                                              \
-			__u32 place_ = shim_place((map)->key, SHIM_PLACES(map), key_, sizeof(*(map)->key));    \
-			if (!shim_is_zero(&(map)->key[place_], sizeof(*(map)->key)))                           \
-				there_ = &(map)->value[place_];                                                \
-		}                                                                                              \
-		there_;                                                                                        \
+#define shim_hash_find(map, key_)                                                                           \
+	({                                                                                                  \
+		typeof(&(map)->value[0]) there_ = NULL;                                                     \
+		if ((map)->key) {                                                                           \
+			__u32 place_ = shim_place((map)->key, SHIM_PLACES(map), key_, sizeof(*(map)->key)); \
+			if (!shim_is_zero(&(map)->key[place_], sizeof(*(map)->key)))                        \
+				there_ = &(map)->value[place_];                                             \
+		}                                                                                           \
+		there_;                                                                                     \
 	})
 
 /* At most as many as its max_entries. */
-#define shim_hash_put(map, key_, value_)                                                               \
-	({                                                                                             \
-		__u32 place_ = shim_place((map)->key, SHIM_PLACES(map), key_, sizeof(*(map)->key));    \
-		memcpy(&(map)->key[place_], key_, sizeof(*(map)->key));                                \
-		memcpy(&(map)->value[place_], value_, sizeof(*(map)->value));                          \
+#define shim_hash_put(map, key_, value_)                                                            \
+	({                                                                                          \
+		__u32 place_ = shim_place((map)->key, SHIM_PLACES(map), key_, sizeof(*(map)->key)); \
+		memcpy(&(map)->key[place_], key_, sizeof(*(map)->key));                             \
+		memcpy(&(map)->value[place_], value_, sizeof(*(map)->value));                       \
 	})
 
 /* Entries of a map that there are and that config does not give it: only array maps know any. */
-#define SHIM_UNUSED(map)                                                                        \
-	(SHIM_KIND(map) == BPF_MAP_TYPE_ARRAY && SHIM_ENTRIES(map) > 1 ?                        \
-		 *(const __u32 *)((const char *)(map) + sizeof((map)->value[0]) * SHIM_ENTRIES(map)) : \
-		 0)
+#define SHIM_UNUSED(map)                                                                               \
+	(SHIM_KIND(map) == BPF_MAP_TYPE_ARRAY && SHIM_ENTRIES(map) > 1                                 \
+		 ? *(const __u32 *)((const char *)(map) + sizeof((map)->value[0]) * SHIM_ENTRIES(map)) \
+		 : 0)
 
-#define bpf_map_lookup_elem(map, key_)                                                                           \
-	({                                                                                                       \
-		typeof(map) map_ = (map);                                                                        \
-		const void *wanted_ = (key_);                                                                    \
-		typeof(&map_->value[0]) found_;                                                                  \
-		if (SHIM_KIND(map_) == BPF_MAP_TYPE_HASH) {                                                      \
-			found_ = shim_hash_find(map_, wanted_);                                                  \
-		} else {                                                                                         \
-			__u32 at_ = *(const __u32 *)wanted_;                                                     \
-			found_ = at_ < SHIM_ENTRIES(map_) - SHIM_UNUSED(map_) ? &map_->value[at_] : NULL;        \
-		}                                                                                                \
-		found_;                                                                                          \
+#define bpf_map_lookup_elem(map, key_)                                                                    \
+	({                                                                                                \
+		typeof(map) map_ = (map);                                                                 \
+		const void *wanted_ = (key_);                                                             \
+		typeof(&map_->value[0]) found_;                                                           \
+		if (SHIM_KIND(map_) == BPF_MAP_TYPE_HASH) {                                               \
+			found_ = shim_hash_find(map_, wanted_);                                           \
+		} else {                                                                                  \
+			__u32 at_ = *(const __u32 *)wanted_;                                              \
+			found_ = at_ < SHIM_ENTRIES(map_) - SHIM_UNUSED(map_) ? &map_->value[at_] : NULL; \
+		}                                                                                         \
+		found_;                                                                                   \
 	})
 
 /* The event ring: the newest records, older ones are overwritten. `shim_ring_at`: bytes ever written. */
 static __u8 shim_ring[HFT_RING_BYTES] __attribute__((aligned(64), unused));
 static __u64 shim_ring_at __attribute__((unused));
 
-#define bpf_ringbuf_reserve(map, size, flags)                                       \
-	({                                                                          \
+#define bpf_ringbuf_reserve(map, size, flags)                                        \
+	({                                                                           \
 		_Static_assert(HFT_RING_BYTES % (size) == 0, "records do not wrap"); \
-		(void *)(shim_ring + shim_ring_at % HFT_RING_BYTES);                \
+		(void *)(shim_ring + shim_ring_at % HFT_RING_BYTES);                 \
 	})
 #define bpf_ringbuf_submit(record, flags) ((void)(shim_ring_at += sizeof(*(record))))
 #define bpf_ringbuf_discard(record, flags) ((void)(record))

@@ -9,8 +9,7 @@ static int run(int feed, int entry, int flags)
 {
 	while (!hft_pipeline_ended()) {
 		bool waiting = hft_pipeline_in_flight(), sent = false;
-		ssize_t length =
-			recv(feed, hft_pipeline_rx(), HFT_PIPELINE_ROOM, waiting ? MSG_DONTWAIT : flags);
+		ssize_t length = recv(feed, hft_pipeline_rx(), HFT_PIPELINE_ROOM, waiting ? MSG_DONTWAIT : flags);
 
 		if (length >= 0)
 			sent = take_feed(entry, length);

@@ -21,14 +21,10 @@ static struct {
 	__u32 used;
 } tables[] = {
 #define TABLE(name, table) { name, table, sizeof(table[0]), sizeof(table) / sizeof(table[0]), 0 }
-	TABLE("feed_state", feeds),
-	TABLE("books", books),
-	TABLE("locates", locates),
-	TABLE("book_orders", book_orders),
-	TABLE("order_spill", order_spill),
-	TABLE("book_levels", book_levels),
-	TABLE("book_ladder", book_ladder),
-	{ "tallies", &tallies, sizeof(tallies), 1, 0 },
+	TABLE("feed_state", feeds),	   TABLE("books", books),
+	TABLE("locates", locates),	   TABLE("book_orders", book_orders),
+	TABLE("order_spill", order_spill), TABLE("book_levels", book_levels),
+	TABLE("book_ladder", book_ladder), { "tallies", &tallies, sizeof(tallies), 1, 0 },
 #undef TABLE
 };
 
@@ -50,6 +46,14 @@ static long find(const char *name)
 	return -ENOENT;
 }
 
+/* Which packet touched a book is a number that the other program counts for itself; ours begin at 1. */
+static void forget_touched(void)
+{
+	packet_number = 0;
+	for (__u32 slot = 0; slot < config.symbols; slot++)
+		books[slot].touched = 0;
+}
+
 int hft_pipeline_put(const char *name, const void *data, size_t size)
 {
 	long index = find(name);
@@ -61,6 +65,8 @@ int hft_pipeline_put(const char *name, const void *data, size_t size)
 			return -EINVAL;
 		tables[index].used = size / tables[index].size;
 		memcpy(tables[index].value, data, size);
+		if (tables[index].value == books)
+			forget_touched();
 	} else {
 		const struct shim_map *map = &__start_shim_maps[index - TABLES];
 
@@ -88,7 +94,9 @@ void *hft_pipeline_get(const char *name, size_t *size)
 	return map->value;
 }
 
-/* The engine's own variables keep nothing from one packet to the next but the number of the packet, and it may go on. */
+static unsigned int flow_entries;
+
+/* The engine's own variables keep nothing of meaning from one packet to the next but the number of the packet. */
 int hft_pipeline_open(const void *fixed, size_t size)
 {
 	const struct hft_config *wanted = fixed;
@@ -114,15 +122,14 @@ int hft_pipeline_open(const void *fixed, size_t size)
 	error = error ?: shim_open(&symbol_names);
 	error = error ?: shim_open(&stats);
 	error = error ?: shim_open(&histograms);
+	flow_entries = 0;
 	shim_ring_at = 0;
 	return error;
 }
 
 int hft_pipeline_add_flow(const void *key, const void *flow)
 {
-	static unsigned int many;
-
-	if (!shim_hash_find(&flows, key) && ++many > HFT_MAX_FLOWS)
+	if (!shim_hash_find(&flows, key) && ++flow_entries > HFT_MAX_FLOWS)
 		return -E2BIG;
 	shim_hash_put(&flows, key, flow);
 	return 0;
@@ -203,7 +210,7 @@ unsigned int hft_pipeline_events(unsigned long long from, void *records, unsigne
 	unsigned int many = 0;
 
 	for (; from < end && many < room; from++, many++)
-		memcpy((struct hft_event *)records + many,
-		       shim_ring + from * sizeof(struct hft_event) % HFT_RING_BYTES, sizeof(struct hft_event));
+		memcpy((struct hft_event *)records + many, shim_ring + from * sizeof(struct hft_event) % HFT_RING_BYTES,
+		       sizeof(struct hft_event));
 	return many;
 }

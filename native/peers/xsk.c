@@ -70,11 +70,11 @@ static uint64_t *address(const struct ring *ring, uint32_t at)
 	return (uint64_t *)ring->entries + at % RING;
 }
 
-static int map_ring(struct hft_xsk *xsk, struct ring *ring, const struct xdp_ring_offset *offset, size_t entry, off_t page)
+static int map_ring(struct hft_xsk *xsk, struct ring *ring, const struct xdp_ring_offset *offset, size_t entry,
+		    off_t page)
 {
 	ring->bytes = offset->desc + RING * entry;
-	ring->memory =
-		mmap(NULL, ring->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, xsk->socket, page);
+	ring->memory = mmap(NULL, ring->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, xsk->socket, page);
 	if (ring->memory == MAP_FAILED) {
 		ring->memory = NULL;
 		return -errno;
@@ -156,8 +156,7 @@ static int open_socket(struct hft_xsk *xsk, const struct hft_xsk_place *place)
 
 static int open_program(struct hft_xsk *xsk, const struct hft_xsk_place *place)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, options,
-		    .flags = place->generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = place->generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
 	const uint32_t queue = QUEUE;
 	int error;
 
