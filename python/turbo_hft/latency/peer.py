@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ExchangeError, TurboHftError
 from turbo_hft.lab import LabAddresses
+from turbo_hft.latency import dpdk
 from turbo_hft.latency._peers import ffi, lib
 from turbo_hft.latency.bot import Bot
 from turbo_hft.latency.pipeline import Pipeline
@@ -91,6 +92,15 @@ def _check(error: int) -> None:
         raise ExchangeError(f"the peer's loop stopped: {os.strerror(-error)}; is the rig still up?")
 
 
+def _dpdk(driver: str) -> Callable[[Place], int | None]:
+    def run(place: Place) -> int | None:
+        # The other program takes this process over, sockets included: they keep the stack from answering for us.
+        dpdk.replace_process(driver, place.device, place.pipeline, place.cpu, place.sockets)
+        raise AssertionError("it never comes back")
+
+    return run
+
+
 METHODS: dict[str, Callable[[Place], int | None]] = {
     "blocking": _on_sockets(lib.hft_peer_blocking),
     "busy": _on_sockets(lib.hft_peer_busy),
@@ -99,6 +109,7 @@ METHODS: dict[str, Callable[[Place], int | None]] = {
     "io_uring": _on_sockets(lambda feed, entry: lib.hft_peer_uring(feed, entry, 1)),
     "af_xdp": _xsk(generic=False),
     "af_xdp-skb": _xsk(generic=True),
+    **{name: _dpdk(driver) for name, driver in dpdk.DRIVERS.items()},
 }
 """Those with the hook's own pipeline, by name: they return how many packets were lost, None = nobody counts them."""
 

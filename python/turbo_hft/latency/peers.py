@@ -18,7 +18,7 @@ from pathlib import Path
 import turbo_hft
 from turbo_hft.errors import ExchangeError
 from turbo_hft.lab import LabAddresses
-from turbo_hft.latency import placement
+from turbo_hft.latency import dpdk, placement
 from turbo_hft.latency._peers import lib
 from turbo_hft.latency.work import Work
 
@@ -76,6 +76,9 @@ class Peer:
                 ) from None
             finally:
                 process.kill()
+                process.wait()
+                if self.name in dpdk.DRIVERS:
+                    dpdk.forget(addresses.device)
         if process.returncode or not found:
             raise ExchangeError(f"{self.title} failed: {talk.strip() or f'exit status {process.returncode}'}")
         for name, value in json.loads(found).items():
@@ -126,6 +129,18 @@ def peers() -> tuple[Peer, ...]:
             "AF_XDP, generic copy",
             "the same behind the driver: the frame has been an sk_buff before it is copied",
             _no_af_xdp,
+        ),
+        Peer(
+            "dpdk-af_packet",
+            "DPDK, af_packet",
+            "a poll-mode loop on one lcore over a ring of AF_PACKET; the engine's pipeline on the frames in place",
+            dpdk.why_not,
+        ),
+        Peer(
+            "dpdk-af_xdp",
+            "DPDK, af_xdp copy",
+            "the same over AF_XDP in copy mode, all frames of the device redirected; the engine's pipeline in place",
+            lambda: _no_af_xdp() or dpdk.why_not(),
         ),
     )
 
