@@ -22,12 +22,12 @@ int hft_peer_busy_poll(int feed, int entry);
 /* recvmmsg(MSG_DONTWAIT), again and again. */
 int hft_peer_recvmmsg(int feed, int entry);
 
-/* io_uring: multishot receives on both sockets into provided buffers, the completion queue polled in user space, and the kernel entered
- * for what it has to complete. `entered`: 0 = completions come by interrupt of the thread, and the kernel is not entered for them. */
-int hft_peer_uring(int feed, int entry, int entered);
+/* io_uring: multishot receives on both sockets into provided buffers, the completion queue polled, and the kernel entered on each look for
+ * what it has to complete. */
+int hft_peer_uring(int feed, int entry);
 
 /* Can an io_uring of that kind be made here? 0, or the reason. */
-int hft_peer_uring_check(int entered);
+int hft_peer_uring_check(void);
 
 /*
  * AF_XDP in copy mode on queue 0 of a device, busy-polled. What is redirected is the feed's and order entry's port only. Open: frames arrive
@@ -40,7 +40,6 @@ struct hft_xsk_place {
 	unsigned int entry_addr_be;
 	unsigned short feed_port_be;
 	unsigned short entry_port_be;
-	unsigned int need_wakeup; /* XDP_USE_NEED_WAKEUP */
 };
 
 struct hft_xsk;

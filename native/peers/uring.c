@@ -25,24 +25,20 @@ struct responder {
 	int entry;
 };
 
-static unsigned int flags_of(int entered)
+/* The thread asks for what is to be completed; to be interrupted for it costs twice the whole way of an order. */
+static int open_ring(struct io_uring *ring)
 {
-	unsigned int flags = IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER;
-
-	return entered ? flags | IORING_SETUP_DEFER_TASKRUN : flags;
-}
-
-static int open_ring(struct io_uring *ring, int entered)
-{
-	struct io_uring_params parameters = { .flags = flags_of(entered), .cq_entries = 4 * BUFFERS };
+	struct io_uring_params parameters = { .flags = IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL |
+						       IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+					      .cq_entries = 4 * BUFFERS };
 
 	return io_uring_queue_init_params(ENTRIES, ring, &parameters);
 }
 
-int hft_peer_uring_check(int entered)
+int hft_peer_uring_check(void)
 {
 	struct io_uring ring;
-	int error = open_ring(&ring, entered);
+	int error = open_ring(&ring);
 
 	if (!error)
 		io_uring_queue_exit(&ring);
@@ -131,7 +127,7 @@ static int complete(struct responder *responder, int what, int result, unsigned 
 	return 0;
 }
 
-static int run(struct responder *responder, int entered)
+static int run(struct responder *responder)
 {
 	receive(responder, FEED);
 	receive(responder, ENTRY);
@@ -139,8 +135,7 @@ static int run(struct responder *responder, int entered)
 	while (!hft_pipeline_ended()) {
 		struct io_uring_cqe *found;
 
-		if (entered || io_uring_sq_ready(&responder->ring))
-			io_uring_submit_and_get_events(&responder->ring);
+		io_uring_submit_and_get_events(&responder->ring);
 		while (!hft_pipeline_ended() && !io_uring_peek_cqe(&responder->ring, &found)) {
 			int what = found->user_data, result = found->res, error;
 			unsigned int flags = found->flags;
@@ -154,16 +149,16 @@ static int run(struct responder *responder, int entered)
 	return 0;
 }
 
-int hft_peer_uring(int feed, int entry, int entered)
+int hft_peer_uring(int feed, int entry)
 {
 	struct responder responder = { .feed = feed, .entry = entry };
-	int error = open_ring(&responder.ring, entered);
+	int error = open_ring(&responder.ring);
 
 	if (error)
 		return error;
 	error = open_buffers(&responder);
 	if (!error)
-		error = run(&responder, entered);
+		error = run(&responder);
 	io_uring_queue_exit(&responder.ring);
 	free(responder.buffers);
 	free(responder.free);

@@ -135,10 +135,9 @@ static void give_frame(struct hft_xsk *xsk, uint64_t frame)
 
 static int open_socket(struct hft_xsk *xsk, const struct hft_xsk_place *place)
 {
-	struct sockaddr_xdp where = { .sxdp_family = AF_XDP,
-				      .sxdp_flags = XDP_COPY | (place->need_wakeup ? XDP_USE_NEED_WAKEUP : 0),
-				      .sxdp_ifindex = place->ifindex,
-				      .sxdp_queue_id = QUEUE };
+	struct sockaddr_xdp where = {
+		.sxdp_family = AF_XDP, .sxdp_flags = XDP_COPY, .sxdp_ifindex = place->ifindex, .sxdp_queue_id = QUEUE
+	};
 	int error;
 
 	xsk->socket = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);

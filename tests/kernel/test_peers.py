@@ -66,6 +66,24 @@ def test_a_peer_sends_the_engines_orders(addresses: LabAddresses, one: Peer) -> 
     assert told[0].messages == 20 + 2 * ROUNDS and told[0].lost in (0, None)
 
 
+@pytest.mark.parametrize("gro", ["on", "off"])
+def test_a_device_without_napi_is_no_place_for_busy_polling(addresses: LabAddresses, gro: str) -> None:
+    told: list[Running] = []
+
+    @contextmanager
+    def responder(addresses: LabAddresses, threshold: Threshold) -> Iterator[None]:
+        with peer("busy-poll").responder(addresses, Work((threshold,))) as running:
+            told.append(running)
+            yield
+
+    subprocess.run(["ethtool", "-K", addresses.device, "gro", gro], check=True)
+    try:
+        measure(responder, addresses, Threshold(), rounds=10, warmup_rounds=0)
+    finally:
+        subprocess.run(["ethtool", "-K", addresses.device, "gro", "off"], check=True)
+    assert ("no NAPI" in told[0].note) == (gro == "off")
+
+
 def offer(locate: int, ref: int, name: str, price_e4: int, side: str = "S") -> bytes:
     return AddOrder(
         stock_locate=locate,

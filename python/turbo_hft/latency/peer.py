@@ -3,8 +3,8 @@
     python -m turbo_hft.latency.peer busy --device veth_hft --addresses JSON --work JSON --cpu 1
 
 On stdout a line `ready`, and at the end one of JSON: packets and messages of the feed that were handled, orders, gaps,
-and packets lost before anybody could handle them (null: nobody counts them). `turbo_hft.latency.peers` says what there
-is and starts them.
+packets lost before anybody could handle them (null: nobody counts them), and a note for a report.
+`turbo_hft.latency.peers` says what there is and starts them.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _address_be(address: str) -> int:
 def _xsk(*, generic: bool) -> Callable[[Place], int | None]:
     def run(place: Place) -> int | None:
         a, where = place.addresses, ffi.new("struct hft_xsk_place *")
-        where.ifindex, where.generic, where.need_wakeup = socket.if_nametoindex(place.device), generic, 1
+        where.ifindex, where.generic = socket.if_nametoindex(place.device), generic
         where.feed_addr_be, where.feed_port_be = _address_be(a.feed_group), socket.htons(a.feed_port)
         where.entry_addr_be, where.entry_port_be = _address_be(a.host_address), socket.htons(a.engine_port)
         error = ffi.new("int *")
@@ -106,7 +106,7 @@ METHODS: dict[str, Callable[[Place], int | None]] = {
     "busy": _on_sockets(lib.hft_peer_busy),
     "busy-poll": _busy_poll,
     "recvmmsg": _on_sockets(lib.hft_peer_recvmmsg),
-    "io_uring": _on_sockets(lambda feed, entry: lib.hft_peer_uring(feed, entry, 1)),
+    "io_uring": _on_sockets(lib.hft_peer_uring),
     "af_xdp": _xsk(generic=False),
     "af_xdp-skb": _xsk(generic=True),
     **{name: _dpdk(driver) for name, driver in dpdk.DRIVERS.items()},
@@ -129,7 +129,7 @@ def load(addresses: LabAddresses, work: Work, sockets: PeerSockets) -> Pipeline:
     return pipeline
 
 
-def _run(method: str, device: str, addresses: LabAddresses, work: Work, cpu: int | None) -> dict[str, int | None]:
+def _run(method: str, device: str, addresses: LabAddresses, work: Work, cpu: int | None) -> dict[str, int | str | None]:
     with PeerSockets(addresses) as sockets:
         if method in BOTS:
             bot = Bot(sockets, work)
@@ -137,15 +137,18 @@ def _run(method: str, device: str, addresses: LabAddresses, work: Work, cpu: int
             _ready()
             bot.run(busy=BOTS[method])
             return {**bot.counts(), "lost": sockets.lost()}
-        pipeline = load(addresses, work, sockets)
+        pipeline, note = load(addresses, work, sockets), ""
         lost = METHODS[method](Place(addresses, device, sockets, pipeline, cpu))
         counts = pipeline.counts()
+        if method == "busy-poll" and not sockets.napi_seen():
+            note = f"{device} has no NAPI to poll, so this slept as recv() does: on veth, ethtool -K {device} gro on"
         return {
             "packets": counts.packets,
             "messages": counts.messages,
             "orders": counts.orders,
             "gaps": counts.gaps,
             "lost": lost,
+            "note": note,
         }
 
 

@@ -27,13 +27,17 @@ _EXIT_S = 10
 
 @dataclass(slots=True)
 class Running:
-    """A peer while its block runs, and what it told, once the block is left. `lost`: None = nobody counts them."""
+    """A peer while its block runs, and what it told, once the block is left. `lost`: None = nobody counts them.
+
+    `note`: what a report must say beside its figures, because the device did not let it be what it is.
+    """
 
     packets: int = 0
     messages: int = 0
     orders: int = 0
     gaps: int = 0
     lost: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class Peer:
 
 
 def _no_uring() -> str | None:
-    error = lib.hft_peer_uring_check(1)
+    error = lib.hft_peer_uring_check()
     if not error:
         return None
     return (

@@ -14,7 +14,7 @@ from turbo_hft.wire import ouch50, ufo
 
 LARGEST_DATAGRAM = 65_535
 _BUFFER_BYTES = 1 << 26
-_SO_RCVBUFFORCE, _SO_MEMINFO = 33, 55  # asm-generic/socket.h
+_SO_RCVBUFFORCE, _SO_MEMINFO, _SO_INCOMING_NAPI_ID = 33, 55, 56  # asm-generic/socket.h
 _DROPS = 8  # linux/sock_diag.h: SK_MEMINFO_DROPS
 _SO_BUSY_POLL, _SO_PREFER_BUSY_POLL, _SO_BUSY_POLL_BUDGET = 46, 69, 70
 _RESEND_S = 0.2
@@ -103,6 +103,10 @@ class PeerSockets:
             if result := found(ufo.decode_downstream(answer)):
                 return result
         raise ExchangeError(f"the exchange at {self._exchange[0]}:{self._exchange[1]} does not answer: is it running?")
+
+    def napi_seen(self) -> bool:
+        """Did the last packet of the feed come from a NAPI that a socket can poll? veth has one only with GRO on."""
+        return self.feed.getsockopt(socket.SOL_SOCKET, _SO_INCOMING_NAPI_ID) != 0
 
     def lost(self) -> int:
         """Packets of the feed for which the socket had no room."""
