@@ -229,15 +229,11 @@ static __always_inline long bpf_loop(__u32 rounds, long (*step)(__u32, void *), 
 	return rounds;
 }
 
-/*
- * A frame, and how far it may grow. A socket has no frame: then `bare` is set, what would have been written stays in tx, and only how
- * long the frame would be is kept book of.
- */
+/* A frame, and how far it may grow. */
 struct xdp_md {
 	__u8 *data;
 	__u8 *data_end;
 	__u8 *limit;
-	bool bare;
 };
 
 static __always_inline long bpf_xdp_load_bytes(struct xdp_md *ctx, __u32 offset, void *to, __u32 length)
@@ -250,8 +246,6 @@ static __always_inline long bpf_xdp_load_bytes(struct xdp_md *ctx, __u32 offset,
 
 static __always_inline long bpf_xdp_store_bytes(struct xdp_md *ctx, __u32 offset, const void *from, __u32 length)
 {
-	if (ctx->bare)
-		return 0;
 	if (offset + (size_t)length > (size_t)(ctx->data_end - ctx->data))
 		return -EINVAL;
 	memcpy(ctx->data + offset, from, length);
@@ -264,7 +258,7 @@ static __always_inline long bpf_xdp_adjust_tail(struct xdp_md *ctx, int by)
 
 	if (end > ctx->limit || end < ctx->data + ETH_HLEN)
 		return -EINVAL;
-	if (by > 0 && !ctx->bare)
+	if (by > 0)
 		memset(ctx->data_end, 0, by);
 	ctx->data_end = end;
 	return 0;

@@ -20,11 +20,13 @@ static struct {
 	__u32 entries;
 	__u32 used;
 } tables[] = {
+#define ONE(name, table) { name, &table, sizeof(table), 1, 0 }
 #define TABLE(name, table) { name, table, sizeof(table[0]), sizeof(table) / sizeof(table[0]), 0 }
 	TABLE("feed_state", feeds),	   TABLE("books", books),
 	TABLE("locates", locates),	   TABLE("book_orders", book_orders),
 	TABLE("order_spill", order_spill), TABLE("book_levels", book_levels),
-	TABLE("book_ladder", book_ladder), { "tallies", &tallies, sizeof(tallies), 1, 0 },
+	TABLE("book_ladder", book_ladder), ONE("tallies", tallies),
+#undef ONE
 #undef TABLE
 };
 
@@ -94,12 +96,17 @@ void *hft_pipeline_get(const char *name, size_t *size)
 	return map->value;
 }
 
+/* Where the order of a socket is written, as if it had been the tick's frame. */
+static __u8 socket_frame[HEADERS + HFT_PIPELINE_ROOM];
+static const struct hft_template *template;
+
 static unsigned int flow_entries;
 
 /* The engine's own variables keep nothing of meaning from one packet to the next but the number of the packet. */
 int hft_pipeline_open(const void *fixed, size_t size)
 {
 	const struct hft_config *wanted = fixed;
+	size_t unused;
 	int error;
 
 	if (size != sizeof(config) || wanted->abi_version != HFT_ABI_VERSION)
@@ -123,6 +130,7 @@ int hft_pipeline_open(const void *fixed, size_t size)
 	error = error ?: shim_open(&stats);
 	error = error ?: shim_open(&histograms);
 	flow_entries = 0;
+	template = hft_pipeline_get("order_template", &unused);
 	shim_ring_at = 0;
 	return error;
 }
@@ -145,7 +153,7 @@ int hft_pipeline_add_name(const void *key, unsigned int slot)
 
 int hft_pipeline_frame(void *frame, unsigned int *length, unsigned int room)
 {
-	struct xdp_md ctx = { frame, (__u8 *)frame + *length, (__u8 *)frame + room, false };
+	struct xdp_md ctx = { frame, (__u8 *)frame + *length, (__u8 *)frame + room };
 	int verdict = xdp_hft(&ctx);
 
 	*length = ctx.data_end - ctx.data;
@@ -164,7 +172,7 @@ void hft_pipeline_use_sockets(void)
 
 unsigned int hft_pipeline_feed(unsigned int length)
 {
-	struct xdp_md ctx = { rx, rx + HEADERS + length, rx + HFT_MAX_FRAME, true };
+	struct xdp_md ctx = { socket_frame, socket_frame + HEADERS + length, socket_frame + sizeof(socket_frame) };
 
 	rx_len = length;
 	memset(rx + length, 0, 4);
@@ -174,7 +182,7 @@ unsigned int hft_pipeline_feed(unsigned int length)
 
 const void *hft_pipeline_order(void)
 {
-	return tx + order_template.value[0].headers_len;
+	return socket_frame + template->headers_len;
 }
 
 void hft_pipeline_reply(unsigned int length)
@@ -187,7 +195,7 @@ void hft_pipeline_reply(unsigned int length)
 
 int hft_pipeline_in_flight(void)
 {
-	return account.value[0].open_orders != 0;
+	return the_account()->open_orders != 0;
 }
 
 int hft_pipeline_ended(void)
