@@ -87,7 +87,10 @@ int hft_inside_packets(struct hft_inside *inside, uint32_t flow, const uint8_t *
 int hft_inside_frame(const struct hft_inside *inside, uint32_t flow, const uint8_t *payload, uint32_t length,
 		     uint8_t *out);
 
-/* `repeat` runs of one frame in one system call, ns of all; live: as frames of the driver's own (BPF_F_TEST_XDP_LIVE_FRAMES). */
+/*
+ * `repeat` runs of one frame in one system call; live: as frames of the driver's own (BPF_F_TEST_XDP_LIVE_FRAMES). *ns is the
+ * thread's time on its CPU: the kernel waits for whole RCU grace periods before and behind such runs.
+ */
 int hft_inside_repeat(int program_fd, const uint8_t *frame, uint32_t length, uint32_t repeat, int live, uint64_t *ns);
 
 /* A program of two instructions; its descriptor. */
