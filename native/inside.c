@@ -158,8 +158,13 @@ static int run_payload(const struct hft_inside *inside, uint32_t flow, const uin
 
 	if (size < 0)
 		return size;
-	if (spoiled)
-		frame[inside->headers_len - 1] ^= 0x55;
+	if (spoiled) {
+		uint8_t *sum = frame + inside->headers_len - 2;
+
+		sum[1] ^= 0x55;
+		if (!sum[0] && !sum[1])
+			sum[1] = 0xaa; /* 0 would say that there is none */
+	}
 	return run_frame(inside->program_fd, frame, (uint32_t)size, run, statistics);
 }
 

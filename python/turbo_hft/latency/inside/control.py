@@ -230,10 +230,10 @@ def _obeyed(effort: Effort) -> list[Figure]:
 def _distribution(name: str, parts: list[list[int]], **parameters: str) -> list[Figure]:
     """The median of every part, and what can be said of the tail, of all of them together."""
     together = [value for part in parts for value in part]
-    figures = [figure(SECTION, name, "ns", [median(part) for part in parts], **parameters, percentile="p50")]
+    figures = [figure(SECTION, name, "ns", [median(part) for part in parts], parameters, percentile="p50")]
     for which, value in percentiles(together).items():
         if which != "p50":
-            figures.append(figure(SECTION, name, "ns", [value], **parameters, percentile=which))
+            figures.append(figure(SECTION, name, "ns", [value], parameters, percentile=which))
     return figures
 
 
@@ -309,4 +309,3 @@ def _drained(effort: Effort) -> list[Figure]:
         figure(SECTION, "events drained", "1/s", python, higher=True, statement="for event in engine.events"),
         figure(SECTION, "events lost", "events", [lost], statement=f"{many} at once, of {ring_records()} that fit"),
     ]
-

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from turbo_hft._native import lib
 from turbo_hft.latency.histogram import encode, histogram_of
 from turbo_hft.latency.inside.markets import Market
-from turbo_hft.latency.inside.rig import Frames, HookRig, InsideError, constant, statistics
+from turbo_hft.latency.inside.rig import Frames, HookRig, InsideError, Round, constant, statistics
 from turbo_hft.latency.inside.sampling import WARM_UP, Effort, figure, in_turns, median, percentiles, pinned
 from turbo_hft.latency.results import Figure, Load, Repetition, Rig, Series
 
@@ -88,7 +88,7 @@ def _trigger(effort: Effort) -> tuple[list[Figure], list[Series]]:
     return figures, series
 
 
-def _timed(rig: HookRig, one: object, rounds: int) -> tuple[list[int], list[int]]:
+def _timed(rig: HookRig, one: Round, rounds: int) -> tuple[list[int], list[int]]:
     """The program's time and the event's hook_ns of the same ticks, in blocks that the event ring holds."""
     hook: list[int] = []
     said: list[int] = []
@@ -96,7 +96,7 @@ def _timed(rig: HookRig, one: object, rounds: int) -> tuple[list[int], list[int]
     while rounds > 0:
         block = min(rounds, _BLOCK // _ORDER_EVENTS)
         rounds -= block
-        runs = rig.rounds(one, block)  # type: ignore[arg-type]
+        runs = rig.rounds(one, block)
         if set(runs.verdicts()) != {_TX}:
             raise InsideError(f"not every tick became an order frame: {rig.engine.refusals()}")
         hook += runs.hook_ns()
@@ -121,7 +121,7 @@ def _repetition(values: list[int], *, orders: bool) -> Repetition:
 
 
 def _market(effort: Effort) -> list[Figure]:
-    """Nothing triggers: packets of so many messages, of symbols that are kept, and of such that are asked every time."""
+    """Nothing triggers: packets of so many messages, of symbols that are kept, and of such that are asked as well."""
     with ExitStack() as stack:
         markets = {
             "tracked": stack.enter_context(Market(_SYMBOLS, _LIVE)),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Unpack
+from typing import Any
 
 from turbo_hft._native import ffi
 from turbo_hft.exchange.market import MarketConfig, MarketFlow
 from turbo_hft.latency.inside.rig import SESSION, Frames, InsideError, Runs, bare_engine, map_bytes
-from turbo_hft.program import LoadSettings
+from turbo_hft.strategies import Trading
 
 _SEED = 20190130
 _PER_PACKET = 20
@@ -29,15 +29,13 @@ class Market(Frames):
         *,
         asked: int | None = None,
         armed: int = 0,
-        shadows: Sequence[Any] = (),
-        **settings: Unpack[LoadSettings],
+        shadows: Sequence[Trading] = (),
     ) -> None:
         self.symbols, self.live, self.armed, self.shadows = symbols, live, armed, len(shadows)
         self._flow = MarketFlow(MarketConfig(seed=_SEED, symbols=symbols, live_orders=live, stub_share=0.0))
         names = [self._flow.symbol(rank).name for rank in range(symbols if asked is None else asked)]
         # Resting orders move around the number that was asked for, and references collide.
-        orders: LoadSettings = {"orders": max(4096, 2 * live)}
-        self.engine = bare_engine(names, armed=armed, shadows=shadows, **{**orders, **settings})
+        self.engine = bare_engine(names, armed=armed, shadows=shadows, orders=max(4096, 2 * live))
         try:
             super().__init__(self.engine.program.fd)
             self._seed()

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Unpack
+from typing import Any, Literal
 
 from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import FeedAddress
@@ -23,7 +23,8 @@ from turbo_hft.errors import CapabilityError, TurboHftError
 from turbo_hft.lab import LabAddresses
 from turbo_hft.latency.threshold import Threshold
 from turbo_hft.latency.work import Work, configure, session_of
-from turbo_hft.program import LoadSettings, map_shapes, os_error
+from turbo_hft.program import map_shapes, os_error
+from turbo_hft.strategies import Trading
 from turbo_hft.testing.wide import SYMBOL, widen
 from turbo_hft.wire import moldudp64, ouch50, ufo
 from turbo_hft.wire.frame import udp_frame
@@ -346,12 +347,17 @@ class HookRig(Frames):
 
 
 def bare_engine(
-    names: Sequence[str], *, feeds: int = 1, armed: int = 0, shadows: Sequence[Any] = (), **settings: Unpack[LoadSettings]
+    names: Sequence[str],
+    *,
+    feeds: int = 1,
+    armed: int = 0,
+    shadows: Sequence[Trading] = (),
+    symbols: int | None = None,
+    orders: int,
 ) -> Engine:
     """An engine that tracks symbols of a market; the first `armed` of them have a decision that never wants anything,
     every one of those the `shadows` too. Raises CapabilityError, LoadError, ConfigError."""
-    loaded: LoadSettings = {"kept": 1024, "feeds": feeds, "symbols": max(1, len(names)), **settings}
-    engine = Engine.load(**loaded)
+    engine = Engine.load(kept=1024, feeds=feeds, symbols=symbols or max(1, len(names)), orders=orders)
     try:
         a = LabAddresses()
         groups = (a.feed_group, _SECOND_GROUP)[:feeds]

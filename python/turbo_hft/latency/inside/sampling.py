@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,6 +12,7 @@ from turbo_hft.latency.placement import CONTROL_CPU, PROBE_CPU, available, on_cp
 from turbo_hft.latency.results import Figure, Form
 
 T = TypeVar("T")
+Parameter = str | int | float
 
 #: (name, share of the values at or below it). One is given only where ten values and more lie beyond it.
 PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999))
@@ -85,9 +86,7 @@ def percentiles(values: Sequence[int]) -> dict[str, int]:
     """Those that can be said of so many values, by name, and "max"."""
     ordered = sorted(values)
     told = {
-        name: ordered[int(len(ordered) * share)]
-        for name, share in PERCENTILES
-        if len(ordered) * (1 - share) >= _BEYOND
+        name: ordered[int(len(ordered) * share)] for name, share in PERCENTILES if len(ordered) * (1 - share) >= _BEYOND
     }
     return told | {"max": ordered[-1]}
 
@@ -122,12 +121,13 @@ def figure(
     name: str,
     unit: str,
     samples: Sequence[float],
+    parameters: Mapping[str, Parameter] | None = None,
     *,
     higher: bool = False,
-    **parameters: str | int | float,
+    **further: Parameter,
 ) -> Figure:
     """A Figure; names of parameters with _ for blanks. Raises ValueError without samples."""
     if not samples:
         raise ValueError(f"{section}, {name}: no samples")
-    named = {key.replace("_", " "): value for key, value in parameters.items()}
+    named = {key.replace("_", " "): value for key, value in {**(parameters or {}), **further}.items()}
     return Figure(section, name, unit, "higher" if higher else "lower", named, tuple(float(one) for one in samples))

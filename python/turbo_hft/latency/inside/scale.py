@@ -21,10 +21,10 @@ from turbo_hft._native import ffi, lib
 from turbo_hft.exchange.market import MarketConfig, MarketFlow
 from turbo_hft.latency.inside.markets import Market
 from turbo_hft.latency.inside.rig import FLOW, SESSION, Frames, bare_engine, checked, runtime_ns, statistics
-from turbo_hft.latency.inside.sampling import Effort, figure, in_turns, measuring_cpu, other_cpu, pinned
+from turbo_hft.latency.inside.sampling import Effort, Parameter, figure, in_turns, measuring_cpu, other_cpu, pinned
 from turbo_hft.latency.placement import on_cpu
 from turbo_hft.latency.results import Figure, Series, Skipped
-from turbo_hft.strategies import TRADING
+from turbo_hft.strategies import TRADING, Trading
 
 SECTION = "scale"
 _SYMBOLS, _LIVE, _ARMED_OF = 1_000, 10_000, 100
@@ -43,7 +43,7 @@ class Point:
     symbols: int
     live: int
     armed: int = 0
-    shadows: tuple[str, ...] = ()
+    shadows: tuple[Trading, ...] = ()
 
 
 def points(effort: Effort) -> list[list[Point]]:
@@ -53,10 +53,7 @@ def points(effort: Effort) -> list[list[Point]]:
         [Point("symbols", n, n, max(effort.live[0], min(_LIVE, effort.live[-1]))) for n in effort.symbols],
         [Point("live orders", n, min(_SYMBOLS, effort.symbols[-1]), n) for n in effort.live],
         [Point("armed", n, _ARMED_OF, _LIVE, n) for n in effort.armed],
-        [
-            Point("shadows", n, _ARMED_OF, _LIVE, _ARMED_OF, tuple(others[:n]))
-            for n in (0, 1, len(others))
-        ],
+        [Point("shadows", n, _ARMED_OF, _LIVE, _ARMED_OF, tuple(others[:n])) for n in (0, 1, len(others))],
     ]
 
 
@@ -96,9 +93,7 @@ def _axis(effort: Effort, axis: Sequence[Point], skipped: list[Skipped]) -> list
     samples: dict[Point, list[float]] = {point: [] for point in fits}
     with ExitStack() as stack:
         markets = {
-            point: stack.enter_context(
-                Market(point.symbols, point.live, armed=point.armed, shadows=point.shadows)
-            )
+            point: stack.enter_context(Market(point.symbols, point.live, armed=point.armed, shadows=point.shadows))
             for point in fits
         }
 
@@ -110,7 +105,7 @@ def _axis(effort: Effort, axis: Sequence[Point], skipped: list[Skipped]) -> list
         memory = {point: market.map_mib() for point, market in markets.items()}
     figures = []
     for point in fits:
-        what = {
+        what: dict[str, Parameter] = {
             "axis": point.axis,
             "value": point.value,
             "symbols": point.symbols,
@@ -118,8 +113,8 @@ def _axis(effort: Effort, axis: Sequence[Point], skipped: list[Skipped]) -> list
             "armed": point.armed,
             "shadows": len(point.shadows),
         }
-        figures.append(figure(SECTION, "message", "ns/message", samples[point], **what))
-        figures.append(figure(SECTION, "memory of all maps", "MiB", [memory[point]], **what))
+        figures.append(figure(SECTION, "message", "ns/message", samples[point], what))
+        figures.append(figure(SECTION, "memory of all maps", "MiB", [memory[point]], what))
     return figures
 
 
@@ -189,13 +184,11 @@ def _queues(effort: Effort) -> list[Figure]:
         in_turns(effort.repetitions, (1, 2), one)
     figures = []
     for many, found in results.items():
-        what = {"axis": "queues", "value": many}
+        what: dict[str, Parameter] = {"axis": "queues", "value": many}
         figures += [
-            figure(SECTION, "message", "ns/message", [one["message"] for one in found], **what),
-            figure(SECTION, "contended packets", "of a million", [one["passed on"] for one in found], **what),
-            figure(
-                SECTION, "messages with system calls", "1/s", [one["messages"] for one in found], higher=True, **what
-            ),
+            figure(SECTION, "message", "ns/message", [one["message"] for one in found], what),
+            figure(SECTION, "contended packets", "of a million", [one["passed on"] for one in found], what),
+            figure(SECTION, "messages with system calls", "1/s", [one["messages"] for one in found], what, higher=True),
         ]
     return figures
 

@@ -129,9 +129,8 @@ def _median(frames: Frames, rig: HookRig, step: Step, one: Round, rounds: int) -
                 rig.drain()
             runs = frames.rounds(one, min(_BLOCK, rounds - len(values)))
             if set(runs.verdicts()) != {step.verdict}:
-                raise InsideError(
-                    f"{step.name}: verdicts {set(runs.verdicts())}, refused { {k: v for k, v in rig.engine.refusals().items() if v} }"
-                )
+                refused = {reason: many for reason, many in rig.engine.refusals().items() if many}
+                raise InsideError(f"{step.name}: verdicts {set(runs.verdicts())}, refused {refused}")
             values += runs.hook_ns()
     finally:
         rig.drain()

@@ -21,7 +21,6 @@ from turbo_hft.latency.inside.rig import (
     LARGE,
     SESSION,
     TICK_E4,
-    Frames,
     HookRig,
     InsideError,
     add,
@@ -78,7 +77,9 @@ def _repeated(rig: HookRig, drop: int, frames: int, rates: Rates) -> list[Callab
     other = rig.frame("other", moldudp64.Packet(SESSION, first, many[:1]).encode())
     engine = rig.engine.program.fd
 
-    def contestant(what: str, program: int, frame: bytes, live: bool, counter: str, messages: int) -> Callable[[], None]:
+    def contestant(
+        what: str, program: int, frame: bytes, live: bool, counter: str, messages: int
+    ) -> Callable[[], None]:
         key = (what, LIVE if live else REPEATED)
         rates[key] = []
         ns = ffi.new("uint64_t *")
