@@ -29,6 +29,7 @@
 #define CANCELED (ACCEPTED + 64 + 2)
 #define REPLIES 2
 #define END_OF_SESSION 0xffff
+#define MOST_TRIES 1000
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -267,7 +268,7 @@ int hft_inside_packets(struct hft_inside *inside, uint32_t flow, const uint8_t *
 	error = hft_inside_runtime(inside->program_fd, &before, &ran);
 	start = now_ns();
 	for (uint64_t at = 0; at < size && !error; many++) {
-		uint32_t length, count;
+		uint32_t length, count, tries = 0;
 		int verdict;
 
 		if (size - at < sizeof(length))
@@ -278,7 +279,10 @@ int hft_inside_packets(struct hft_inside *inside, uint32_t flow, const uint8_t *
 			return -EINVAL;
 		if (runs && many >= room)
 			return -ENOSPC;
-		verdict = run_payload(inside, flow, packets + at, length, 0, runs ? &runs[many] : NULL, runs != NULL);
+		do {
+			verdict = run_payload(inside, flow, packets + at, length, 0, runs ? &runs[many] : NULL,
+					      runs != NULL);
+		} while (verdict == XDP_PASS && inside->insists && tries++ < MOST_TRIES);
 		if (verdict < 0) {
 			error = verdict;
 			break;

@@ -27,6 +27,7 @@ struct hft_inside {
 	uint8_t headers[4][64]; /* by flow: Ethernet, IPv4 (no options), UDP; lengths and checksums are set here */
 	uint32_t headers_len;
 	uint32_t checksums; /* 1 = UDP checksums too; 0 = frames come without any */
+	uint32_t insists; /* 1 = a packet that the program passed on is offered again: the engine was another CPU's */
 	uint64_t feed_seq; /* the next message */
 	uint64_t order_ref; /* of the next tick */
 	uint64_t reply_seq;
