@@ -36,7 +36,8 @@ NATIVE_SOURCES = [
     "native/reference.c",
     "native/replay.c",
     "native/ring.c",
-    "native/rtt.c",
+    "native/rig/script.c",
+    "native/rig/wire.c",
     "native/torture.c",
 ]
 NATIVE_HEADERS = [
@@ -45,7 +46,8 @@ NATIVE_HEADERS = [
     "native/market.h",
     "native/reference.h",
     "native/replay.h",
-    "native/rtt.h",
+    "native/rig/wire.h",
+    "native/rig/script.h",
     "native/torture.h",
 ]
 
@@ -83,7 +85,8 @@ PREAMBLE = """
 #include "market.h"
 #include "reference.h"
 #include "replay.h"
-#include "rtt.h"
+#include "rig/wire.h"
+#include "rig/script.h"
 #include "torture.h"
 #define HFT_XDP_GENERIC XDP_FLAGS_SKB_MODE
 #define HFT_XDP_NATIVE XDP_FLAGS_DRV_MODE
@@ -121,6 +124,14 @@ def build_object() -> None:
     run([bpftool, "gen", "object", str(linked), str(compiled)])
     compiled.unlink()
     run([bpftool, "gen", "skeleton", str(linked), "name", "xdp_hft"], stdout=BUILD / "xdp_hft.skel.h")
+
+
+def build_rig() -> None:
+    """Make build/rig.skel.h: what the latency lab has on the exchange's end of a wire."""
+    machine, compiled = platform.machine(), BUILD / "rig.bpf.o"
+    clang = [tool("clang-19", "clang"), *BPF_FLAGS, f"-D__TARGET_ARCH_{BPF_ARCH[machine]}", "-Ibpf", "-Inative/rig"]
+    run([*clang, "-c", "bpf/rig.bpf.c", "-o", str(compiled)])
+    run([tool("bpftool"), "gen", "skeleton", str(compiled), "name", "rig_bpf"], stdout=BUILD / "rig.skel.h")
 
 
 def build_peers() -> Path:
@@ -162,6 +173,7 @@ def declarations(header: str) -> str:
 def ffibuilder() -> FFI:
     """The cffi module, with the skeleton made first: setuptools calls this."""
     build_object()
+    build_rig()
     ffi = FFI()
     ffi.cdef(KERNEL_TYPES)
     for header in ("bpf/hft/limits.h", "bpf/hft/abi.h", *NATIVE_HEADERS):

@@ -157,9 +157,9 @@ class Lab:
         with _naming_capabilities(), IPRoute() as ip:
             made = self._ensure_pair(ip)
             try:
-                host = _require(ip, a.device)
-                _quiet(a.device)
-                _configure(ip, host, a.host_address, a.prefix_length, (a.exchange_address, a.exchange_mac))
+                host = require_link(ip, a.device)
+                quiet(a.device)
+                configure_end(ip, host, a.host_address, a.prefix_length, (a.exchange_address, a.exchange_mac))
                 netns.run_in(a.namespace, self._configure_exchange_end)
             except BaseException:
                 if made:
@@ -211,14 +211,14 @@ class Lab:
     def _configure_exchange_end(self) -> None:
         a = self.addresses
         with IPRoute() as ip:
-            ip.link("set", index=_require(ip, "lo")["index"], state="up")
-            link = _require(ip, a.peer)
-            _quiet(a.peer)
-            _configure(ip, link, a.exchange_address, a.prefix_length, (a.host_address, a.host_mac))
+            ip.link("set", index=require_link(ip, "lo")["index"], state="up")
+            link = require_link(ip, a.peer)
+            quiet(a.peer)
+            configure_end(ip, link, a.exchange_address, a.prefix_length, (a.host_address, a.host_mac))
             mode = _xdp_mode(link)
             if mode is None:
                 _attach_pass(ip, link["index"])
-                mode = _xdp_mode(_require(ip, a.peer))
+                mode = _xdp_mode(require_link(ip, a.peer))
             if mode != _XDP_NATIVE:
                 raise LabError(
                     f"{a.peer} in {a.namespace} has an XDP program in mode {mode!r}, the lab needs a native one there: "
@@ -292,7 +292,7 @@ def _find(ip: IPRoute, name: str) -> Any | None:
     return next((link for link in ip.link("dump") if link.get("ifname") == name), None)
 
 
-def _require(ip: IPRoute, name: str) -> Any:
+def require_link(ip: IPRoute, name: str) -> Any:
     link = _find(ip, name)
     if link is None:
         raise LabError(f"interface {name} vanished while the lab was being raised: try again")
@@ -309,14 +309,14 @@ def _xdp_mode(link: Any) -> str | None:
     return None if mode is None else str(mode)
 
 
-def _quiet(device: str) -> None:
+def quiet(device: str) -> None:
     """Before the device is up: no IPv6 address, so no IPv6 frames. For the calling thread's namespace."""
     switch = Path(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6")
     if switch.exists():  # absent where the kernel has no IPv6
         switch.write_text("1\n")
 
 
-def _configure(ip: IPRoute, link: Any, address: str, prefix_length: int, neighbour: tuple[str, str]) -> None:
+def configure_end(ip: IPRoute, link: Any, address: str, prefix_length: int, neighbour: tuple[str, str]) -> None:
     ethtool = IoctlEthtool(link.get("ifname"))
     try:
         ethtool.set_offload_flag("tx-checksumming", False)
