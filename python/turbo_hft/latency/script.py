@@ -34,8 +34,8 @@ _LENGTH = struct.Struct(">H")
 _KEY = struct.Struct(">8sQ")
 _MOST_PAYLOAD = 1_472
 _FIRST_REF = 1 << 40  # above those of any generated market
-_BID_TICKS = 20  # below the target, where no tick comes
-_PRICES = 8  # of a symbol's ticks, one after the other: neighbouring orders of a symbol differ
+_BID_TICKS = 100  # below the target, where no tick comes
+_PRICES = 64  # of a symbol, one after the other: what is under way at a time is told apart by symbol and price
 _RESTING_ORDERS = 8  # offers that the threshold never reaches
 _PACE_NS = 200_000  # between the packets that open the session
 
