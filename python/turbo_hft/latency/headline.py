@@ -1,9 +1,9 @@
 """What one sentence may say of a run, and which published claims it bears out.
 
-The sentence is about an open loop (every packet has its time, and latency counts from it) on the tap, at the lowest rate
-that the engine and at least one rival answered without loss. What never makes it into the sentence: generic XDP and
-whatever else says so of itself, a closed loop or a burst, a series that lost a packet or missed a trigger, a load that
-the sender could not keep, a run on a machine that was not still, and a run that was changed on purpose.
+The sentence is about an open loop (every packet has its time, and latency counts from it) on the tap, at the lowest
+rate that the engine and at least one rival answered without loss. What never makes it into the sentence: generic XDP
+and whatever else says so of itself, a closed loop or a burst, a series that lost a packet or missed a trigger, a load
+that the sender could not keep, a run on a machine that was not still, and a run that was changed on purpose.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LEAST_BEHIND_NS = 1_000_000  # one turn of the scheduler is no load that was not
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`engine` is `least` times as fast as one of `responders` at a percentile: the fastest of those that were there."""
+    """The engine is `least` times as fast at a percentile as the fastest of `responders` that was there."""
 
     title: str
     responders: tuple[str, ...]
@@ -71,7 +71,7 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """A claim held against this run. `held` is None when the run cannot tell; `why` says why, or on what it was held."""
+    """A claim held against this run. `held`: None when the run cannot tell; `why` says why, or on what it was held."""
 
     claim: Claim
     measured: Interval | None
@@ -170,20 +170,22 @@ def _compared(responder: Responder, series: Series, engine: Series, seed: int) -
     found = Distribution.of(series)
     ns = {percentile: value for percentile in PERCENTILES if (value := found.ns(percentile)) is not None}
     ratios = {
-        percentile: value
+        percentile: times_as_long
         for percentile in PERCENTILES
-        if series is not engine and (value := ratio(series, engine, percentile, seed=seed)) is not None
+        if series is not engine and (times_as_long := ratio(series, engine, percentile, seed=seed)) is not None
     }
     return Compared(responder, ns, ratios)
 
 
 def _sentence(rig: Rig, load: Load, engine: Compared, rivals: Sequence[Compared]) -> str:
     own = ", ".join(f"{micros(value)} µs at p{percentile:g}" for percentile, value in engine.ns.items())
+    published = {name for claim in CLAIMS for name in claim.responders}
+    # Always the fastest rival, published or not; the others stand in the tables.
     others = "; ".join(
         f"{one.responder.title} takes "
         + ", ".join(f"{times(value)} at p{percentile:g}" for percentile, value in one.ratios.items())
-        for one in rivals
-        if one.ratios
+        for place, one in enumerate(rivals)
+        if one.ratios and (not place or one.responder.name in published)
     )
     interval = next((value.words for one in rivals for value in one.ratios.values()), "")
     return (

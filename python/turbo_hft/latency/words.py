@@ -13,9 +13,14 @@ NONE = "–"
 def digits(value: float) -> str:
     """Three significant digits, thousands separated: 0.412, 41.2, 4,120."""
     size = abs(value)
-    if size >= 100 or value == int(value):
+    if size >= 100 or not value:
         return f"{value:,.0f}"
     return f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 1 else f"{value:.3g}"
+
+
+def plain(value: str | int | float) -> str:
+    """A parameter as it was given: 10,000 and 0.5 and native."""
+    return value if isinstance(value, str) else f"{value:,}" if value == int(value) else f"{value:g}"
 
 
 def micros(value_ns: float | None) -> str:
@@ -29,12 +34,12 @@ def factor(value: float) -> str:
 
 
 def times(found: Interval | None) -> str:
-    """A ratio with its bounds: 7.12× (6.80 to 7.41)."""
+    """A ratio with its bounds: 7.12× (6.80–7.41)."""
     if found is None:
         return NONE
     if found.repetitions == 1:
         return factor(found.value)
-    return f"{factor(found.value)} ({factor(found.low)[:-1]} to {factor(found.high)[:-1]})"
+    return f"{factor(found.value)} ({factor(found.low)[:-1]}–{factor(found.high)[:-1]})"
 
 
 def percentile(value: float) -> str:
