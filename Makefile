@@ -117,7 +117,7 @@ abi-doc: build ## docs/abi.md anew, from the contract
 	$(PY) tools/abi_doc.py
 
 clean: ## remove what was built; the venv stays
-	rm -rf build dist python/*.egg-info python/turbo_hft/_native*.so
+	rm -rf build dist python/*.egg-info python/turbo_hft/_native*.so python/turbo_hft/latency/_*.so
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -f $(VENV)/.built
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

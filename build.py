@@ -47,6 +47,18 @@ NATIVE_HEADERS = [
     "native/torture.h",
 ]
 
+# The responders of the latency lab. The hook's own code among them is made by clang, as the hook is: gcc refuses it.
+PEER_SOURCES = [
+    "native/peers/blocking.c",
+    "native/peers/busy.c",
+    "native/peers/recvmmsg.c",
+    "native/peers/uring.c",
+    "native/peers/xsk.c",
+]
+PEER_HEADERS = ["native/peers/pipeline.h", "native/peers/peers.h"]
+PIPELINE_FLAGS = ["-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
+PIPELINE_FLAGS += ["-Wno-unused-parameter", "-Wno-sign-compare"]
+
 # What a kernel header would say; cffi reads declarations only.
 KERNEL_TYPES = """
 typedef unsigned char __u8;
@@ -110,6 +122,29 @@ def build_object() -> None:
     run([*clang, "-c", "bpf/slow.bpf.c", "-o", str(BUILD / "slow.bpf.o")])
 
 
+def build_peers() -> Path:
+    """Make build/pipeline.o, and build/peer.skel.h of the AF_XDP peer's own program. The pipeline."""
+    machine = platform.machine()
+    clang = tool("clang-19", "clang")
+    compiled, pipeline = BUILD / "peer.bpf.o", BUILD / "pipeline.o"
+    run(
+        [
+            clang,
+            *BPF_FLAGS,
+            f"-D__TARGET_ARCH_{BPF_ARCH[machine]}",
+            "-Ibpf",
+            "-c",
+            "bpf/peer.bpf.c",
+            "-o",
+            str(compiled),
+        ]
+    )
+    run([tool("bpftool"), "gen", "skeleton", str(compiled), "name", "xdp_peer"], stdout=BUILD / "peer.skel.h")
+    includes = ["-Ibpf", "-Inative", "-Inative/peers"]
+    run([clang, *PIPELINE_FLAGS, *includes, "-c", "native/peers/pipeline.c", "-o", str(pipeline)])
+    return pipeline
+
+
 def declarations(header: str) -> str:
     """A header as cffi reads it: no preprocessor, integer macros as constants."""
     text = re.sub(r"/\*.*?\*/", "", (ROOT / header).read_text(), flags=re.DOTALL).replace("\\\n", " ")
@@ -138,6 +173,27 @@ def ffibuilder() -> FFI:
         libraries=["bpf", "elf", "z"],
         extra_compile_args=["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-sign-compare"],
         depends=["build/xdp_hft.skel.h"],
+    )
+    return ffi
+
+
+def peers_ffibuilder() -> FFI:
+    """The cffi module of the latency lab's responders. liburing is linked in: no wheel needs it."""
+    BUILD.mkdir(exist_ok=True)
+    pipeline = build_peers()
+    ffi = FFI()
+    for header in PEER_HEADERS:
+        ffi.cdef(declarations(header))
+    ffi.set_source(
+        "turbo_hft.latency._peers",
+        '#include <stddef.h>\n#include "pipeline.h"\n#include "peers.h"\n',
+        sources=PEER_SOURCES,
+        include_dirs=["build", "native/peers"],
+        extra_objects=[str(pipeline)],
+        extra_link_args=["-l:liburing.a"],
+        libraries=["bpf", "elf", "z"],
+        extra_compile_args=["-O2", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+        depends=[str(pipeline), *PEER_HEADERS, "native/peers/sockets.h", "build/peer.skel.h"],
     )
     return ffi
 

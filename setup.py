@@ -33,4 +33,4 @@ class BuildWithHeaders(build_py):
         shutil.copyfile(ROOT / "build" / SLOW, Path(self.build_lib, "turbo_hft", "latency", SLOW))
 
 
-setup(cffi_modules=["build.py:ffibuilder"], cmdclass={"build_py": BuildWithHeaders})
+setup(cffi_modules=["build.py:ffibuilder", "build.py:peers_ffibuilder"], cmdclass={"build_py": BuildWithHeaders})

@@ -31,6 +31,7 @@ build() {
 	need libbpf-dev header bpf/libbpf.h
 	need libelf-dev header libelf.h
 	need zlib1g-dev header zlib.h
+	need liburing-dev header liburing.h
 	need python3-venv "$python" -c 'import ensurepip, venv'
 	need python3-dev "$python" -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
 }

@@ -8,58 +8,9 @@
  *
  * `config` is a struct hft_config; all symbols of the directory are asked for.
  */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-#include <linux/types.h>
-
+#include "hook_shim.h"
 #include "packets.h"
 
-/* What the kernel and libbpf provide, as far as these headers use it. */
-#define SEC(name)
-#undef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-#define __uint(name, value) int(*name)[value]
-#define __type(name, value) typeof(value) *name
-enum { BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_RINGBUF };
-enum { BPF_F_MMAPABLE = 1, BPF_RB_NO_WAKEUP = 1 };
-enum { XDP_DROP = 1, XDP_PASS, XDP_TX };
-struct xdp_md {
-	const uint8_t *payload;
-	uint32_t length;
-};
-static void *bpf_map_lookup_elem(void *map, const void *key);
-static void *bpf_ringbuf_reserve(void *map, uint64_t size, uint64_t flags);
-#define bpf_ringbuf_submit(event, flags) ((void)(event))
-#define bpf_ktime_get_ns cpu_ns
-#define bpf_get_smp_processor_id() 0
-
-static inline __attribute__((always_inline)) long bpf_loop(uint32_t rounds, long (*step)(uint32_t, void *),
-							   void *context, uint64_t flags)
-{
-	(void)flags;
-	for (uint32_t i = 0; i < rounds; i++)
-		if (step(i, context))
-			return i + 1;
-	return rounds;
-}
-
-#include "hft/limits.h"
-/* Tables as large as any day needs; config says how much of them is used. */
-#undef HFT_DEFAULT_SYMBOLS
-#undef HFT_DEFAULT_ORDER_BUCKETS
-#undef HFT_DEFAULT_SPILL_BUCKETS
-#undef HFT_DEFAULT_LEVEL_BLOCKS
-#undef HFT_DEFAULT_LADDER_BUCKETS
-#define HFT_DEFAULT_SYMBOLS HFT_MAX_SYMBOLS
-#define HFT_DEFAULT_ORDER_BUCKETS (1 << 21)
-#define HFT_DEFAULT_SPILL_BUCKETS (1 << 21)
-#define HFT_DEFAULT_LEVEL_BLOCKS (1 << 21)
-#define HFT_DEFAULT_LADDER_BUCKETS (1 << 21)
-#include "hft/abi.h"
-#include "hft/compat.bpf.h"
-static struct hft_config config;
 #include "hft/layout.h"
 #include "hft/maps.bpf.h"
 #include "hft/stats.bpf.h"
@@ -89,32 +40,6 @@ static uint64_t feed_now(const struct hft_feed_state *feed)
 #include "hft/itch.bpf.h"
 #include "hft/feed.bpf.h"
 
-static struct {
-	struct hft_name_key key;
-	uint32_t slot;
-} names[HFT_DEFAULT_SYMBOLS];
-static uint32_t named;
-
-static void *bpf_map_lookup_elem(void *map, const void *key)
-{
-	static uint8_t element[4096];
-
-	if (map != &symbol_names)
-		return element;
-	for (uint32_t i = 0; i < named; i++)
-		if (!memcmp(&names[i].key, key, sizeof(names[i].key)))
-			return &names[i].slot;
-	return NULL;
-}
-
-static void *bpf_ringbuf_reserve(void *map, uint64_t size, uint64_t flags)
-{
-	(void)map;
-	(void)size;
-	(void)flags;
-	return NULL;
-}
-
 /* The kernel's maps are there before the first packet: no page of these may be missing either. */
 static void populate(void *table, size_t size, size_t bytes)
 {
@@ -129,7 +54,8 @@ static void populate(void *table, size_t size, size_t bytes)
 int main(int count, char **words)
 {
 	uint64_t before = 0, after, sequence = 1;
-	uint32_t per_packet, unsound = 0;
+	uint32_t per_packet, named = 0, unsound = 0;
+	struct hft_name_key name = {};
 	struct workload day;
 	FILE *file;
 
@@ -149,11 +75,15 @@ int main(int count, char **words)
 	populate(book_levels, sizeof(book_levels), (config.level_mask + 1ULL) * sizeof(book_levels[0]));
 	populate(book_ladder, sizeof(book_ladder), (config.ladder_mask + 1ULL) * sizeof(book_ladder[0]));
 	populate(books, sizeof(books), config.symbols * sizeof(books[0]));
+	if (shim_open(&symbol_names)) {
+		fprintf(stderr, "native: no memory for the names\n");
+		return 1;
+	}
 	for_each_listing(&day, at)
 	{
-		memcpy(names[named].key.name, listing_name(&day, at), sizeof(names[named].key.name));
-		memcpy(books[named].name, names[named].key.name, sizeof(books[named].name));
-		names[named].slot = named;
+		memcpy(name.name, listing_name(&day, at), sizeof(name.name));
+		memcpy(books[named].name, name.name, sizeof(books[named].name));
+		shim_hash_put(&symbol_names, &name, &named);
 		named++;
 	}
 

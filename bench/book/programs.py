@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ SOURCES = ROOT / "bench" / "book"
 BUILD = ROOT / "build"
 _OURS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-sign-compare"]
 _FAST = ["-O3", "-march=native", "-Wno-invalid-feature-combination"]
-# As the object is built: where the CPU keeps stores in order a fence is the compiler's alone (bpf/hft/compat.bpf.h).
-_ORDERED = ["-D__TARGET_ARCH_x86"] if platform.machine() == "x86_64" else []
 _INCLUDES = [f"-I{path}" for path in (BUILD, ROOT / "bpf", ROOT / "native", SOURCES)]
 
 
@@ -77,7 +74,7 @@ def build(itch_order_book: Path | None, cpptrader: Path | None) -> Programs:
         "chase": ["-O2", "-D_GNU_SOURCE", SOURCES / "chase.c"],
         "generate": ["-O2", SOURCES / "generate.c", native / "market.c", native / "reference.c"],
         "hook": ["-O2", SOURCES / "hook.c", native / "engine.c", native / "link.c", "-lbpf", "-lelf", "-lz"],
-        "native": [*_FAST, *_ORDERED, SOURCES / "native.c"],
+        "native": ["-O2", SOURCES / "native.c"],
     }
     built = {name: _compile(name, [*clang, *map(str, words)]) for name, words in sources.items()}
     return Programs(

@@ -25,6 +25,7 @@ _Static_assert(sizeof(((struct hft_bucket *)0)->key) == 8 * HFT_BUCKET_SLOTS, "a
 _Static_assert(sizeof(struct hft_window) == 8 * HFT_RING, "and on the places of a window");
 _Static_assert(sizeof(((struct hft_level_block *)0)->cell) == 8 * HFT_BLOCK_LEVELS, "and of a block");
 
+#ifndef HFT_ARRAY /* native/hook_shim.h has its own */
 #define HFT_ARRAY(name_, value_, entries_, flags_) \
 	struct {                                   \
 		__uint(type, BPF_MAP_TYPE_ARRAY);  \
@@ -33,6 +34,7 @@ _Static_assert(sizeof(((struct hft_level_block *)0)->cell) == 8 * HFT_BLOCK_LEVE
 		__type(key, __u32);                \
 		__type(value, value_);             \
 	} name_ SEC(".maps")
+#endif
 
 /* Kill switches, lease, epoch: user space writes, the hook reads. */
 HFT_ARRAY(control, struct hft_control, 1, BPF_F_MMAPABLE);

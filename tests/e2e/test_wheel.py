@@ -72,3 +72,5 @@ def test_a_wheel_trades_with_an_empty_path(tmp_path: Path) -> None:
         ["ldd", *map(str, tmp_path.rglob("_native*.so"))], capture_output=True, text=True, check=True
     )
     assert "libbpf.so.1" in linked.stdout
+    peers = subprocess.run(["ldd", *map(str, tmp_path.rglob("_peers*.so"))], capture_output=True, text=True, check=True)
+    assert "libbpf.so.1" in peers.stdout and not any(name in peers.stdout for name in ("liburing", "libxdp", "dpdk"))

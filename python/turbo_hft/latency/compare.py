@@ -9,20 +9,19 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
-from pathlib import Path
 
-import turbo_hft
 from turbo_hft.errors import ExchangeError, TurboHftError
 from turbo_hft.lab import Lab, LabAddresses
 from turbo_hft.latency import placement
+from turbo_hft.latency.peers import peer
 from turbo_hft.latency.probe import INTERVAL_NS, Probe, Run, check_orders, ticks
 from turbo_hft.latency.report import Comparison, Percentiles, Ratio, ResponderResult, describe_rig
 from turbo_hft.latency.threshold import Threshold
+from turbo_hft.latency.work import Work
 
 #: Something that answers ticks: attached, configured and logged in when the block is entered, gone when it is left.
 Responder = Callable[[LabAddresses, Threshold], AbstractContextManager[object]]
@@ -30,34 +29,12 @@ Responder = Callable[[LabAddresses, Threshold], AbstractContextManager[object]]
 #: Something that sends every frame back while the block runs.
 Echo = Callable[[LabAddresses], AbstractContextManager[object]]
 
-_BOT_EXIT_S = 10
-
 
 @contextmanager
 def standard_bot(addresses: LabAddresses, threshold: Threshold) -> Iterator[None]:
-    """The bot as a process of its own, on CPU 1 where there is one; it ends with the feed.
-
-    Raises ExchangeError with the bot's own words when it failed.
-    """
-    command = [sys.executable, "-m", "turbo_hft.latency.bot", "--threshold", threshold.to_json()]
-    command += ["--host", addresses.host_address, "--exchange", addresses.exchange_address]
-    command += ["--group", addresses.feed_group]
-    if placement.available(placement.BOT_CPU):
-        command += ["--cpu", str(placement.BOT_CPU)]
-    paths = [str(Path(turbo_hft.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield
-            _, talk = process.communicate(timeout=_BOT_EXIT_S)
-        except subprocess.TimeoutExpired:
-            raise ExchangeError("the bot did not notice the end of the feed: its last packets were lost") from None
-        finally:
-            process.kill()
-    if process.returncode:
-        raise ExchangeError(f"the bot failed: {talk.strip() or f'exit status {process.returncode}'}")
+    """The bot as a process of its own, on CPU 1 where there is one; it ends with the feed. Raises as Peer.responder."""
+    with peer("python").responder(addresses, Work((threshold,))):
+        yield
 
 
 def measure(
@@ -181,7 +158,6 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("repetitions and rounds start at 1, the interval at 0")
 
     from turbo_hft.latency.engine_side import echo_responder, engine_responder
-    from turbo_hft.latency.work import Work
 
     lab = Lab(namespace=f"hft_lat_{os.getpid()}", device="veth_hft_lat", peer="veth_exch_lat", subnet="10.78.0.0/24")
     try:
