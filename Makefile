@@ -98,7 +98,7 @@ bench-book: build ## ns/message of a whole book beside other ITCH books (ITCH_OR
 swap-test: build ## a user's strategy swapped 1,000 times under a whole market's feed (SWAP_ARGS="--swaps 100")
 	$(PY) -m tools.swap_test $(SWAP_ARGS)
 
-verifier: build ## what the verifier says: instructions, states, stack, sizes (VERIFIER_ARGS="--kernels")
+verifier: build ## what the verifier says: instructions, states, stack, sizes (VERIFIER_ARGS="--kernels --record")
 	$(PY) -m tools.verifier $(VERIFIER_ARGS)
 
 matrix-deps: ## install QEMU and what else the kernel matrix needs (apt), nothing if all are there

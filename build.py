@@ -25,11 +25,12 @@ BUILD = ROOT / "build"
 PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"  # where Debian keeps bpftool
 
 # The instruction set of Linux 6.1; -mcpu=v4 needs 6.6.
-BPF_FLAGS = ["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror"]
+BPF_FLAGS = ["-g", "-fdebug-compilation-dir=.", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror"]
 BPF_ARCH = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv", "s390x": "s390", "ppc64le": "powerpc"}
 NATIVE_SOURCES = [
     "native/engine.c",
     "native/depth.c",
+    "native/inside.c",
     "native/link.c",
     "native/market.c",
     "native/reference.c",
@@ -40,6 +41,7 @@ NATIVE_SOURCES = [
 ]
 NATIVE_HEADERS = [
     "native/hft.h",
+    "native/inside.h",
     "native/market.h",
     "native/reference.h",
     "native/replay.h",
@@ -77,6 +79,7 @@ PREAMBLE = """
 #include "hft/limits.h"
 #include "hft/abi.h"
 #include "hft.h"
+#include "inside.h"
 #include "market.h"
 #include "reference.h"
 #include "replay.h"

@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+from tools import verifier_ledger
 from tools.kernel_matrix import guest, kernels, smoke
 from tools.kernel_matrix.errors import MatrixError, Unavailable
 from tools.kernel_matrix.figures import STACK_BYTES, Run
@@ -57,6 +58,11 @@ def _measure(args: argparse.Namespace) -> None:
             f"verifier: guests run under {guest.ACCELERATOR}, software emulation: their times are slow", file=sys.stderr
         )
         runs += [_on_guest(series, args.object, args.timeout) for series in args.kernels or kernels.DEFAULT]
+    if args.record:
+        for run in runs:
+            line = verifier_ledger.Line.of(run, args.object)
+            said = "recorded" if verifier_ledger.record(line) else "nothing new"
+            print(f"verifier: {verifier_ledger.LEDGER.name}: Linux {line.kernel}: {said}", file=sys.stderr)
     if args.json:
         print(json.dumps([run.as_json() for run in runs], indent=2))
         return
@@ -73,6 +79,7 @@ def main() -> int:
     parser.add_argument("--object", type=Path, default=smoke.OBJECT, help="the object to load (build/xdp_hft.bpf.o)")
     parser.add_argument("--kernels", nargs="*", metavar="SERIES", help="on these kernels too (6.1 6.12), in QEMU")
     parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for one kernel (60)")
+    parser.add_argument("--record", action="store_true", help="keep the figures in docs/verifier.csv: commit it")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     args = parser.parse_args()
     try:

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from tools import verifier_ledger
+from tools.kernel_matrix import smoke
+
 pytestmark = pytest.mark.kernel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,3 +45,13 @@ def test_the_deepest_chain_of_calls_fits_the_stack_as_linux_6_1_counts_it(progra
         # Each frame rounded up to 32 bytes, an empty one too.
         assert program["stack_chain_bytes"] == sum((max(depth, 1) + 31) // 32 * 32 for depth in chain)
         assert program["stack_chain_bytes"] <= STACK_BYTES, f"{program['name']}: {'+'.join(map(str, chain))}"
+
+
+def test_the_figures_are_those_of_the_newest_line_of_the_ledger() -> None:
+    found = verifier_ledger.Line.of(smoke.run_here(smoke.OBJECT), smoke.OBJECT)
+    line = verifier_ledger.newest(verifier_ledger.parse(verifier_ledger.LEDGER.read_text()), found.series)
+    if line is None:
+        pytest.skip(f"docs/verifier.csv has no line of Linux {found.series}")
+    moved = verifier_ledger.differences(line, found)
+    assert not moved, f"{'; '.join(moved)}: if it is meant, `make verifier VERIFIER_ARGS=--record` and commit the line"
+    assert found.insns <= INSNS

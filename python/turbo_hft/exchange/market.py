@@ -31,6 +31,7 @@ _SHORTEST_BLOCK = 14
 _LAST_LOCATE = 65_535
 _LOWEST_PRICE_E4 = 500
 _HIGHEST_PRICE_E4 = 499_999_900
+_SEEDED = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +137,7 @@ class MarketFlow:
         self._market = ffi.gc(handle, lib.hft_market_destroy)
         self._buffer = ffi.new("uint8_t[]", _CHUNK)
         self._count = ffi.new("uint64_t *")
-        self._stage = 0  # 0 nothing yet, 1 opened, 2 seeded
+        self._stage = 0  # 0 nothing yet, 1 opened, _SEEDED
 
     def chunks(self, limit: int | None = None) -> Iterator[bytes]:
         """The day as BinaryFILE bytes, whole messages in each: what precedes the flow, then `limit` messages of it."""
@@ -181,6 +182,21 @@ class MarketFlow:
         if left:
             yield from self._packed(self._fill(lib.hft_market_next, left), name, sequence, per_packet)
 
+    def packed(self, session: str, sequence: int, messages_per_packet: int, packets: int) -> tuple[bytes, int]:
+        """The flow's next packets as one buffer, each behind its length (u32, host order), and the sequence after them.
+
+        As many as fit one MiB, at most `packets`; what precedes the flow must have been taken before. For who runs
+        millions of them through a program.
+        """
+        if self._stage != _SEEDED:
+            raise ExchangeError("the market has not opened: take what precedes the flow first, packets(limit=0)")
+        name = session.encode("latin-1").ljust(moldudp64.SESSION_LENGTH)
+        next_sequence = ffi.new("uint64_t *", sequence)
+        size = lib.hft_market_packets(
+            self._market, self._buffer, _CHUNK, name, next_sequence, messages_per_packet, packets, self._count
+        )
+        return self._taken(size), next_sequence[0]
+
     def write_binaryfile(
         self, path: str | os.PathLike[str], messages: int, progress: Callable[[int], None] | None = None
     ) -> int:
@@ -221,7 +237,7 @@ class MarketFlow:
         while self._stage == 1:
             chunk = self._fill(lib.hft_market_seed, _CHUNK)
             if not chunk:
-                self._stage = 2
+                self._stage = _SEEDED
                 break
             yield chunk
 

@@ -23,7 +23,7 @@ SCHEMA = 1
 
 Form = Literal["short", "full"]
 LoadKind = Literal["closed", "open", "burst"]
-Measure = Literal["rtt", "wire"]
+Measure = Literal["rtt", "wire", "hook"]
 Better = Literal["lower", "higher"]
 
 T = TypeVar("T")
