@@ -1,5 +1,5 @@
-"""What pyproject.toml cannot say: the hook of cffi, the headers that user strategies are written against, and the object
-that `turbo-hft bench --slow` links in.
+"""What pyproject.toml cannot say: the hook of cffi, the headers that user strategies are written against, and the
+object that `turbo-hft bench --slow` links in.
 
 The headers are those of the hook itself, so they are copied into the package and not kept there; the object is built
 before the package is.

@@ -30,10 +30,10 @@ FAST = Load("open", 200_000, 1, "open loop, 200,000 packets/s")
 PEOPLE = (
     ("engine", 600, 0.05),
     ("echo", 400, 0.04),
-    ("engine_generic", 900, 0.06),
+    ("engine-generic", 900, 0.06),
     ("busy", 3_300, 0.3),
     ("af_xdp", 2_600, 0.25),
-    ("dpdk_af_xdp", 3_600, 0.25),
+    ("dpdk-af_xdp", 3_600, 0.25),
     ("python", 25_000, 0.3),
 )
 MACHINE = Machine("6.18", "a processor", 2, 4096, "kvm", "tsc", "", "3.11.2", {"turbo_hft": "0.1.0 (abc)"})
@@ -92,7 +92,7 @@ def results(
         machine=machine,
         rigs=tuple(rigs),
         responders=tuple(
-            Responder(name, f"the {name}", "the same work", name != "engine_generic") for name, _, _ in PEOPLE
+            Responder(name, f"the {name}", "the same work", name != "engine-generic") for name, _, _ in PEOPLE
         ),
         series=tuple(found),
         figures=figures(seed, repetitions, slow, wobble, speed),

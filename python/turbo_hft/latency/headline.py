@@ -38,8 +38,8 @@ class Claim:
 CLAIMS = (
     Claim("C busy-poll, p50", ("busy",), 50.0, 4.0),
     Claim("C busy-poll, p99.9", ("busy",), 99.9, 8.0),
-    Claim("AF_XDP, p50", ("af_xdp", "af_xdp_skb"), 50.0, 3.0),
-    Claim("DPDK (af_xdp), p50", ("dpdk_af_xdp",), 50.0, 4.0),
+    Claim("AF_XDP, p50", ("af_xdp", "af_xdp-skb"), 50.0, 3.0),
+    Claim("DPDK (af_xdp), p50", ("dpdk-af_xdp",), 50.0, 4.0),
     Claim("Python recv(), p50", ("python",), 50.0, 30.0),
 )
 
@@ -225,8 +225,7 @@ def _criterion(
         if one.responder in claim.responders and (value := ratio(one, engine, claim.percentile, seed=seed)) is not None
     ]
     if not found:
-        skipped = {one.what: one.why for one in results.skipped}
-        why = next((skipped[name] for name in claim.responders if name in skipped), "")
+        why = next((one.why for one in results.skipped if one.what.split()[0] in claim.responders), "")
         return Criterion(claim, None, None, why or f"not measured without loss at {load.title}")
     best, measured = min(found, key=lambda pair: pair[1].value)
     where = f"{best.responder}, {load.title}; {measured.words}"

@@ -23,7 +23,7 @@ from turbo_hft.latency.headline import ECHO, ENGINE, sender_behind
 from turbo_hft.latency.palette import styles
 from turbo_hft.latency.results import Figure, Load, Results, Rig, Series
 from turbo_hft.latency.statistics import BEYOND, Distribution, merged, ratio, spectra_of
-from turbo_hft.latency.words import digits, factor, percentile
+from turbo_hft.latency.words import MEASURES, digits, factor, percentile
 
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -42,6 +42,7 @@ _RC: dict[Any, Any] = {
 }
 _WIDTH = 8.5  # inches
 _POINTS = 300
+_NO_STAGES = ("floor", "whole", "frame of others")  # of the section of stages, and no part of the sum
 _TAILS = (0.5, 0.1, 0.01, 0.001, 0.0001, 0.00001, 0.000001)
 
 
@@ -154,13 +155,13 @@ def _curve(results: Results, rig: Rig, load: Load, measure: str, series: Sequenc
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlim(1, right * 1.02)
     axes.set_xlabel("percentile")
-    what = "round trip" if measure == "rtt" else "wire to wire"
+    what = MEASURES[measure]
     axes.set_ylabel(f"{what}, µs (log)")
     title = f"Tick to order on {rig.title}, {load.title}"
     axes.set_title(_heading(results, title), loc="left", fontsize=11)
     _label_ends(axes, [(y, text, colour) for _, y, text, colour in ends])
     described = "; ".join(f"{text} ends at {digits(y)} µs" for _, y, text, _ in ends)
-    name = file_name("curve", rig.name, _load_name(load), *(["wire"] if measure == "wire" else []))
+    name = file_name("curve", rig.name, _load_name(load), *([measure] if measure != "rtt" else []))
     return Plot.of(
         name,
         f"rig-{rig.name}",
@@ -231,7 +232,7 @@ def _ratios(results: Results, rig: Rig, load: Load, measure: str, series: Sequen
     words = next((pair[0].words for _, pair in rows if pair[0]), "")
     axes.set_xlabel(f"ratio (log), lines: {words}")
     described = "; ".join(f"{name} {factor(pair[0].value)} at p50" for name, pair in rows if pair[0])
-    name = file_name("ratio", rig.name, _load_name(load), *(["wire"] if measure == "wire" else []))
+    name = file_name("ratio", rig.name, _load_name(load), *([measure] if measure != "rtt" else []))
     return Plot.of(name, f"rig-{rig.name}", title, f"{described}.", canvas)
 
 
@@ -296,35 +297,33 @@ def _offered(results: Results, rig: Rig, series: Sequence[Series]) -> Plot | Non
 
 
 def _stages(figures: Sequence[Figure]) -> Plot | None:
-    """What each stage of the hook costs, stacked; one bar for each set of parameters."""
-    kept = [one for one in figures if one.unit == "ns" and one.samples]
+    """What each stage of the hook costs, one behind the other, in the pipeline's order."""
+    kept = [one for one in figures if one.unit == "ns" and one.samples and one.name not in _NO_STAGES]
     if len(kept) < 2:
         return None
     look = styles([one.name for one in kept], engine="", floor="")
-    groups = list(dict.fromkeys(tuple(one.parameters.items()) for one in kept))
-    canvas = Canvas(figsize=(_WIDTH, 1.6 + 0.7 * len(groups)), layout="constrained")
+    canvas = Canvas(figsize=(_WIDTH, 2.4), layout="constrained")
     axes = canvas.subplots()
     described = []
-    for y, group in enumerate(groups):
-        left = 0.0
-        for one in kept:
-            if tuple(one.parameters.items()) != group:
-                continue
-            value = max(0.0, float(np.median(one.samples)))
-            axes.barh(
-                y, value, left=left, color=look[one.name].colour, edgecolor="white", label=one.name if not y else None
-            )
-            if value:
-                axes.text(left + value / 2, y, digits(value), ha="center", va="center", color="white", fontsize=8)
-            described.append(f"{one.name} {digits(value)} ns")
-            left += value
-    axes.set_yticks(range(len(groups)), [", ".join(f"{k} {v}" for k, v in group) or "hook" for group in groups])
+    left = 0.0
+    for one in kept:
+        # A stage below the clock's resolution may have come out negative; the table says so.
+        value = max(0.0, float(np.median(one.samples)))
+        hatch = None if look[one.name].dash == "-" else "//"
+        axes.barh(0, value, left=left, color=look[one.name].colour, edgecolor="white", hatch=hatch, label=one.name)
+        described.append((left, value, one.name))
+        left += value
+    for start, value, _ in described:
+        if value > left / 30:
+            axes.text(start + value / 2, 0, digits(value), ha="center", va="center", color="black", fontsize=8)
+    axes.set_yticks([])
     axes.set_xlabel("ns, medians")
     axes.grid(axis="y", visible=False)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=6, frameon=False, fontsize=8)
-    title = "What each stage costs"
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.4), ncols=8, frameon=False, fontsize=8)
+    title = "What each stage of the hook costs"
     axes.set_title(title, loc="left", fontsize=11)
-    return Plot.of("stages", "figures-stage", title, "; ".join(described) + ".", canvas)
+    text = ", ".join(f"{name} {digits(value)} ns" for _, value, name in described)
+    return Plot.of("stages", "figures-stage", title, f"{text}.", canvas)
 
 
 def _scales(figures: Sequence[Figure]) -> list[Plot]:

@@ -30,7 +30,8 @@ PERCENTILES = (50.0, 90.0, 99.0, 99.9)
 #: Units that say nothing of how fast the machine is: counted, not timed.
 _TIMED = ("ns", "us", "µs", "ms", "s")
 #: The figure of the hook that does nothing, and the section it is found in.
-NO_OP = ("floor", "no-op", "noop")
+NO_OP = "floor"
+FLOORS = (ECHO, "two instructions in the hook")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +120,8 @@ def compare(old: Results, new: Results, *, seed: int = SEED) -> Comparison:
     moved = _moved(_series(old), _series(new), margin, seed)
     if alike and moved:
         notes.append(
-            f"The floor of {', '.join(sorted(moved))} is not what it was: this machine's speed moved, so what is timed is "
-            "divided by the floor of its own run."
+            f"The floor of {', '.join(sorted(moved))} is not what it was: this machine's speed moved, so what is "
+            "timed is divided by the floor of its own run."
         )
     context = _Context(_series(old), _series(new), alike, margin, noisy, seed, moved)
     changes = [change for key in context.new if key in context.old for change in _series_changes(context, key)]
@@ -158,7 +159,7 @@ def _moved(old: Mapping[Key, Series], new: Mapping[Key, Series], margin: float, 
     return frozenset(
         key[0]
         for key in new
-        if key[3] == ECHO and key in old
+        if key[3] in FLOORS and key in old
         for ratio in (unpaired(per_repetition(new[key], 50.0), per_repetition(old[key], 50.0), seed=seed),)
         if _verdict(ratio, margin, lower_is_better=True) in ("regression", "improvement")
     )
@@ -172,11 +173,11 @@ def _series_name(key: Key) -> str:
 def _floor(found: Mapping[Key, Series], key: Key) -> tuple[float, ...]:
     """The p50 of the echo beside this series, by repetition; under the rig's closed loop if not under its load."""
     rig, load, measure, _ = key
-    echo = found.get((rig, load, measure, ECHO)) or next(
+    echo = next((found[key] for name in FLOORS if (key := (rig, load, measure, name)) in found), None) or next(
         (
             one
             for (its_rig, its_load, its_measure, name), one in found.items()
-            if name == ECHO and its_rig == rig and its_measure == measure and its_load.kind == "closed"
+            if name in FLOORS and its_rig == rig and its_measure == measure and its_load.kind == "closed"
         ),
         None,
     )
@@ -187,7 +188,7 @@ def _series_changes(context: _Context, key: Key) -> list[Change]:
     old, new = context.old[key], context.new[key]
     floors = _floor(context.old, key), _floor(context.new, key)
     divide = not context.alike or key[0] in context.moved
-    echo = key[3] == ECHO
+    echo = key[3] in FLOORS
     changes = []
     for p in PERCENTILES:
         before, after = per_repetition(old, p), per_repetition(new, p)
@@ -244,7 +245,7 @@ def _timed(figure: Figure) -> bool:
 
 
 def _no_op(figures: Sequence[Figure]) -> Figure | None:
-    return next((one for one in figures if one.samples and one.unit == "ns" and one.name in NO_OP), None)
+    return next((one for one in figures if one.samples and one.unit == "ns" and one.name == NO_OP), None)
 
 
 def _figure_changes(context: _Context, old: Sequence[Figure], new: Sequence[Figure]) -> list[Change]:
@@ -273,7 +274,9 @@ def _figure_changes(context: _Context, old: Sequence[Figure], new: Sequence[Figu
                 ratio = unpaired(divided[0], divided[1], seed=context.seed)
         # What is counted is the same every time: one value says it, and any difference is one.
         margin = context.margin if _timed(one) else MARGIN
-        verdict = "cannot tell" if why else _verdict(ratio, margin, lower_is_better=one.better == "lower")
+        same = sorted(one.samples) == sorted(other.samples)  # 0 and 0 have no ratio
+        verdict: Verdict = "cannot tell" if why else _verdict(ratio, margin, lower_is_better=one.better == "lower")
+        verdict = "no change" if same else verdict
         middle = float(np.median(other.samples)), float(np.median(one.samples))
         changes.append(Change(name, one.name, None, one.unit, *middle, ratio, basis, verdict, why))
     return changes

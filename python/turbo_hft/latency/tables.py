@@ -16,7 +16,7 @@ import numpy as np
 from turbo_hft.latency.headline import ECHO, ENGINE, Criterion, Headline, criteria, headline, sender_behind
 from turbo_hft.latency.results import Figure, Load, Machine, Results, Rig, Series
 from turbo_hft.latency.statistics import PERCENTILES, Distribution, ratio
-from turbo_hft.latency.words import NONE, digits, micros, percentile, plain, times
+from turbo_hft.latency.words import MEASURES, NONE, digits, micros, percentile, plain, times
 
 #: Whose percentiles the ratios of a table are given for.
 RATIOS = (50.0, 99.0, 99.9)
@@ -102,7 +102,7 @@ def _load_table(results: Results, load: Load, measure: str, series: Sequence[Ser
     if engine is not None and len(here) > 1:
         interval = next((r.words for one in here if one is not engine and (r := ratio(one, engine, 50.0))), "")
         notes.append(f"× = times as long as {people[ENGINE].title if ENGINE in people else ENGINE}; {interval}")
-    what = "round trip" if measure == "rtt" else "wire to wire"
+    what = MEASURES[measure]
     return Table(
         title=f"{load.title}: {what}, µs",
         columns=(

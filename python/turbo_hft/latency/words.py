@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from turbo_hft.latency.statistics import Interval
 
 NONE = "–"
+#: What a series measured (`Series.measure`).
+MEASURES = {"rtt": "round trip", "wire": "wire to wire", "hook": "the program's own run time"}
 
 
 def digits(value: float) -> str:
