@@ -120,6 +120,7 @@ def _run(args: argparse.Namespace) -> int:
         return _list(args)
     out: Path | None = args.out or (_OUT if args.full else None)
     path = None if out is None else out / publish.RESULTS
+    kept = False  # a file of that name may be of a run before
     with StopFlag() as stop:
         progress = _Progress()
 
@@ -128,15 +129,17 @@ def _run(args: argparse.Namespace) -> int:
             progress.tell(step)
 
         def keep(results: Results) -> None:
+            nonlocal kept
             if path is not None:
                 publish.keep(results, path)
+                kept = True
 
         measuring = Run(chosen, tell=tell, keep=keep, slow=args.slow, sections=parts)
         try:
             results = measuring.measure()
         except (Interrupted, TurboHftError) as error:
             progress.clear()
-            if path is not None and path.exists():
+            if kept:
                 common.say(f"turbo-hft bench: what was measured until then is in {path}")
             if stop.number and not isinstance(error, Interrupted):
                 # A child had the same signal, and its end came as an error before we looked.

@@ -70,8 +70,8 @@ class Run:
         if self._slow is not None:
             self._make_slow(self._slow)
         for trial in self._plan.trials:
-            self._one(trial)
-            self._keep(self.results())
+            if self._one(trial):
+                self._keep(self.results())
         if self._plan.inside and self._slow is None:
             self._inside()
         elif self._plan.inside:
@@ -113,13 +113,14 @@ class Run:
         left = elapsed * (1 - share) / share if share > 0.05 else max(0.0, self._total_s - done)
         self._tell(Step(what, share, left))
 
-    def _one(self, trial: Trial) -> None:
+    def _one(self, trial: Trial) -> bool:
+        """Whether anything was found."""
         what = f"{trial.rig}, {trial.load.title}"
         self._say(what)
         if (reason := wires.why_not(trial.rig, trial.load)) is not None:
             self._skipped.append(Skipped(what, reason))
             self._total_s -= trial.seconds
-            return
+            return False
         here = [one for one in self._everybody if one.name in trial.responders]
         each_s = trial.seconds / max(1, trial.repetitions * len(here))
         runs = 0
@@ -129,6 +130,7 @@ class Run:
             self._say(f"{what}: {one.name}, {repetition + 1} of {trial.repetitions}", runs * each_s)
             runs += 1
 
+        before = len(self._series)
         try:
             found = wires.trial(
                 trial.rig,
@@ -146,6 +148,7 @@ class Run:
             self._compared += found.compared
         self._done_s += trial.seconds
         self._noise.sample()
+        return len(self._series) > before
 
     def _inside(self) -> None:
         before, began = self._done_s, time.monotonic()

@@ -3,7 +3,8 @@
 Times of one machine are compared as they are, unless the rig's own floor has moved: then the machine is not as fast as
 it was, and every round trip is divided by the floor of its own run first. Of different machines only that is compared.
 A difference counts when its whole interval lies beyond a margin; the margin is `MARGIN`, and wider where the floor of
-one of the runs differed by more than that between its own repetitions.
+one of the runs differed by more than that between its own repetitions. With few repetitions there is no interval, only
+their range, and the margin is squared; a time that was taken once tells nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from turbo_hft.latency.headline import ECHO
 from turbo_hft.latency.noise import floor_spread
 from turbo_hft.latency.results import Figure, Load, Machine, Measure, Results, Series
-from turbo_hft.latency.statistics import SEED, Interval, per_repetition, unpaired
+from turbo_hft.latency.statistics import FEW, SEED, Interval, per_repetition, unpaired
 from turbo_hft.latency.tables import Section, Table
 from turbo_hft.latency.words import NONE, digits, percentile, times
 
@@ -98,7 +99,10 @@ def compare(old: Results, new: Results, *, seed: int = SEED) -> Comparison:
     alike = same_machine(old.machine, new.machine)
     spread = max(floor_spread(old.series) or 1.0, floor_spread(new.series) or 1.0)
     margin = max(MARGIN, spread)
-    notes = [f"A change is one whose whole interval lies beyond {margin:.2f}× or 1 / {margin:.2f}."]
+    notes = [
+        f"A change is one whose whole interval lies beyond {margin:.2f}× or 1 / {margin:.2f}; where there are fewer "
+        f"than {FEW} repetitions, whose whole range lies beyond {margin**2:.2f}× or 1 / {margin**2:.2f}."
+    ]
     if spread > MARGIN:
         notes.append(
             f"The p50 of the rig's floor differed {spread:.2f}-fold between repetitions: smaller changes are noise."
@@ -275,16 +279,23 @@ def _figure_changes(context: _Context, old: Sequence[Figure], new: Sequence[Figu
         # What is counted is the same every time: one value says it, and any difference is one.
         margin = context.margin if _timed(one) else MARGIN
         same = sorted(one.samples) == sorted(other.samples)  # 0 and 0 have no ratio
-        verdict: Verdict = "cannot tell" if why else _verdict(ratio, margin, lower_is_better=one.better == "lower")
+        verdict: Verdict = (
+            "cannot tell"
+            if why
+            else _verdict(ratio, margin, lower_is_better=one.better == "lower", counted=not _timed(one))
+        )
         verdict = "no change" if same else verdict
         middle = float(np.median(other.samples)), float(np.median(one.samples))
         changes.append(Change(name, one.name, None, one.unit, *middle, ratio, basis, verdict, why))
     return changes
 
 
-def _verdict(ratio: Interval | None, margin: float, *, lower_is_better: bool) -> Verdict:
-    if ratio is None:
+def _verdict(ratio: Interval | None, margin: float, *, lower_is_better: bool, counted: bool = False) -> Verdict:
+    """``counted``: what is the same however often one looks, so one look is enough."""
+    if ratio is None or (ratio.repetitions == 1 and not counted):
         return "cannot tell"
+    if ratio.few and not counted:
+        margin = margin**2
     worse, better = ("regression", "improvement") if lower_is_better else ("improvement", "regression")
     if ratio.low > margin:
         return worse  # type: ignore[return-value]

@@ -189,6 +189,7 @@ def _point(each: Sequence[Spectrum], every: Spectrum, percentile: float) -> Poin
     return Point(percentile, at(every, percentile), float(np.median(values)), min(values), max(values))
 
 
+@lru_cache(maxsize=4096)  # tables, pictures and headline ask for the same ones
 def ratio(above: Series, below: Series, percentile: float, *, seed: int = SEED) -> Interval | None:
     """How many times as long `above` takes as `below` at a percentile; None where it is not shown of one of them.
 
@@ -227,7 +228,8 @@ def _drawn(each: Sequence[Spectrum], weights: Counts, percentile: float) -> Numb
     found: list[Numbers] = []
     for part in np.array_split(weights, max(1, weights.size * len(every.values_ns) // 10_000_000)):
         cumulative = np.cumsum(part @ counts, axis=1)
-        wanted = np.array([rank(int(total), percentile) for total in cumulative[:, -1]])
+        totals, which = np.unique(cumulative[:, -1], return_inverse=True)
+        wanted = np.array([rank(int(total), percentile) for total in totals])[which]
         found.append(every.values_ns[(cumulative < wanted[:, None]).sum(axis=1)].astype(np.float64))
     return np.concatenate(found)
 

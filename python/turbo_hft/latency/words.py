@@ -22,7 +22,7 @@ def digits(value: float) -> str:
 
 def plain(value: str | int | float) -> str:
     """A parameter as it was given: 10,000 and 0.5 and native."""
-    return value if isinstance(value, str) else f"{value:,}" if value == int(value) else f"{value:g}"
+    return value if isinstance(value, str) else f"{int(value):,}" if value == int(value) else f"{value:g}"
 
 
 def micros(value_ns: float | None) -> str:
