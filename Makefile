@@ -69,8 +69,8 @@ format: build ## bring Python and C into the project's format
 fuzz: build ## 1,000,000 frames and more against the loaded program and the model (PYTEST_ARGS=...)
 	$(PY) -m pytest -s -m fuzz --hypothesis-profile=fuzz --timeout=0 $(PYTEST_ARGS)
 
-bench: build ## latency beside the standard bot on a lab of its own (BENCH_ARGS=...)
-	$(PY) -m turbo_hft.latency.compare $(BENCH_ARGS)
+bench: build ## the engine beside everything else that could answer, in a minute (BENCH_ARGS=--full: fifteen, with pictures)
+	$(BIN)/turbo-hft bench $(BENCH_ARGS)
 
 book-check: build ## a whole market's books, every message, against three others (BOOK_CHECK_ARGS="--messages 1000000")
 	$(PY) -m turbo_hft.testing.book_check $(BOOK_CHECK_ARGS)

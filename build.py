@@ -112,7 +112,7 @@ def run(command: list[str], stdout: Path | None = None) -> None:
 
 
 def build_object() -> None:
-    """Make build/xdp_hft.bpf.o and build/xdp_hft.skel.h."""
+    """Make build/xdp_hft.bpf.o, its skeleton build/xdp_hft.skel.h, and build/slow.bpf.o."""
     BUILD.mkdir(exist_ok=True)
     machine = platform.machine()
     if machine not in BPF_ARCH:
@@ -124,6 +124,8 @@ def build_object() -> None:
     run([bpftool, "gen", "object", str(linked), str(compiled)])
     compiled.unlink()
     run([bpftool, "gen", "skeleton", str(linked), "name", "xdp_hft"], stdout=BUILD / "xdp_hft.skel.h")
+    # A strategy like a user's, which the latency lab links in where there is no compiler.
+    run([*clang, "-c", "bpf/slow.bpf.c", "-o", str(BUILD / "slow.bpf.o")])
 
 
 def build_rig() -> None:

@@ -27,7 +27,7 @@ from statistics import quantiles
 from turbo_hft import abi, lab_feed, lab_session
 from turbo_hft._native import ffi, lib
 from turbo_hft.latency import placement
-from turbo_hft.latency.report import cpu_model
+from turbo_hft.latency.machine import cpu_model
 from turbo_hft.program import use_engine_object
 from turbo_hft.testing import Hook, Verdict
 from turbo_hft.testing.scenario import stock_directory

@@ -11,7 +11,8 @@ INTERRUPTED = 130
 EXPLAINED = """\
 exit codes:
   0    done
-  1    it failed; for `demo`: the ledgers differ or an event was lost
+  1    it failed; for `demo`: the ledgers differ or an event was lost;
+       for `bench compare`: something became slower
   2    the command line or a value in it is wrong
   3    no engine is running where one was expected
   130  ended by Ctrl-C or SIGTERM, everything cleaned up"""

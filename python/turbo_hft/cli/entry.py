@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 from turbo_hft.cli import (
+    bench,
     book,
     cancel,
     codes,
@@ -37,7 +38,7 @@ from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunnin
 
 _COMMANDS = (
     *(demo, lab, exchange, run, dashboard, status, set_command, limits),
-    *(halt, reduce, resume, orders, cancel, strategies, strategy, rearm, trust, resync, book, replay, version),
+    *(halt, reduce, resume, orders, cancel, strategies, strategy, rearm, trust, resync, book, replay, bench, version),
 )
 
 

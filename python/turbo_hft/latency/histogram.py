@@ -51,7 +51,9 @@ class Summary:
         if not count:
             raise ValueError("no latencies to take percentiles of: every trigger was missed")
         p50, p90, p99, p99_9, p99_99 = (
-            int(histogram.get_value_at_percentile(percentile)) if count * (100 - percentile) / 100 >= 10 else None
+            int(histogram.get_value_at_percentile(percentile))
+            if round(count * (100 - percentile) / 100, 6) >= 10
+            else None
             for percentile in PERCENTILES
         )
         return cls(count, p50, p90, p99, p99_9, p99_99, int(histogram.get_max_value()))

@@ -144,7 +144,10 @@ class Responder:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A whole run. `orders_compared`: order datagrams that were held against the decision, byte for byte."""
+    """A whole run. `orders_compared`: order datagrams that were held against the decision, byte for byte.
+
+    `title`: what was changed on purpose, "" = nothing. A run that has one is never published as the engine's.
+    """
 
     form: Form
     started: str  # ISO 8601, UTC
@@ -157,6 +160,7 @@ class Results:
     skipped: tuple[Skipped, ...]
     noise: Noise
     orders_compared: int
+    title: str = ""
     schema: int = SCHEMA
 
     def to_json(self) -> str:
