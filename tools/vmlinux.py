@@ -13,7 +13,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOTS = ("struct xdp_md", "struct __sk_buff", "enum xdp_action", "enum bpf_map_type", "struct ethhdr", "struct iphdr", "struct udphdr")
+ROOTS = (
+    "struct xdp_md",
+    "struct __sk_buff",
+    "enum xdp_action",
+    "enum bpf_map_type",
+    "struct ethhdr",
+    "struct iphdr",
+    "struct udphdr",
+)
 # Flags live in anonymous enums: each one that holds one of these names is kept whole.
 ENUMERATORS = ("BPF_ANY", "BPF_F_MMAPABLE", "BPF_RB_NO_WAKEUP", "BPF_F_NO_PREALLOC")
 TYPEDEFS = (

@@ -66,9 +66,9 @@ def test_with_the_latency_comparison() -> None:
     report = json.loads(done.stdout)
     assert report["comparison_failure"] is None
     assert done.returncode == 0, done.stderr
-    for side in ("engine", "bot"):
-        assert 0 < report["comparison"][side]["median"]["p50_ns"] <= report["comparison"][side]["median"]["p99_ns"]
-    assert report["comparison"]["rig"]["xdp_mode"] == "native"
+    assert {one["responder"] for one in report["comparison"]["series"]} == {"engine", "python", "echo"}
+    assert report["comparison"]["orders_compared"] == 2 * (100 + 200)
+    assert "bot / engine" in done.stderr or "engine" in done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,69 +1,56 @@
-"""The latency rig with the standard bot: every tick answered, every order the right bytes, whatever the figures are."""
+"""The rigs of the latency lab: every tick answered, every order the right bytes, every packet counted."""
 
 from __future__ import annotations
 
 import errno
-import os
 import socket
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from turbo_hft import netns
 from turbo_hft._native import ffi, lib
 from turbo_hft.errors import ExchangeError
-from turbo_hft.lab import Lab, LabAddresses
-from turbo_hft.latency.compare import compare, measure, measure_floor, standard_bot
-from turbo_hft.latency.engine_side import echo_responder, engine_responder
-from turbo_hft.latency.probe import Probe, Run, check_orders, ticks
-from turbo_hft.latency.report import Percentiles, Ratio
+from turbo_hft.lab import LabAddresses
+from turbo_hft.latency.contestants import GENERIC, Contestant, contestants
+from turbo_hft.latency.exchange import Exchange
+from turbo_hft.latency.headline import ECHO, ENGINE
+from turbo_hft.latency.loads import CLOSED, open_loop, opening, prepare
+from turbo_hft.latency.peers import Running, peer
+from turbo_hft.latency.results import Load, Responder
+from turbo_hft.latency.rigs import RIGS, Wire, raised
 from turbo_hft.latency.threshold import Threshold
+from turbo_hft.latency.trial import Arrays, run, trial, why_not
 from turbo_hft.latency.work import Work
 from turbo_hft.wire.frame import udp_frame
 
 pytestmark = pytest.mark.kernel
 
-TAG = f"{os.getpid() % 100_000:05d}"
-FAST_NS = 200_000
+WHO = {one.name: one for one in contestants()}
+LOGIN = b"\x00\x1bLHFT001SECRET    " + b" " * 10
 
-# What the bot has to send first and ninth, written out by hand: 48 bytes follow; UFO U, OUCH O, reference 1,
-# buy 100 AAPL at $163.20, IOC, visible, principal, not ISO, continuous, client order id TURBO-HFT, no options.
+# What has to be sent first, written out by hand: 48 bytes follow; UFO U, OUCH O, reference 1, buy 100 AAPL at
+# $163.20, IOC, visible, principal, not ISO, continuous, client order id TURBO-HFT, no options.
 FIRST_ORDER = bytes.fromhex("0030554f00000001420000006441") + b"APL    " + bytes.fromhex("000000000018e700")
 FIRST_ORDER += b"3YPNN" + b"TURBO-HFT     " + b"\0\0"
 
 
+@pytest.fixture(scope="module", params=RIGS)
+def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
+    if reason := why_not(request.param, CLOSED):
+        pytest.skip(reason)
+    with raised(request.param) as wire:
+        yield wire
+
+
 @pytest.fixture(scope="module")
-def addresses() -> Iterator[LabAddresses]:
-    with Lab(namespace=f"rtt_{TAG}", device=f"rt{TAG}a", peer=f"rt{TAG}b", subnet="10.202.3.0/24") as lab:
-        yield lab.addresses
-
-
-def test_bot_answers_every_tick_with_the_right_bytes(addresses: LabAddresses) -> None:
-    threshold = Threshold()
-    run = measure(standard_bot, addresses, threshold, rounds=200, warmup_rounds=0, interval_ns=FAST_NS)
-    assert (run.missed, run.late, len(run.orders)) == (0, 0, 200)
-    assert run.orders[0] == FIRST_ORDER
-    ninth = run.orders[8]
-    assert ninth == FIRST_ORDER[:4] + (9).to_bytes(4, "big") + FIRST_ORDER[8:], "same tick, next reference"
-    third = run.orders[2]
-    assert third[9:13] == (120).to_bytes(4, "big") and third[21:29] == (1_631_800).to_bytes(8, "big")
-    assert all(1_000 < rtt < 200_000_000 for rtt in run.rtt_ns)
-
-
-def test_engine_and_bot_send_the_same_bytes(addresses: LabAddresses) -> None:
-    result = compare(
-        lambda at, one: engine_responder(at, Work((one,))),
-        addresses,
-        echo=echo_responder,
-        repetitions=1,
-        rounds=200,
-        warmup_rounds=20,
-    )
-    assert (result.engine.missed, result.bot.missed, result.orders_compared) == (0, 0, 200)
-    assert xdp_program(addresses.device) is None, "the engine stayed attached"
-    assert result.floor is not None and (result.floor.missed, result.floor.all.count) == (0, 200)
-    assert any("echo" in line for line in result.lines())
+def veth() -> Iterator[Wire]:
+    with raised("veth") as wire:
+        yield wire
 
 
 def xdp_program(device: str) -> int | None:
@@ -73,28 +60,70 @@ def xdp_program(device: str) -> int | None:
     return None if code == -errno.ENOENT else int(program[0])
 
 
-def test_the_floor_is_the_time_of_the_ticks_themselves(addresses: LabAddresses) -> None:
-    """Every round has its own tick back: with the round's price, at the place where ITCH has it."""
-    threshold = Threshold()
-    run = measure_floor(echo_responder, addresses, threshold, rounds=50, warmup_rounds=0)
-    assert run.missed == 0 and all(run.rtt_ns)
-    assert [int.from_bytes(tick[54:58], "big") for tick in run.orders] == list(ticks(threshold, 50))
-    assert xdp_program(addresses.device) is None, "the echo stayed attached"
+@pytest.mark.parametrize("name", [ENGINE, GENERIC, "python"])
+def test_every_tick_is_answered_with_the_right_bytes(wire: Wire, name: str) -> None:
+    work, script = prepare(CLOSED, wire.addresses, 99, warmup=1)
+    found = run(wire, WHO[name], work, script)
+    assert found.orders[0] == FIRST_ORDER
+    third = found.orders[2]
+    assert third[4:8] == (3).to_bytes(4, "big") and third[9:13] == (120).to_bytes(4, "big")
+    assert third[21:29] == (1_631_800).to_bytes(8, "big")
+    assert (found.lost, found.late, found.bad) == (0, 0, 0) and all(found.seen_ns)
+    assert xdp_program(wire.addresses.device) is None, "it stayed attached"
 
 
-def test_the_exchanges_end_gets_its_program_back(addresses: LabAddresses) -> None:
+def test_the_floor_is_the_time_of_the_ticks_themselves(wire: Wire) -> None:
+    work, script = prepare(CLOSED, wire.addresses, 49, warmup=1)
+    found = run(wire, WHO[ECHO], work, script)
+    assert all(found.rtt_ns()) and len(found.rtt_ns()) == 50
+    assert [int.from_bytes(tick[54:58], "big") for tick in found.orders] == [one.price_e4 for one in script.triggers]
+    assert xdp_program(wire.addresses.device) is None, "the echo stayed attached"
+
+
+def test_the_devices_own_stamps_lie_inside_of_what_the_exchange_sees(wire: Wire) -> None:
+    work, script = prepare(CLOSED, wire.addresses, 50, warmup=1)
+    found = run(wire, WHO[ENGINE], work, script)
+    if wire.rig.name == "tap":
+        assert not found.wire_ns(), "nothing stamps there"
+        return
+    times = list(zip(found.due_ns, found.left_ns, found.came_ns, found.seen_ns, strict=True))
+    assert all(sent <= left < came <= seen for sent, left, came, seen in times)
+
+
+@pytest.mark.parametrize("load", [open_loop(2_000), open_loop(1_000, 5), opening(20)], ids=lambda load: load.title)
+def test_loads_are_answered_without_loss(wire: Wire, load: Load) -> None:
+    work, script = prepare(load, wire.addresses, 60, warmup=4)
+    found = run(wire, WHO[ENGINE], work, script)
+    assert found.lost == 0 and all(found.orders)
+    assert found.packets == script.packets
+
+
+def test_the_exchanges_end_gets_its_program_back(veth: Wire) -> None:
+    a = veth.addresses
+
     def attached() -> int | None:
-        return netns.run_in(addresses.namespace, lambda: xdp_program(addresses.peer))
+        return netns.run_in(a.namespace, lambda: xdp_program(a.peer))
 
     before = attached()
-    with Probe(addresses, Threshold()):
+    with veth.open():
         assert attached() not in (before, None)
     assert attached() == before is not None
 
 
+def test_a_packet_that_nobody_handled_is_counted(wire: Wire) -> None:
+    """One frame with a wrong checksum: the engine leaves it, and with a hole in its feed it trades no more."""
+    work, script = prepare(open_loop(1_000), wire.addresses, 20, warmup=4)
+    step = script.steps[script.opening + 30]
+    script.frames[step.offset + 60] ^= 1
+    found = run(wire, WHO[ENGINE], work, script)
+    assert found.lost == 1
+    answered = [bool(order) for order in found.orders]
+    assert all(answered[:8]) and not any(answered[8:])
+
+
 @pytest.mark.parametrize("position", [24, 40, 60], ids=["IPv4 checksum", "UDP checksum", "price"])
-def test_an_order_with_a_wrong_checksum_is_no_order(addresses: LabAddresses, position: int) -> None:
-    a, threshold = addresses, Threshold()
+def test_an_order_with_a_wrong_checksum_is_no_order(veth: Wire, position: int) -> None:
+    a, threshold = veth.addresses, Threshold()
     frame = bytearray(
         udp_frame(
             src_mac=a.host_mac,
@@ -104,103 +133,117 @@ def test_an_order_with_a_wrong_checksum_is_no_order(addresses: LabAddresses, pos
             payload=b"\x00\x30U" + threshold.order(1, threshold.buy_below_e4).encode(),
         )
     )
-    with Probe(a, threshold) as probe, socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
-        wire.bind((a.device, 0))
-        wire.send(frame)
-        late = probe.run(ticks(threshold, 1), interval_ns=0, timeout_ns=1_000_000)
-        assert (late.missed, late.late) == (1, 1), "the right frame is an order"
+    buffer, came = ffi.new("uint8_t[]", 2048), ffi.new("uint64_t *")
+    with veth.open() as handle, socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as host:
+        lib.hft_wire_take(handle, 1)
+        host.bind((a.device, 0))
+        host.send(frame)
+        assert lib.hft_wire_receive(handle, buffer, 2048, came) == 50 and came[0] <= time.monotonic_ns()
         frame[position] ^= 1
-        wire.send(frame)
-        with pytest.raises(ExchangeError, match="checksum"):
-            probe.run(ticks(threshold, 1), interval_ns=0, timeout_ns=1_000_000)
+        host.send(frame)
+        assert lib.hft_wire_receive(handle, buffer, 2048, came) == -errno.EBADMSG
+        assert lib.hft_wire_receive(handle, buffer, 2048, came) == -errno.EAGAIN
 
 
-def test_two_responders_are_compared(addresses: LabAddresses) -> None:
-    """Two bots: the arithmetic of a comparison, and that every order of both was held against the other."""
-    result = compare(standard_bot, addresses, repetitions=2, rounds=50, warmup_rounds=10, interval_ns=FAST_NS)
-    assert result.orders_compared == 100
-    assert result.engine.all.count == result.bot.all.count == 100
-    assert len(result.bot.repetitions) == 2
-    assert 0 < result.ratio_p50.min <= result.ratio_p50.median <= result.ratio_p50.max
-    assert result.engine.all.p50_ns <= result.engine.all.p99_ns <= result.engine.all.max_ns
-    assert any("identical to the byte" in line for line in result.lines())
+def test_responders_take_turns_and_who_fails_is_named() -> None:
+    def cannot(addresses: LabAddresses, work: Work) -> AbstractContextManager[None]:
+        raise ExchangeError("it does not want to")
+
+    stubborn = Contestant(Responder("stubborn", "stubborn", "nothing", headline=True), cannot)
+    absent = Contestant(Responder("absent", "absent", "nothing", headline=True), cannot, lambda: "there is none here")
+    seen: list[tuple[str, int]] = []
+    found = trial(
+        "veth",
+        CLOSED,
+        [WHO[ENGINE], stubborn, absent, WHO[ECHO]],
+        repetitions=2,
+        triggers=50,
+        between=lambda one, number: seen.append((one.name, number)),
+    )
+    assert seen == [("engine", 0), ("stubborn", 0), ("echo", 0), ("echo", 1), ("engine", 1)]
+    assert {(one.responder, one.measure) for one in found.series} == {
+        (name, measure) for name in ("engine", "echo") for measure in ("rtt", "wire")
+    }
+    assert all(len(one.repetitions) == 2 and one.repetitions[0].missed == 0 for one in found.series)
+    assert found.compared == 2 * (50 + 200), "those of the warm-up too"
+    assert {one.what.split()[0]: one.why for one in found.skipped} == {
+        "stubborn": "it does not want to",
+        "absent": "there is none here",
+    }
+    assert not [path for path in Path("/run/netns").glob("hft_v_*") if path.name == found.rig.name]
 
 
-def test_an_order_of_another_decision_is_refused(addresses: LabAddresses) -> None:
+def test_an_order_of_another_decision_is_refused(veth: Wire) -> None:
     @contextmanager
-    def greedy(addresses: LabAddresses, threshold: Threshold) -> Iterator[None]:
-        with standard_bot(addresses, replace(threshold, base_qty=threshold.base_qty + 1)):
-            yield
+    def greedy(addresses: LabAddresses, work: Work) -> Iterator[Running]:
+        more = tuple(replace(one, base_qty=one.base_qty + 1) for one in work.armed)
+        with peer("python").responder(addresses, Work(more)) as running:
+            yield running
 
-    with pytest.raises(ExchangeError, match="round 0"):
-        measure(greedy, addresses, Threshold(), rounds=20, warmup_rounds=0, interval_ns=FAST_NS)
+    work, script = prepare(CLOSED, veth.addresses, 20, warmup=1)
+    with pytest.raises(ExchangeError, match="trigger 0"):
+        run(veth, Contestant(Responder("greedy", "greedy", "", headline=True), greedy), work, script)
 
 
-def test_silence_is_counted_not_fatal(addresses: LabAddresses) -> None:
-    """A participant that logs in and then does nothing: every round is missed, the run ends in bounded time."""
-    login = b"\x00\x1bLHFT001SECRET    " + b" " * 10
-    with Probe(addresses, Threshold()) as probe, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as entry:
+@contextmanager
+def mute(addresses: LabAddresses, work: Work) -> Iterator[None]:
+    """A participant that logs in and then does nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as entry:
         entry.bind((addresses.host_address, addresses.engine_port))
-        with probe.login_thread():
-            entry.sendto(login, (addresses.exchange_address, addresses.ouch50_port))
-        run = probe.run(ticks(Threshold(), 5), interval_ns=0, timeout_ns=2_000_000)
-        assert run.missed == 5
-        assert run.rtt_ns == (0,) * 5 and run.orders == (b"",) * 5
-        with pytest.raises(ExchangeError, match="3 ticks in a row"):
-            probe.run(ticks(Threshold(), 5), interval_ns=0, timeout_ns=2_000_000, patience=3)
+        entry.sendto(LOGIN, (addresses.exchange_address, addresses.ouch50_port))
+        yield
 
 
-def test_a_late_order_is_answered_and_not_taken_for_the_next_rounds(addresses: LabAddresses) -> None:
-    """A participant slower than the time-out: its order is recognised by its price and answered, so nobody hangs."""
-    threshold = Threshold()
-    order = b"\x00\x30U" + threshold.order(1, threshold.buy_below_e4).encode()
-    login = b"\x00\x1bLHFT001SECRET    " + b" " * 10
-    exchange = (addresses.exchange_address, addresses.ouch50_port)
-    with ExitStack() as stack:
-        probe = stack.enter_context(Probe(addresses, threshold))
-        entry = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        entry.bind((addresses.host_address, addresses.engine_port))
+def test_silence_is_counted_until_patience_ends(veth: Wire) -> None:
+    who = Contestant(Responder("mute", "mute", "", headline=True), mute)
+    work, script = prepare(open_loop(2_000), veth.addresses, 20, warmup=1)
+    found = run(veth, who, work, script)
+    assert not any(found.seen_ns) and not any(found.orders) and not found.rtt_ns()
+    work, script = prepare(CLOSED, veth.addresses, 200, warmup=1)
+    with pytest.raises(ExchangeError, match="40 ticks in a row"):
+        run(veth, who, work, script)
+
+
+def test_wrong_login_is_refused(veth: Wire) -> None:
+    a = veth.addresses
+    with veth.open() as handle, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as entry:
+        entry.bind((a.host_address, a.engine_port))
+        with pytest.raises(ExchangeError, match="account"), Exchange(handle, a).login_thread():
+            entry.sendto(b"\x00\x1bLHFT002SECRET    " + b" " * 10, (a.exchange_address, a.ouch50_port))
         entry.settimeout(2)
-        with probe.login_thread():
-            entry.sendto(login, exchange)
+        assert entry.recv(64) == b"JA"
+
+
+def test_a_late_order_is_answered_and_belongs_to_no_other_tick(veth: Wire) -> None:
+    """A participant that answers the first tick when the second is under way: known by its price, and answered."""
+    a, threshold = veth.addresses, Threshold()
+    _, script = prepare(CLOSED, a, 2, warmup=1)
+    order = b"\x00\x30U" + threshold.order(1, threshold.buy_below_e4).encode()
+    with ExitStack() as stack:
+        handle = stack.enter_context(veth.open())
+        entry = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        entry.bind((a.host_address, a.engine_port))
+        entry.settimeout(2)
+        exchange = Exchange(handle, a)
+        with exchange.login_thread():
+            entry.sendto(LOGIN, (a.exchange_address, a.ouch50_port))
         assert entry.recv(64) == b"A" + b"LATENCY001" + (1).to_bytes(4, "big")
-        missed = probe.run(ticks(threshold, 1), interval_ns=0, timeout_ns=1_000_000)
-        assert missed.missed == 1
-        entry.sendto(order, exchange)
-        late = probe.run(ticks(threshold, 1), interval_ns=0, timeout_ns=1_000_000)
-        assert (late.missed, late.late) == (1, 1)
+        arrays = Arrays(script)
+        native = arrays.native(handle, a, exchange.reply_seq, echo=False)
+        native.timeout_ns, native.patience = 20_000_000, 0
+
+        def answer() -> None:
+            time.sleep(0.03)
+            entry.sendto(order, (a.exchange_address, a.ouch50_port))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert lib.hft_script_run(native) == 0
+        thread.join()
+        assert native.late == 1 and not any(arrays.seen)
         reply = entry.recv(512)
     assert reply[:7] == b"S" + (1).to_bytes(4, "big") + (2).to_bytes(2, "big")
     accepted, canceled = reply[9:73], reply[75:93]
     assert accepted[:1] == b"A" and accepted[9:36] == order[4:31] and accepted[48:62] == b"TURBO-HFT     "
     assert canceled[:1] == b"C" and canceled[9:13] == (1).to_bytes(4, "big")
     assert canceled[13:17] == (100).to_bytes(4, "big")
-
-
-def test_wrong_login_is_refused(addresses: LabAddresses) -> None:
-    with Probe(addresses, Threshold()) as probe, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as entry:
-        entry.bind((addresses.host_address, addresses.engine_port))
-        with pytest.raises(ExchangeError, match="account"), probe.login_thread():
-            entry.sendto(b"\x00\x1bLHFT002SECRET    " + b" " * 10, (addresses.exchange_address, addresses.ouch50_port))
-        entry.settimeout(2)
-        assert entry.recv(64) == b"JA"
-
-
-def test_every_byte_of_an_order_counts() -> None:
-    threshold = Threshold()
-    good = b"\x00\x30U" + threshold.order(1, threshold.buy_below_e4).encode()
-    prices = ticks(threshold, 1)
-    check_orders(threshold, Run((1,), (good,), 0, 0), prices)
-    for position in range(len(good)):
-        bad = bytes([*good[:position], good[position] ^ 1, *good[position + 1 :]])
-        with pytest.raises(ExchangeError, match="round 0"):
-            check_orders(threshold, Run((1,), (bad,), 0, 0), prices)
-
-
-def test_percentiles_are_nearest_rank() -> None:
-    assert Percentiles.of(range(1, 101)) == Percentiles(100, 50, 90, 99, 100)
-    assert Percentiles.of([7]) == Percentiles(1, 7, 7, 7, 7)
-    assert Percentiles.of([3, 1, 2]) == Percentiles(3, 2, 3, 3, 3)
-    assert Ratio.of([20, 30, 50], [10, 10, 10]) == Ratio(3.0, 2.0, 5.0)
-    with pytest.raises(ValueError, match="missed"):
-        Percentiles.of([])

@@ -8,17 +8,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
+from turbo_hft._native import ffi, lib
 from turbo_hft.errors import ExchangeError
-from turbo_hft.lab import Lab, LabAddresses
-from turbo_hft.latency.compare import measure
+from turbo_hft.lab import LabAddresses
+from turbo_hft.latency.contestants import Contestant
 from turbo_hft.latency.engine_side import engine_responder
+from turbo_hft.latency.exchange import Exchange
+from turbo_hft.latency.loads import CLOSED, prepare
 from turbo_hft.latency.peers import Peer, Running, peer, peers
-from turbo_hft.latency.probe import Probe
+from turbo_hft.latency.results import Responder
+from turbo_hft.latency.rigs import Wire, raised
+from turbo_hft.latency.script import feed_frame
 from turbo_hft.latency.threshold import Threshold
+from turbo_hft.latency.trial import run
 from turbo_hft.latency.work import Work
 from turbo_hft.wire import moldudp64
 from turbo_hft.wire.itch50 import AddOrder, StockDirectory, StockTradingAction, SystemEvent
@@ -30,10 +37,27 @@ ROUNDS = 40
 
 
 @pytest.fixture(scope="module")
-def addresses() -> Iterator[LabAddresses]:
-    pid = os.getpid()
-    with Lab(f"hft_peers_{pid}", f"hp{pid % 10**6}", f"he{pid % 10**6}", "10.82.0.0/24") as lab:
-        yield lab.addresses
+def wire() -> Iterator[Wire]:
+    with raised("veth") as wire:
+        yield wire
+
+
+@pytest.fixture(scope="module")
+def addresses(wire: Wire) -> LabAddresses:
+    return wire.addresses
+
+
+def contestant(one: Peer, told: list[Running]) -> Contestant:
+    @contextmanager
+    def answer(addresses: LabAddresses, work: Work) -> Iterator[Running]:
+        with runs_here(one).responder(addresses, work) as running:
+            told.append(running)
+            yield running
+
+    return Contestant(Responder(one.name, one.title, one.does, headline=True), answer)
+
+
+ENGINE = Contestant(Responder("engine", "engine", "", headline=True), engine_responder)
 
 
 def runs_here(one: Peer) -> Peer:
@@ -43,44 +67,27 @@ def runs_here(one: Peer) -> Peer:
 
 
 @pytest.mark.parametrize("one", ALL, ids=lambda one: one.name)
-def test_a_peer_sends_the_engines_orders(addresses: LabAddresses, one: Peer) -> None:
+def test_a_peer_sends_the_engines_orders(wire: Wire, one: Peer) -> None:
     told: list[Running] = []
-
-    @contextmanager
-    def responder(addresses: LabAddresses, threshold: Threshold) -> Iterator[None]:
-        with runs_here(one).responder(addresses, Work((threshold,), kept=("MSFT",))) as running:
-            told.append(running)
-            yield
-
-    run = measure(responder, addresses, Threshold(), rounds=ROUNDS, warmup_rounds=0)
-    engine = measure(
-        lambda a, threshold: engine_responder(a, Work((threshold,))),
-        addresses,
-        Threshold(),
-        rounds=ROUNDS,
-        warmup_rounds=0,
-    )
-    assert run.missed == engine.missed == 0 and run.orders == engine.orders
-    # directory, a tick and its end a round, end of session; the directory's packet has 20 messages
-    assert told[0].orders == ROUNDS and told[0].gaps == 0 and told[0].packets == 2 * ROUNDS + 2
-    assert told[0].messages == 20 + 2 * ROUNDS and told[0].lost in (0, None)
+    work, script = prepare(CLOSED, wire.addresses, ROUNDS - 1, warmup=1)
+    found = run(wire, contestant(one, told), replace(work, kept=("MSFT",)), script)
+    engine = run(wire, ENGINE, work, script)
+    assert all(found.orders) and found.orders == engine.orders
+    assert (found.lost, engine.lost, found.late) == (0, 0, 0)
+    assert told[0].orders == ROUNDS and told[0].gaps == 0
+    assert told[0].packets == script.packets + 1, "and the one that ends the session"
+    assert told[0].messages == script.messages and told[0].lost in (0, None)
 
 
 @pytest.mark.parametrize("gro", ["on", "off"])
-def test_a_device_without_napi_is_no_place_for_busy_polling(addresses: LabAddresses, gro: str) -> None:
+def test_a_device_without_napi_is_no_place_for_busy_polling(wire: Wire, gro: str) -> None:
     told: list[Running] = []
-
-    @contextmanager
-    def responder(addresses: LabAddresses, threshold: Threshold) -> Iterator[None]:
-        with peer("busy-poll").responder(addresses, Work((threshold,))) as running:
-            told.append(running)
-            yield
-
-    subprocess.run(["ethtool", "-K", addresses.device, "gro", gro], check=True)
+    work, script = prepare(CLOSED, wire.addresses, 9, warmup=1)
+    subprocess.run(["ethtool", "-K", wire.addresses.device, "gro", gro], check=True)
     try:
-        measure(responder, addresses, Threshold(), rounds=10, warmup_rounds=0)
+        run(wire, contestant(peer("busy-poll"), told), work, script)
     finally:
-        subprocess.run(["ethtool", "-K", addresses.device, "gro", "off"], check=True)
+        subprocess.run(["ethtool", "-K", wire.addresses.device, "gro", "off"], check=True)
     assert ("no NAPI" in told[0].note) == (gro == "off")
 
 
@@ -120,29 +127,35 @@ def listing(locate: int, name: str) -> list[bytes]:
     return [directory.encode(), trading.encode(), offer(locate, 100 + locate, name, 1_630_000, "B")]
 
 
-def orders_of(addresses: LabAddresses, one: Peer, packets: list[bytes]) -> tuple[list[bytes], Running]:
+def received(handle: Any, seconds: float) -> list[bytes]:
+    """What comes to the exchange within so long."""
+    room, buffer, came = 2048, ffi.new("uint8_t[]", 2048), ffi.new("uint64_t *")
+    end, found = time.monotonic() + seconds, []
+    while time.monotonic() < end:
+        length = lib.hft_wire_receive(handle, buffer, room, came)
+        if length > 0:
+            found.append(bytes(ffi.buffer(buffer, length)))
+        elif length < 0:
+            time.sleep(0.001)
+    return found
+
+
+def orders_of(wire: Wire, one: Peer, packets: list[bytes]) -> tuple[list[bytes], Running]:
     """What a peer of two armed symbols sends within a moment after each packet."""
     work = Work((Threshold(), replace(Threshold(), symbol="MSFT", base_qty=300)), kept=("INTC",))
     sent: list[bytes] = []
-    with Probe(addresses, Threshold()) as probe:
-        with probe.login_thread():
-            running_block = runs_here(one).responder(addresses, work)
-            running = running_block.__enter__()
-        probe._entry.settimeout(0.3)
-        feed = [*packets, moldudp64.EndOfSession("LATENCY001", 1 + 10**6).encode()]
-        for payload in feed:
-            probe._wire.send(probe._feed_frame(payload))
-            try:
-                while True:
-                    sent.append(probe._entry.recv(2048))
-            except TimeoutError:
-                continue
-        running_block.__exit__(None, None, None)
+    with wire.open() as handle, ExitStack() as stack:
+        exchange = Exchange(handle, wire.addresses)
+        with exchange.login_thread():
+            running = stack.enter_context(runs_here(one).responder(wire.addresses, work))
+        for payload in [*packets, moldudp64.EndOfSession("LATENCY001", 1 + 10**6).encode()]:
+            exchange.send(feed_frame(wire.addresses, payload))
+            sent += received(handle, 0.3)
     return sent, running
 
 
 @pytest.mark.parametrize("name", ["python", "busy", "af_xdp"])
-def test_several_symbols_are_armed_and_a_gap_ends_all_trading(addresses: LabAddresses, name: str) -> None:
+def test_several_symbols_are_armed_and_a_gap_ends_all_trading(wire: Wire, name: str) -> None:
     opening = SystemEvent(stock_locate=0, tracking_number=0, timestamp=34_200_000_000_000, event_code="Q").encode()
     listed = [opening, *listing(1, "AAPL"), *listing(2, "MSFT"), *listing(3, "INTC")]
     both = [offer(1, 1, "AAPL", 1_632_000), offer(2, 2, "MSFT", 1_631_900), offer(3, 3, "INTC", 1_631_000)]
@@ -151,7 +164,7 @@ def test_several_symbols_are_armed_and_a_gap_ends_all_trading(addresses: LabAddr
         moldudp64.Packet("LATENCY001", 11, tuple(both)).encode(),
         moldudp64.Packet("LATENCY001", 20, (offer(1, 9, "AAPL", 1_631_000),)).encode(),
     ]
-    sent, running = orders_of(addresses, peer(name), packets)
+    sent, running = orders_of(wire, peer(name), packets)
     first, second = Threshold(), replace(Threshold(), symbol="MSFT", base_qty=300)
     wanted = [first.order(1, 1_632_000).encode(), second.order(2, 1_631_900).encode()]
     assert sent == [b"".join(b"\x00\x30U" + order for order in wanted)]
@@ -163,17 +176,17 @@ def test_a_peer_that_cannot_log_in_says_so(addresses: LabAddresses) -> None:
         raise AssertionError("nobody was there to log in to")
 
 
-def test_a_peer_leaves_with_its_parent(addresses: LabAddresses) -> None:
+def test_a_peer_leaves_with_its_parent(wire: Wire) -> None:
     """A loop in C that spins knows of nobody: the kernel ends it."""
-    command = [sys.executable, "-m", "turbo_hft.latency.peer", "busy", "--device", addresses.device]
-    command += ["--addresses", json.dumps(asdict(addresses)), "--work", Work().to_json()]
+    command = [sys.executable, "-m", "turbo_hft.latency.peer", "busy", "--device", wire.addresses.device]
+    command += ["--addresses", json.dumps(asdict(wire.addresses)), "--work", Work().to_json()]
     starter = (
         "import subprocess, sys, time\n"
         f"child = subprocess.Popen({command!r}, stdout=subprocess.PIPE, text=True)\n"
         "print(child.pid, child.stdout.readline(), flush=True)\n"
         "time.sleep(60)\n"
     )
-    with Probe(addresses, Threshold()) as probe, probe.login_thread():
+    with wire.open() as handle, Exchange(handle, wire.addresses).login_thread():
         parent = subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True)
         assert parent.stdout is not None
         child, word = parent.stdout.readline().split()

@@ -161,9 +161,10 @@ def _run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     """What there is: sections, responders with reasons, rigs."""
-    from turbo_hft.latency import inside, wires
+    from turbo_hft.latency import inside
     from turbo_hft.latency.contestants import contestants
     from turbo_hft.latency.plan import plan
+    from turbo_hft.latency.trial import why_not
 
     chosen = plan("full" if args.full else "short")
     trials = [
@@ -172,7 +173,7 @@ def _list(args: argparse.Namespace) -> int:
             "load": one.load.title,
             "responders": list(one.responders),
             "repetitions": one.repetitions,
-            "why_not": wires.why_not(one.rig, one.load),
+            "why_not": why_not(one.rig, one.load),
         }
         for one in chosen.trials
     ]

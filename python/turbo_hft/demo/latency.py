@@ -5,17 +5,16 @@ The comparison (`turbo_hft.latency.compare`) raises a lab of its own and pins CP
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from turbo_hft.demo.exchange_process import child_environment, die_with_parent
 from turbo_hft.errors import ExchangeError
+from turbo_hft.latency.results import Results
 
 _STEP_S = 0.05
 _END_S = 10.0
@@ -40,9 +39,9 @@ class HookTimes:
         return cls(len(ordered), rank[0], rank[1], ordered[-1])
 
 
-def comparison(wait: Callable[[float], bool], *, repetitions: int, rounds: int) -> dict[str, Any] | None:
-    """Run the comparison; its result, JSON-ready, or None when `wait` said stop. Raises ExchangeError when it fails."""
-    command = [sys.executable, "-m", "turbo_hft.latency.compare", "--json"]
+def comparison(wait: Callable[[float], bool], *, repetitions: int, rounds: int) -> Results | None:
+    """Run the comparison; what it found, or None when `wait` said stop. Raises ExchangeError when it fails."""
+    command = [sys.executable, "-m", "turbo_hft.latency.compare"]
     command += ["--repetitions", str(repetitions), "--rounds", str(rounds)]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as talk:
         process = subprocess.Popen(
@@ -65,8 +64,7 @@ def comparison(wait: Callable[[float], bool], *, repetitions: int, rounds: int) 
             lines = talk.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
             raise ExchangeError(f"the latency comparison failed (exit {process.returncode}): {lines[-1]}")
         out.seek(0)
-        result: dict[str, Any] = json.loads(out.read())
-    return result
+        return Results.from_json(out.read().decode())
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -8,6 +8,10 @@ from typing import Any
 from turbo_hft.dashboard.text import duration
 from turbo_hft.demo.latency import HookTimes
 from turbo_hft.demo.reconcile import LEDGERS, Reconciliation, Row
+from turbo_hft.latency.compare import BOT
+from turbo_hft.latency.headline import ECHO, ENGINE
+from turbo_hft.latency.results import Results
+from turbo_hft.latency.statistics import Distribution, Interval, ratio
 from turbo_hft.wire.price import format_money_e4
 
 
@@ -25,7 +29,7 @@ class DemoReport:
     target_changes: int
     exchange: dict[str, Any]
     view: dict[str, object]
-    comparison: dict[str, Any] | None = None
+    comparison: Results | None = None
     comparison_failure: str | None = None
 
     @property
@@ -47,7 +51,7 @@ class DemoReport:
             "target_changes": self.target_changes,
             "exchange": self.exchange,
             "view": self.view,
-            "comparison": self.comparison,
+            "comparison": None if self.comparison is None else asdict(self.comparison),
             "comparison_failure": self.comparison_failure,
         }
 
@@ -82,21 +86,37 @@ def latency_lines(report: DemoReport) -> list[str]:
         lines.append(f"  PROBLEM: {report.comparison_failure}")
     if found is None:
         return lines
-    for side, name in (("engine", "tick to order and back: engine"), ("bot", "tick to order and back: recv() bot")):
-        rtt = found[side]["median"]
-        lines.append(f"  {name:<38}{duration(rtt['p50_ns']):>12}{duration(rtt['p99_ns']):>12}")
-    p50, p99, rig = found["ratio_p50"], found["ratio_p99"], found["rig"]
-    ratio = (f"{p50['median']:.1f}x", f"{p99['median']:.1f}x")
-    lines.append(f"  {'bot / engine':<38}{ratio[0]:>12}{ratio[1]:>12}")
+    series = {one.responder: one for one in found.series if one.measure == "rtt"}
+    if missing := {ENGINE, BOT} - set(series):
+        lines.append(f"  PROBLEM: no latency of {', '.join(sorted(missing))}")
+        return lines
+    for side, name in ((ENGINE, "engine"), (BOT, "recv() bot"), (ECHO, "nothing but the way (echo)")):
+        if side in series:
+            at = Distribution.of(series[side])
+            lines.append(f"  {f'tick to order and back: {name}':<38}{_ns(at.ns(50.0)):>12}{_ns(at.ns(99.0)):>12}")
+    p50, p99 = (ratio(series[BOT], series[ENGINE], percentile) for percentile in (50.0, 99.0))
+    lines.append(f"  {'bot / engine':<38}{_times(p50):>12}{_times(p99):>12}")
+    repetitions = len(series[ENGINE].repetitions)
     lines.append(
-        f"  {len(found['engine']['repetitions'])} x {found['rounds']} ticks each, in turns, the same orders to the "
-        f"byte; p50 ratio {p50['min']:.1f} to {p50['max']:.1f}"
+        f"  {repetitions} x {series[ENGINE].repetitions[0].triggers} ticks each, in turns, in a closed loop; "
+        f"{found.orders_compared} orders, each the right bytes"
+        + (f"; p50 ratio {p50.low:.1f} to {p50.high:.1f} ({p50.words})" if p50 else "")
     )
+    rig, machine = found.rigs[0], found.machine
     lines.append(
-        f"  rig: Linux {rig['kernel']}, {rig['cpu']} ({rig['cpus']} CPUs), Python {rig['python']}, {rig['wire']}, "
-        f"XDP {rig['xdp_mode']}; {rig['placement']}"
+        f"  rig: {rig.title}, Linux {machine.kernel}, {machine.cpu} ({machine.cpus} CPUs), Python {machine.python}; "
+        f"{rig.placement}"
     )
+    lines.append(f"  {found.noise.words}")
     return lines
+
+
+def _ns(value: float | None) -> str:
+    return duration(None if value is None else round(value))
+
+
+def _times(value: Interval | None) -> str:
+    return "" if value is None else f"{value.value:.1f}x"
 
 
 def verdict_lines(report: DemoReport) -> list[str]:

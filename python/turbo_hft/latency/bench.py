@@ -10,15 +10,19 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from turbo_hft.errors import LabError
-from turbo_hft.latency import inside, machine, wires
+from turbo_hft.errors import ExchangeError, LabError
+from turbo_hft.latency import inside, machine
 from turbo_hft.latency.contestants import Contestant, contestants, slowed
 from turbo_hft.latency.headline import ENGINE
+from turbo_hft.latency.knee import knee
+from turbo_hft.latency.loads import CLOSED
 from turbo_hft.latency.noise import NoiseWatch
-from turbo_hft.latency.plan import CLOSED, Plan, Trial
+from turbo_hft.latency.plan import Knee, Plan, Trial
 from turbo_hft.latency.results import Figure, Results, Rig, Series, Skipped
 from turbo_hft.latency.slow import SlowError, calibrate
 from turbo_hft.latency.statistics import Distribution
+from turbo_hft.latency.trial import trial as run_trial
+from turbo_hft.latency.trial import why_not
 
 _INSIDE_S = {"short": 20.0, "full": 300.0}
 _CALIBRATION_TRIGGERS = 2_000
@@ -57,8 +61,10 @@ class Run:
         self._figures: list[Figure] = []
         self._skipped: list[Skipped] = []
         self._compared = 0
+        self._rigs: dict[str, Rig] = {inside.RIG.name: inside.RIG}
         self._title = ""
-        self._total_s = sum(one.seconds for one in plan.trials) + (_INSIDE_S[plan.form] if plan.inside else 0.0)
+        self._total_s = sum(one.seconds for one in plan.trials) + sum(one.seconds for one in plan.knees)
+        self._total_s += _INSIDE_S[plan.form] if plan.inside else 0.0
         self._done_s = 0.0
         self._began = time.monotonic()
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -72,6 +78,9 @@ class Run:
         for trial in self._plan.trials:
             if self._one(trial):
                 self._keep(self.results())
+        for one in self._plan.knees:
+            self._knee(one)
+            self._keep(self.results())
         if self._plan.inside and self._slow is None:
             self._inside()
         elif self._plan.inside:
@@ -84,7 +93,7 @@ class Run:
     def results(self) -> Results:
         """What was found so far."""
         used = {one.rig for one in self._series}
-        rigs = tuple(rig for name, rig in _rigs().items() if name in used)
+        rigs = tuple(rig for name, rig in self._rigs.items() if name in used)
         taking_part = {one.responder for one in self._series}
         return Results(
             form=self._plan.form,
@@ -117,7 +126,7 @@ class Run:
         """Whether anything was found."""
         what = f"{trial.rig}, {trial.load.title}"
         self._say(what)
-        if (reason := wires.why_not(trial.rig, trial.load)) is not None:
+        if (reason := why_not(trial.rig, trial.load)) is not None:
             self._skipped.append(Skipped(what, reason))
             self._total_s -= trial.seconds
             return False
@@ -132,7 +141,7 @@ class Run:
 
         before = len(self._series)
         try:
-            found = wires.trial(
+            found = run_trial(
                 trial.rig,
                 trial.load,
                 here,
@@ -143,12 +152,26 @@ class Run:
         except LabError as error:
             self._skipped.append(Skipped(what, str(error)))
         else:
+            self._rigs[trial.rig] = found.rig
             self._series += found.series
             self._skipped += found.skipped
             self._compared += found.compared
         self._done_s += trial.seconds
         self._noise.sample()
         return len(self._series) > before
+
+    def _knee(self, wanted: Knee) -> None:
+        what = f"knee of {wanted.responder} on {wanted.rig}, {wanted.messages} a packet"
+        one = next(each for each in self._everybody if each.name == wanted.responder)
+        reason = why_not(wanted.rig, CLOSED) or one.why_not()
+        if reason is None:
+            try:
+                self._figures.append(knee(wanted.rig, one, wanted.messages, self._say))
+            except (LabError, ExchangeError) as error:
+                reason = str(error)
+        if reason is not None:
+            self._skipped.append(Skipped(what, reason))
+        self._done_s += wanted.seconds
 
     def _inside(self) -> None:
         before, began = self._done_s, time.monotonic()
@@ -163,7 +186,7 @@ class Run:
         self._done_s = before + _INSIDE_S[self._plan.form]
 
     def _make_slow(self, factor: float) -> None:
-        rig = next((name for name in _CALIBRATION_RIGS if wires.why_not(name, CLOSED) is None), None)
+        rig = next((name for name in _CALIBRATION_RIGS if why_not(name, CLOSED) is None), None)
         engine = next((one for one in self._everybody if one.name == ENGINE), None)
         if rig is None or engine is None:
             raise SlowError("there is no rig with a closed loop to find out how slow the engine is made")
@@ -171,7 +194,7 @@ class Run:
         def measured(rounds: int | None) -> float:
             self._say(f"how slow: {'as it is' if rounds is None else f'{rounds:,} rounds'}")
             one = engine if rounds is None else slowed([engine], factor, rounds)[0]
-            found = wires.trial(rig, CLOSED, [one], repetitions=3, triggers=_CALIBRATION_TRIGGERS)
+            found = run_trial(rig, CLOSED, [one], repetitions=3, triggers=_CALIBRATION_TRIGGERS)
             if not found.series:
                 raise SlowError(f"the engine cannot be measured: {found.skipped[0].why}")
             p50 = Distribution.of(found.series[0]).ns(50.0)
@@ -184,7 +207,3 @@ class Run:
         self._title = (
             f"the engine was made {factor:g} times as slow on {rig} ({rounds:,} rounds of a strategy in shadow)"
         )
-
-
-def _rigs() -> dict[str, Rig]:
-    return {**wires.RIGS, inside.RIG.name: inside.RIG}

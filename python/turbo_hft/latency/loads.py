@@ -1,8 +1,8 @@
 """What the exchange of the lab sends: one tick after the other, packets at a rate, or a burst of an opening.
 
-Every load is a `Script` with a `results.Load` that names it. In an open loop and in a burst latency counts from the
-time that a packet was due: a responder, or a sender, that is slow with one pays for those behind it too (no coordinated
-omission).
+A `results.Load` names one, `prepare` makes the `Script` of it for the addresses of a rig. In an open loop and in a
+burst latency counts from the time that a packet was due: a responder, or a sender, that is slow with one pays for those
+behind it too (no coordinated omission).
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from turbo_hft.latency.work import Work
 
 #: Messages a second of the fastest 100 ms of a real opening.
 OPENING_RATE = 594_000
+CLOSED = Load("closed", 0, 1, "closed loop, back to back")
+"""A tick, its order, the tick's offer taken away; then the next. Warm caches and nobody asleep: the best case of every
+responder, and no headline."""
+
+WARMUP = 200
+"""Triggers that come first and count in no figure."""
+
 _FIRST_PRICE_E4 = 1_632_000
+EVERY = 4
+"""Packets of an open loop from one trigger to the next."""
+
 _ROUND_NS = 1_100_000  # on the feed's clock: below the 1,024 orders a second that a gate may be set to
 _KEPT_SHARES = 100
 _TOGETHER_NS = 100_000  # longest that a message waits for others to share its packet
@@ -48,63 +58,64 @@ def opening_work(symbols: int = 8_000, kept: int = 120, armed: int = 8) -> tuple
     return Work(many_symbols(armed, 0).armed, tuple(flow.symbol(rank).name for rank in range(kept))), market
 
 
-def closed_loop(
-    addresses: LabAddresses, *, rounds: int, warmup: int = 200, messages: int = 1, work: Work | None = None
-) -> tuple[Load, Work, Script]:
-    """A tick, its order, the tick's offer taken away; then the next. Warm caches and nobody asleep: the best case of
-    every responder, and no headline."""
-    work = work or one_symbol()
+def open_loop(packets_per_s: int, messages: int = 1) -> Load:
+    """Packets at equal distances; the last message of every fourth asks for an order, the symbols take turns. The other
+    messages add to and take from the books of symbols that are kept."""
+    rate = f"{packets_per_s:,} packets/s" + (f" of {messages} messages" if messages > 1 else "")
+    return Load("open", packets_per_s, messages, f"open loop, {rate}")
+
+
+def opening(messages: int) -> Load:
+    """The fastest 100 ms of a real opening, with its gaps, up to so many messages a packet."""
+    many = "1 message" if messages == 1 else f"up to {messages} messages"
+    return Load("burst", 0, messages, f"burst of an opening, {OPENING_RATE:,} messages/s, {many} a packet")
+
+
+def prepare(load: Load, addresses: LabAddresses, triggers: int, warmup: int = WARMUP) -> tuple[Work, Script]:
+    """The work and the script of a load; a burst has as many triggers as it has. Raises ConfigError."""
+    if load.kind == "closed":
+        return _closed(addresses, triggers, warmup)
+    if load.kind == "open":
+        return _open(addresses, load.packets_per_s, load.messages_per_packet, triggers, warmup)
+    return _burst(addresses, load.messages_per_packet)
+
+
+def _closed(addresses: LabAddresses, rounds: int, warmup: int) -> tuple[Work, Script]:
+    work = one_symbol()
     builder = ScriptBuilder(addresses, work)
     for _ in range(warmup + rounds):
         tick, gone, trigger = builder.tick(0, _ROUND_NS)
         builder.packet(0, [tick], trigger, wait=True)
         builder.packet(0, [gone])
-    load = Load("closed", 0, messages, "closed loop, back to back")
-    return load, work, builder.done(warmup=warmup, closed=True)
+    return work, builder.done(warmup=warmup, closed=True)
 
 
-def open_loop(
-    addresses: LabAddresses,
-    packets_per_s: int,
-    *,
-    seconds: float,
-    messages: int = 1,
-    every: int = 4,
-    warmup: int = 100,
-    work: Work | None = None,
-) -> tuple[Load, Work, Script]:
-    """Packets at equal distances; the last message of every `every`-th asks for an order, the symbols take turns.
-
-    The other messages add to and take from the books of the symbols that are kept.
-    """
-    if packets_per_s < 1 or every < 2:
-        raise ConfigError("an open loop has at least one packet a second, and asks for an order every second packet.")
-    work = work or many_symbols()
+def _open(
+    addresses: LabAddresses, packets_per_s: int, messages: int, triggers: int, warmup: int
+) -> tuple[Work, Script]:
+    if packets_per_s < 1:
+        raise ConfigError(f"{packets_per_s} packets a second: an open loop has at least one.")
+    work = many_symbols()
     builder = ScriptBuilder(addresses, work)
     gone: list[tuple[int, bytes]] = []
     alive: list[bytes] = []
-    kept = len(work.kept)
     asked = filled = 0
-    for number in range(max(every, round(packets_per_s * seconds))):
-        due_ns = number * 1_000_000_000 // packets_per_s
+    for number in range(EVERY * (warmup + triggers)):
         body: list[bytes] = []
-        trigger = None
-        tick = b""
-        if number % every == 0:
-            symbol = asked % len(work.armed)
-            tick, away, trigger = builder.tick(symbol, 1_000)
-            gone.append((number + every // 2, away))
+        trigger, tick = None, b""
+        if number % EVERY == 0:
+            tick, away, trigger = builder.tick(asked % len(work.armed), 1_000)
+            gone.append((number + EVERY // 2, away))
             asked += 1
         elif gone and gone[0][0] <= number:
             body.append(gone.pop(0)[1])
         while len(body) + bool(tick) < messages or not (body or tick):
-            body.append(_background(builder, len(work.armed) + filled % kept, filled, alive))
+            body.append(_background(builder, len(work.armed) + filled % len(work.kept), filled, alive))
             filled += 1
         if tick:
             body.append(tick)
-        builder.packet(due_ns, body, trigger)
-    rate = f"{packets_per_s:,} packets/s" + (f" of {messages} messages" if messages > 1 else "")
-    return Load("open", packets_per_s, messages, f"open loop, {rate}"), work, builder.done(warmup=warmup, closed=False)
+        builder.packet(number * 1_000_000_000 // packets_per_s, body, trigger)
+    return work, builder.done(warmup=warmup, closed=False)
 
 
 def _background(builder: ScriptBuilder, symbol: int, number: int, alive: list[bytes]) -> bytes:
@@ -117,20 +128,18 @@ def _background(builder: ScriptBuilder, symbol: int, number: int, alive: list[by
     return add_order(locate, time_ns, ref, side, _KEPT_SHARES, builder.stocks[symbol], price)
 
 
-def opening_burst(
+def _burst(
     addresses: LabAddresses,
-    *,
     messages: int,
+    *,
     seconds: float = 0.1,
     rate: int = OPENING_RATE,
-    every_ns: int = 500_000,
+    every_ns: int = 250_000,
     warmup: int = 8,
-) -> tuple[Load, Work, Script]:
-    """The opening's fastest 100 ms (WORKLOAD: 594,000 messages a second), a generated market in the mix of an opening,
-    with its own gaps: more than half of the messages share their time stamp with another, and lie in one packet as far
-    as `messages` allows. Every `every_ns` a tick asks for an order, as the last message of a packet.
-
-    The books are there before: the prelude, and the orders that rest at the open.
+) -> tuple[Work, Script]:
+    """WORKLOAD: 594,000 messages a second over 100 ms. A generated market in the mix of an opening, with its own gaps:
+    more than half of the messages share their time stamp with another, and lie in one packet as far as `messages`
+    allows. Every `every_ns` a tick asks for an order, as the last message of a packet. The books are there before.
     """
     work, config = opening_work()
     builder = ScriptBuilder(addresses, work, list_kept=False)
@@ -172,5 +181,4 @@ def opening_burst(
             next_ns += every_ns
         if body:
             builder.packet(due_ns, body, trigger)
-    load = Load("burst", 0, messages, f"burst of an opening, {rate:,} messages/s, up to {messages} a packet")
-    return load, work, builder.done(warmup=warmup, closed=False)
+    return work, builder.done(warmup=warmup, closed=False)

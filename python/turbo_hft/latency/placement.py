@@ -9,6 +9,7 @@ from contextlib import contextmanager
 PROBE_CPU = 0
 BOT_CPU = 1
 CONTROL_CPU = BOT_CPU
+NAPI_CPU = 2
 
 
 def available(cpu: int) -> bool:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from turbo_hft.latency.loads import CLOSED, EVERY, WARMUP, open_loop, opening
 from turbo_hft.latency.results import Form, Load
-
-CLOSED = Load("closed", 0, 1, "closed loop")
 
 _FEW = ("engine", "echo", "busy", "af_xdp", "python")
 _MANY = (
@@ -24,7 +23,7 @@ _START_S = 0.6  # of a responder, and its end
 _PER_TRIGGER_S = 60e-6
 
 #: Names of sections on the command line beside those of `inside`, which "inside" stands for as a whole.
-SECTIONS = ("closed", "open", "burst", "inside")
+SECTIONS = ("closed", "open", "burst", "knee", "inside")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +40,19 @@ class Trial:
     def seconds(self) -> float:
         """About how long it takes, for an estimate of the rest."""
         rate = self.load.packets_per_s
-        each = _START_S + self.triggers * max(_PER_TRIGGER_S, 1 / rate if rate else 0.0)
+        asked = self.triggers + WARMUP
+        each = _START_S + asked * (EVERY / rate if rate else _PER_TRIGGER_S)
         return each * self.repetitions * len(self.responders)
+
+
+@dataclass(frozen=True, slots=True)
+class Knee:
+    """How much one responder takes with so many messages a packet (`turbo_hft.latency.knee`)."""
+
+    rig: str
+    responder: str
+    messages: int
+    seconds: float = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +61,13 @@ class Plan:
 
     form: Form
     trials: tuple[Trial, ...]
+    knees: tuple[Knee, ...] = ()
     inside: bool = True
 
 
-def open_loop(rate: int) -> Load:
-    """So many packets a second, each with one message that triggers or undoes."""
-    return Load("open", rate, 1, f"open loop, {rate:,} packets/s")
-
-
-def burst(messages: int) -> Load:
-    """Bursts of packets of that many messages."""
-    return Load("burst", 2_000, messages, f"bursts, {messages} message{'s' if messages > 1 else ''} a packet")
+def _asked(rate: int) -> int:
+    """Triggers of one run: two seconds of them, or as many as a percentile of 99.9 % needs."""
+    return min(12_000, 2 * rate // EVERY)
 
 
 def plan(form: Form) -> Plan:
@@ -71,7 +77,7 @@ def plan(form: Form) -> Plan:
             form,
             (
                 Trial("tap", CLOSED, _FEW, 3, 5_000),
-                Trial("tap", open_loop(20_000), _FEW, 5, 12_000),
+                Trial("tap", open_loop(20_000), _FEW, 5, _asked(20_000)),
                 Trial("veth", CLOSED, ("engine", "echo", "busy"), 3, 5_000),
             ),
         )
@@ -79,16 +85,17 @@ def plan(form: Form) -> Plan:
         form,
         (
             Trial("tap", CLOSED, _MANY, 5, 12_000),
-            *(Trial("tap", open_loop(rate), _MANY if rate == 20_000 else _CURVE, 5, 12_000) for rate in _RATES),
-            *(Trial("tap", burst(messages), _CURVE, 3, 5_000) for messages in _BURSTS),
+            *(Trial("tap", open_loop(rate), _MANY if rate == 20_000 else _CURVE, 5, _asked(rate)) for rate in _RATES),
+            *(Trial("tap", opening(messages), _CURVE, 3, 5_000) for messages in _BURSTS),
             Trial("veth", CLOSED, _MANY, 5, 12_000),
-            Trial("veth", open_loop(20_000), _CURVE, 5, 12_000),
+            Trial("veth", open_loop(20_000), _CURVE, 5, _asked(20_000)),
             Trial("veth-cross", CLOSED, _CURVE, 5, 12_000),
         ),
+        tuple(Knee("tap", name, messages) for name in ("engine", "busy") for messages in _BURSTS),
     )
 
 
 def only(whole: Plan, sections: Collection[str]) -> Plan:
     """What is left of it when only these of `SECTIONS` are wanted."""
     kept = tuple(one for one in whole.trials if one.load.kind in sections)
-    return replace(whole, trials=kept, inside="inside" in sections)
+    return replace(whole, trials=kept, knees=whole.knees if "knee" in sections else (), inside="inside" in sections)

@@ -46,36 +46,29 @@ class Wire:
 
     rig: Rig
     addresses: LabAddresses
-    _open: Callable[[], Any]
+    _open: Callable[[Any], Any]
     _close: Callable[[Any], None]
     settle: Callable[[], None]
 
     @contextmanager
-    def open(self) -> Iterator[Any]:
-        """Raises ExchangeError when the kernel refuses."""
-        handle = self._open()
+    def open(self, *, echo: bool = False) -> Iterator[Any]:
+        """``echo``: what is taken off it are the feed's own packets. Raises ExchangeError when the kernel refuses."""
+        handle = self._open(flows(self.addresses, echo=echo))
         try:
             yield handle
         finally:
             self._close(handle)
 
 
-def flows(addresses: LabAddresses) -> Any:
+def flows(addresses: LabAddresses, *, echo: bool) -> Any:
     """``struct hft_wire_flows`` of a rig's addresses."""
     a, made = addresses, ffi.new("struct hft_wire_flows *")
 
     def flow(source: tuple[str, int], to: tuple[str, int]) -> bytes:
         return socket.inet_aton(source[0]) + socket.inet_aton(to[0]) + struct.pack(">HH", source[1], to[1])
 
-    made.orders = flow((a.host_address, a.engine_port), (a.exchange_address, a.ouch50_port))
     made.feed = flow((a.exchange_address, a.feed_port), (a.feed_group, a.feed_port))
-    return made
-
-
-def echo_flows(addresses: LabAddresses) -> Any:
-    """The same for an echo: what is awaited are the feed's own packets."""
-    made = flows(addresses)
-    made.orders = made.feed
+    made.orders = made.feed if echo else flow((a.host_address, a.engine_port), (a.exchange_address, a.ouch50_port))
     return made
 
 
@@ -86,7 +79,7 @@ def _names(kind: str) -> tuple[str, str, str, str]:
 
 
 @contextmanager
-def tap(*, echo: bool = False) -> Iterator[Wire]:
+def tap() -> Iterator[Wire]:
     """The exchange owns the wire: what it writes has met the hook before write() returns."""
     namespace, device, peer, subnet = _names("tap")
     addresses = LabAddresses.of(namespace, device, peer, subnet)
@@ -115,16 +108,15 @@ def tap(*, echo: bool = False) -> Iterator[Wire]:
                 addresses.prefix_length,
                 (addresses.exchange_address, addresses.exchange_mac),
             )
-        wanted = echo_flows(addresses) if echo else flows(addresses)
 
-        def take() -> Any:
+        def take(wanted: Any) -> Any:
             return _made(lambda error: lib.hft_wire_tap(fd, wanted, error), device)
 
         rig = Rig(
             name="tap",
             title="a tap device",
-            is_="The exchange holds the other end of the device as a file descriptor: its write() is the wire in and runs "
-            "the native XDP program, or the stack up to the socket, before it returns; its read() is the wire out.",
+            is_="The exchange holds the other end of the device as a file descriptor: its write() is the wire in and "
+            "runs the native XDP program, or the stack up to the socket, before it returns; read() is the wire out.",
             is_not="No network card: no interrupt, no DMA, no wire. The engine runs on the exchange's CPU and "
             "crosses none; a responder in user space has its own CPU and is crossed to, as it would be from a card's.",
             placement=placement.describe(),
@@ -134,18 +126,17 @@ def tap(*, echo: bool = False) -> Iterator[Wire]:
 
 
 @contextmanager
-def veth(*, echo: bool = False, cross: bool = False) -> Iterator[Wire]:
+def veth(*, cross: bool = False) -> Iterator[Wire]:
     """A pair of devices. ``cross``: the host's end is polled by a thread of the kernel's on the responders' CPU."""
     kind = "veth-cross" if cross else "veth"
     namespace, device, peer, subnet = _names(kind)
     lab = Lab(namespace=namespace, device=device, peer=peer, subnet=subnet)
     with lab:
         addresses = lab.addresses
-        wanted = echo_flows(addresses) if echo else flows(addresses)
         packet = netns.run_in(namespace, lambda: _packet_socket(peer))
         with packet:
 
-            def take() -> Any:
+            def take(wanted: Any) -> Any:
                 index = netns.run_in(namespace, lambda: socket.if_nametoindex(peer))
                 return netns.run_in(
                     namespace,
@@ -163,7 +154,7 @@ def veth(*, echo: bool = False, cross: bool = False) -> Iterator[Wire]:
                 is_="Two devices, one in the exchange's namespace. Its end is stamped by BPF: packets as they leave, "
                 "orders as they come."
                 + (
-                    " The host's end is polled by a kernel thread on the responders' CPU, which is woken for each packet."
+                    " The host's end is polled by a kernel thread of another CPU, which is woken for each packet."
                     if cross
                     else " The receiver's half of the driver runs inside the sender's send()."
                 ),
@@ -171,14 +162,25 @@ def veth(*, echo: bool = False, cross: bool = False) -> Iterator[Wire]:
                 + (
                     "The wake-up of a sleeping CPU is in the engine's figure as well as in the others'."
                     if cross
-                    else "The engine has answered before send() returns and crosses no CPU; a responder in user space has "
-                    "its own CPU and is crossed to."
+                    else "The engine has answered before send() returns and crosses no CPU; a responder in user space "
+                    "has its own CPU and is crossed to."
                 ),
                 placement=placement.describe()
-                + (f"; the host's NAPI in a thread on CPU {placement.BOT_CPU}" if cross else ""),
+                + (f"; the host's NAPI in a thread on CPU {_napi_cpu()}" if cross else ""),
                 offloads=_offloads(device),
             )
             yield Wire(rig, addresses, take, give_back, (lambda: _pin_napi(device)) if cross else (lambda: None))
+
+
+RIGS = ("tap", "veth", "veth-cross")
+"""Their names."""
+
+
+@contextmanager
+def raised(name: str) -> Iterator[Wire]:
+    """The rig of that name, while the block runs. Raises LabError, CapabilityError."""
+    with tap() if name == "tap" else veth(cross=name == "veth-cross") as wire:
+        yield wire
 
 
 def _made(make: Callable[[Any], Any], device: str) -> Any:
@@ -186,7 +188,8 @@ def _made(make: Callable[[Any], Any], device: str) -> Any:
     handle = make(error)
     if handle == ffi.NULL:
         raise ExchangeError(
-            f"the exchange cannot take its end of {device}: {os.strerror(-error[0])}; it needs CAP_BPF and CAP_NET_ADMIN"
+            f"the exchange cannot take its end of {device}: {os.strerror(-error[0])}; it needs CAP_BPF and "
+            "CAP_NET_ADMIN"
         )
     return handle
 
@@ -208,6 +211,11 @@ def _offloads(device: str) -> str:
     finally:
         tool.close()
     return ", ".join(f"{name} {'on' if flags[name] else 'off'}" for name in _OFFLOADS if name in flags)
+
+
+def _napi_cpu() -> int:
+    """One that nobody else has, if there is one: with two CPUs it shares the responders', and takes it from them."""
+    return next((cpu for cpu in (placement.NAPI_CPU, placement.BOT_CPU) if placement.available(cpu)), 0)
 
 
 def _threaded(device: str) -> None:
@@ -242,6 +250,5 @@ def _pin_napi(device: str) -> None:
         if time.monotonic() > deadline:
             raise LabError(f"no thread polls {device}: the driver has no NAPI without a native XDP program or GRO")
         time.sleep(0.01)
-    if placement.available(placement.BOT_CPU):
-        for thread in threads:
-            os.sched_setaffinity(thread, {placement.BOT_CPU})
+    for thread in threads:
+        os.sched_setaffinity(thread, {_napi_cpu()})

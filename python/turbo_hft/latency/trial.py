@@ -10,39 +10,29 @@ import errno
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from turbo_hft._native import ffi, lib
 from turbo_hft.engine import Engine
-from turbo_hft.errors import ExchangeError
+from turbo_hft.errors import ExchangeError, LabError, TurboHftError
 from turbo_hft.lab import LabAddresses
 from turbo_hft.latency import placement
+from turbo_hft.latency.contestants import Contestant
 from turbo_hft.latency.exchange import Exchange
 from turbo_hft.latency.histogram import encode, histogram_of
+from turbo_hft.latency.loads import prepare
 from turbo_hft.latency.peers import Running
-from turbo_hft.latency.results import Load, Measure, Repetition, Series
-from turbo_hft.latency.rigs import Wire
+from turbo_hft.latency.results import Load, Measure, Repetition, Rig, Series, Skipped
+from turbo_hft.latency.rigs import RIGS, Wire, raised
 from turbo_hft.latency.script import FIRST_TIME_NS, Script, check_orders, end_of_session, reply_template
 from turbo_hft.latency.work import Work
 
-#: Something that answers ticks: started, configured and logged in when the block is entered, gone when it is left.
-Start = Callable[[LabAddresses, Work], AbstractContextManager[object]]
-
-_TIMEOUT_NS = 50_000_000
+_TIMEOUT_NS = 200_000_000
 _PATIENCE = 40
 _SLACK_NS = 20_000_000_000
 _SETTLE_S = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Contestant:
-    """`name` is what series refer to. `echo`: sends the feed's packets back; logs in nowhere and decides nothing."""
-
-    name: str
-    start: Start
-    echo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +73,18 @@ def run(wire: Wire, contestant: Contestant, work: Work, script: Script) -> Run:
     """
     outcome: object = None
     handled: int | None = None
-    with wire.open() as handle, ExitStack() as stack:
+    with wire.open(echo=contestant.echoes) as handle, ExitStack() as stack:
         exchange = Exchange(handle, wire.addresses)
-        if contestant.echo:
-            outcome = stack.enter_context(contestant.start(wire.addresses, work))
+        if contestant.echoes:
+            outcome = stack.enter_context(contestant.answer(wire.addresses, work))
             lib.hft_wire_take(handle, 1)
         else:
             with exchange.login_thread():
-                outcome = stack.enter_context(contestant.start(wire.addresses, work))
+                outcome = stack.enter_context(contestant.answer(wire.addresses, work))
         wire.settle()
         before = _feed_packets(outcome)
-        arrays = _Arrays(script)
-        native = arrays.native(handle, wire.addresses, exchange.reply_seq, echo=contestant.echo)
+        arrays = Arrays(script)
+        native = arrays.native(handle, wire.addresses, exchange.reply_seq, echo=contestant.echoes)
         with placement.on_cpu(placement.PROBE_CPU):
             failed = lib.hft_script_run(native)
         if failed not in (0, -errno.ETIMEDOUT, -errno.ETIME):
@@ -103,7 +93,7 @@ def run(wire: Wire, contestant: Contestant, work: Work, script: Script) -> Run:
             time.sleep(_SETTLE_S)
             after = _feed_packets(outcome)
             handled = None if after is None else after - before
-        if not contestant.echo:
+        if not contestant.echoes:
             exchange.end(end_of_session(wire.addresses, script))
         if failed:
             raise ExchangeError(_gave_up(contestant, failed, native))
@@ -113,7 +103,7 @@ def run(wire: Wire, contestant: Contestant, work: Work, script: Script) -> Run:
         handled = outcome.packets - 1 if outcome.packets else None
         note = outcome.note
     found = arrays.run(native, script, handled, note)
-    if not contestant.echo:
+    if not contestant.echoes:
         check_orders(script, found.orders)
     return found
 
@@ -132,7 +122,7 @@ def _feed_packets(outcome: object) -> int | None:
     return outcome.counters()["feed_packets"] if isinstance(outcome, Engine) else None
 
 
-class _Arrays:
+class Arrays:
     """What native/rig/script.c writes, touched before so that no page is missing when it counts."""
 
     def __init__(self, script: Script) -> None:
@@ -202,55 +192,82 @@ def repetition(found: Run, script: Script, latencies_ns: Sequence[int]) -> Repet
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """Series of one load on one rig, how many order datagrams were held against the decision, and remarks by name."""
+class Found:
+    """What a trial found. `compared`: order datagrams that were held against the decision, byte for byte. `skipped`:
+    who could not run, or failed, and why; also what must be said beside the figures of one who ran."""
 
+    rig: Rig
     series: tuple[Series, ...]
-    orders: int
-    notes: dict[str, str]
-    failed: dict[str, str]
+    skipped: tuple[Skipped, ...]
+    compared: int
 
 
-def in_turns(
-    wire: Wire,
-    contestants: Sequence[Contestant],
+def trial(
+    rig: str,
     load: Load,
-    work: Work,
-    script: Script,
+    responders: Sequence[Contestant],
     *,
     repetitions: int,
-    progress: Callable[[str], None] = lambda words: None,
-    between: Callable[[], None] = lambda: None,
-) -> Compared:
-    """Every contestant once, then all again. One that fails is out, with its reason; the others go on."""
-    rtt: dict[str, list[Repetition]] = {one.name: [] for one in contestants}
-    wired: dict[str, list[Repetition]] = {one.name: [] for one in contestants}
-    notes: dict[str, str] = {}
+    triggers: int,
+    between: Callable[[Contestant, int], None] = lambda _one, _repetition: None,
+) -> Found:
+    """`repetitions` of each, in turns; ``between`` is called before each run, when nothing of ours is attached.
+
+    Whoever fails is out, with the reason; the others go on. Raises LabError when the wire cannot be made, and whatever
+    ``between`` raises; the wire is gone then.
+    """
     failed: dict[str, str] = {}
-    orders = 0
-    for number in range(repetitions):
-        for one in contestants:
-            if one.name in failed:
-                continue
-            progress(f"{wire.rig.name}: {load.title}: {one.name} ({number + 1} of {repetitions})")
-            between()
-            try:
-                found = run(wire, one, work, script)
-            except ExchangeError as error:
-                failed[one.name] = str(error)
-                continue
-            if found.note:
-                notes[one.name] = found.note
-            orders += 0 if one.echo else sum(map(bool, found.orders))
-            rtt[one.name].append(repetition(found, script, found.rtt_ns(script.warmup)))
-            stamped = found.wire_ns(script.warmup)
-            if stamped:
-                wired[one.name].append(repetition(found, script, stamped))
-    measured: tuple[tuple[Measure, dict[str, list[Repetition]]], ...] = (("rtt", rtt), ("wire", wired))
-    series = [
-        Series(wire.rig.name, name, load, measure, tuple(ones))
-        for measure, kept in measured
-        for name, ones in kept.items()
-        if ones and name not in failed
-    ]
-    return Compared(tuple(series), orders, notes, failed)
+    notes: dict[str, str] = {}
+    kept: dict[tuple[Measure, str], list[Repetition]] = {}
+    compared = 0
+    for one in responders:
+        if (reason := one.why_not()) is not None:
+            failed[one.name] = reason
+    with raised(rig) as wire:
+        work, script = prepare(load, wire.addresses, triggers)
+        for number in range(repetitions):
+            # Forwards and backwards: nobody always comes after the same one.
+            for one in responders if number % 2 == 0 else tuple(reversed(responders)):
+                if one.name in failed:
+                    continue
+                between(one, number)
+                try:
+                    found = run(wire, one, work, script)
+                except LabError:
+                    raise
+                except TurboHftError as error:
+                    failed[one.name] = str(error)
+                    continue
+                if found.note:
+                    notes[one.name] = found.note
+                compared += 0 if one.echoes else sum(map(bool, found.orders))
+                measured: tuple[tuple[Measure, list[int]], ...] = (
+                    ("rtt", found.rtt_ns(script.warmup)),
+                    ("wire", found.wire_ns(script.warmup)),
+                )
+                for measure, latencies in measured:
+                    if latencies or measure == "rtt":
+                        kept.setdefault((measure, one.name), []).append(repetition(found, script, latencies))
+        described = wire.rig
+    where = f"on {rig}, {load.title}"
+    return Found(
+        described,
+        tuple(
+            Series(rig, name, load, measure, tuple(ones))
+            for (measure, name), ones in kept.items()
+            if name not in failed
+        ),
+        tuple(Skipped(f"{name} {where}", reason) for name, reason in {**failed, **notes}.items()),
+        compared,
+    )
+
+
+def why_not(rig: str, load: Load) -> str | None:
+    """Why this load cannot be measured on that rig here; None = it can."""
+    if rig not in RIGS:
+        return f"there is no rig of that name: take one of {', '.join(RIGS)}"
+    if rig == "tap" and not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        return "there is no /dev/net/tun for this process: the kernel needs CONFIG_TUN, and this process root"
+    if rig == "veth-cross" and not placement.available(placement.BOT_CPU):
+        return "one CPU is nothing to cross to"
+    return None
