@@ -161,26 +161,26 @@ def _run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     """What there is: sections, responders with reasons, rigs."""
-    from turbo_hft.latency import inside, wires
+    from turbo_hft.latency import inside, trials
     from turbo_hft.latency.contestants import contestants
     from turbo_hft.latency.plan import plan
 
     chosen = plan("full" if args.full else "short")
-    trials = [
+    planned = [
         {
             "rig": one.rig,
             "load": one.load.title,
             "responders": list(one.responders),
             "repetitions": one.repetitions,
-            "why_not": wires.why_not(one.rig, one.load),
+            "why_not": trials.why_not(one.rig, one.load),
         }
         for one in chosen.trials
     ]
     people = [{"name": one.name, "title": one.responder.title, "why_not": one.why_not()} for one in contestants()]
     if args.json:
-        common.print_json({"trials": trials, "responders": people, "inside": list(inside.SECTIONS)}, indent=2)
+        common.print_json({"trials": planned, "responders": people, "inside": list(inside.SECTIONS)}, indent=2)
         return codes.OK
-    for trial in trials:
+    for trial in planned:
         print(f"{trial['rig']}, {trial['load']}: {trial['why_not'] or ', '.join(trial['responders'])}")  # type: ignore[arg-type]
     print(f"the hook alone: {', '.join(inside.SECTIONS)}")
     for one in people:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from turbo_hft.errors import LabError
-from turbo_hft.latency import inside, machine, wires
+from turbo_hft.latency import inside, machine, trials
 from turbo_hft.latency.contestants import Contestant, contestants, slowed
 from turbo_hft.latency.headline import ENGINE
 from turbo_hft.latency.noise import NoiseWatch
@@ -117,7 +117,7 @@ class Run:
         """Whether anything was found."""
         what = f"{trial.rig}, {trial.load.title}"
         self._say(what)
-        if (reason := wires.why_not(trial.rig, trial.load)) is not None:
+        if (reason := trials.why_not(trial.rig, trial.load)) is not None:
             self._skipped.append(Skipped(what, reason))
             self._total_s -= trial.seconds
             return False
@@ -132,7 +132,7 @@ class Run:
 
         before = len(self._series)
         try:
-            found = wires.trial(
+            found = trials.trial(
                 trial.rig,
                 trial.load,
                 here,
@@ -163,7 +163,7 @@ class Run:
         self._done_s = before + _INSIDE_S[self._plan.form]
 
     def _make_slow(self, factor: float) -> None:
-        rig = next((name for name in _CALIBRATION_RIGS if wires.why_not(name, CLOSED) is None), None)
+        rig = next((name for name in _CALIBRATION_RIGS if trials.why_not(name, CLOSED) is None), None)
         engine = next((one for one in self._everybody if one.name == ENGINE), None)
         if rig is None or engine is None:
             raise SlowError("there is no rig with a closed loop to find out how slow the engine is made")
@@ -171,7 +171,7 @@ class Run:
         def measured(rounds: int | None) -> float:
             self._say(f"how slow: {'as it is' if rounds is None else f'{rounds:,} rounds'}")
             one = engine if rounds is None else slowed([engine], factor, rounds)[0]
-            found = wires.trial(rig, CLOSED, [one], repetitions=3, triggers=_CALIBRATION_TRIGGERS)
+            found = trials.trial(rig, CLOSED, [one], repetitions=3, triggers=_CALIBRATION_TRIGGERS)
             if not found.series:
                 raise SlowError(f"the engine cannot be measured: {found.skipped[0].why}")
             p50 = Distribution.of(found.series[0]).ns(50.0)
@@ -187,4 +187,4 @@ class Run:
 
 
 def _rigs() -> dict[str, Rig]:
-    return {**wires.RIGS, inside.RIG.name: inside.RIG}
+    return {**trials.RIGS, inside.RIG.name: inside.RIG}
