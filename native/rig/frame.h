@@ -12,7 +12,6 @@ enum {
 	FRAME_UDP_LENGTH = FRAME_UDP + 4,
 	FRAME_UDP_CHECKSUM = FRAME_UDP + 6,
 	FRAME_PAYLOAD = FRAME_UDP + 8,
-	FRAME_MOLD_SEQUENCE = FRAME_PAYLOAD + 10,
 };
 
 static inline uint32_t frame_be16(const uint8_t *at)

@@ -2,6 +2,7 @@
 /* The measuring loop of the latency lab: see script.h. Layouts: MoldUDP64 1.00, UFO 1.0, OUCH 5.0. */
 #include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -23,6 +24,7 @@ enum {
 	REPLY_BYTES = CANCELED + 18,
 	REPLIES = 2,
 
+	MOLD_SEQUENCE = 10,
 	DATAGRAM_BYTES = 512,
 	MOST_UNDER_WAY = 256, /* triggers that an order is looked for among */
 	TRIES = 1000000,
@@ -40,6 +42,7 @@ struct run {
 	struct hft_script *script;
 	uint32_t oldest; /* trigger that may still be answered */
 	uint32_t sent; /* triggers */
+	uint64_t *sequences; /* of the triggers' packets */
 	uint64_t order_ref;
 	uint64_t ends_ns;
 };
@@ -128,6 +131,19 @@ static int find_trigger(struct run *run, const uint8_t *key, uint32_t *found)
 	return 0;
 }
 
+static int find_echo(struct run *run, const uint8_t *datagram, int length, uint32_t *found)
+{
+	uint64_t sequence = length < MOLD_SEQUENCE + 8 ? 0 : get_be(datagram + MOLD_SEQUENCE, 8);
+
+	for (uint32_t i = run->oldest; sequence && i < run->sent; i++) {
+		if (!run->script->seen_ns[i] && run->sequences[i] == sequence) {
+			*found = i;
+			return 1;
+		}
+	}
+	return 0;
+}
+
 /* One look at the wire: was there anything? */
 static int look(struct run *run, int *any)
 {
@@ -148,10 +164,9 @@ static int look(struct run *run, int *any)
 	if (length < 0)
 		return length;
 	if (script->echo) {
-		if (run->oldest < run->sent)
-			took(run, run->oldest, datagram, length, seen, came);
-		else
-			script->late++;
+		/* The packets between the triggers come back too. */
+		if (find_echo(run, datagram, length, &trigger))
+			took(run, trigger, datagram, length, seen, came);
 		return 0;
 	}
 	if (length < ORDER + ORDER_FIXED || datagram[2] != 'U' || datagram[ORDER] != 'O')
@@ -205,8 +220,10 @@ static int perform(struct run *run)
 		error = pass_time(run, script->start_ns + step->due_ns);
 		if (error)
 			return error;
-		if (step->trigger != HFT_SCRIPT_NO_TRIGGER)
+		if (step->trigger != HFT_SCRIPT_NO_TRIGGER) {
+			run->sequences[step->trigger] = get_be(frame + FRAME_PAYLOAD + MOLD_SEQUENCE, 8);
 			run->sent = step->trigger + 1;
+		}
 		script->sent_ns[i] = now_ns();
 		if (script->sent_ns[i] > run->ends_ns)
 			return -ETIME;
@@ -234,6 +251,9 @@ int hft_script_run(struct hft_script *script)
 
 	if (!script->echo && script->reply_length != REPLY_BYTES)
 		return -EINVAL;
+	run.sequences = calloc(script->trigger_count, sizeof(*run.sequences));
+	if (!run.sequences)
+		return -ENOMEM;
 	script->steps_done = script->late = script->bad = 0;
 	script->start_ns = now_ns() + 100000;
 	run.ends_ns = script->start_ns + script->most_ns;
@@ -242,15 +262,8 @@ int hft_script_run(struct hft_script *script)
 	until = now_ns() + script->timeout_ns;
 	while (!error && run.oldest < run.sent && now_ns() < until)
 		error = look(&run, &any);
-	for (uint32_t i = 0; i < script->step_count && i < script->steps_done; i++) {
-		const struct hft_script_step *step = &script->steps[i];
-		uint64_t sequence = 0;
-
-		if (step->trigger == HFT_SCRIPT_NO_TRIGGER)
-			continue;
-		for (int byte = 0; byte < 8; byte++)
-			sequence = sequence << 8 | script->frames[step->offset + FRAME_MOLD_SEQUENCE + byte];
-		script->left_ns[step->trigger] = hft_wire_left_ns(script->wire, sequence);
-	}
+	for (uint32_t i = 0; i < run.sent; i++)
+		script->left_ns[i] = hft_wire_left_ns(script->wire, run.sequences[i]);
+	free(run.sequences);
 	return error;
 }

