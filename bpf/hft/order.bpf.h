@@ -129,15 +129,13 @@ hft_inline void write_ouch42(__u8 *msg, const struct pending *sent, const struct
 hft_global int order_write(__u32 index)
 {
 	const struct pending *sent = &pending[hft_masked(index, HFT_MAX_PENDING)];
-	const struct hft_template *template = hft_the(order_template);
-	const struct hft_symbol_params *params = hft_at(symbol_params, sent->slot);
+	const struct hft_template *template = &order_template;
+	const struct hft_symbol_params *params = params_at(sent->slot);
 	const struct hft_working *old = working_at(sent->intent.ref);
 	__u64 action = hft_masked(sent->intent.action, 4);
 	__u32 done;
 	__u8 *msg;
 
-	if (!template || !params || !old)
-		return 0;
 	done = old->chain_qty + old->filled_qty;
 	msg = tx + hft_masked(template->headers_len + tx_len, HFT_TX_BYTES / 2);
 	__builtin_memcpy(msg, template->msg[action], sizeof(template->msg[0]));
@@ -160,8 +158,6 @@ hft_inline void throttles_take(const struct pending *sent, struct hft_symbol_sta
 	__u64 strategy = hft_masked(sent->strategy, HFT_STRATEGIES);
 	struct hft_strategy_state *own = &account->strategy[strategy];
 
-	if (!symbol || !limits)
-		return;
 	state->tat_ns = throttle_next(state->tat_ns, decide_ns, symbol->interval_ns);
 	own->tat_ns = throttle_next(own->tat_ns, decide_ns, limits->strategy[strategy].interval_ns);
 	account->tat_ns = throttle_next(account->tat_ns, decide_ns, limits->account.interval_ns);
@@ -171,16 +167,14 @@ hft_inline void throttles_take(const struct pending *sent, struct hft_symbol_sta
 hft_global int order_commit(__u32 index)
 {
 	struct pending *sent = &pending[hft_masked(index, HFT_MAX_PENDING)];
-	struct hft_session_state *session = hft_the(session_state);
-	struct hft_symbol_state *state = hft_at(symbol_state, sent->slot);
+	struct hft_session_state *session = &session_state;
+	struct hft_symbol_state *state = state_at(sent->slot);
 	struct hft_account *account = the_account();
 	struct hft_working *order, *old = working_at(sent->intent.ref);
 	struct hft_book *book = book_at(sent->slot);
 	const struct hft_intent *intent = &sent->intent;
 	struct hft_recent *recent;
 
-	if (!session || !state || !account || !old)
-		return 0;
 	if (intent->action == HFT_ACTION_CANCEL) {
 		sent->user_ref = intent->ref;
 		old->pending |= HFT_PENDING_CANCEL;
@@ -190,8 +184,6 @@ hft_global int order_commit(__u32 index)
 	sent->user_ref = next_user_ref(session);
 	session->next_user_ref = sent->user_ref + 1;
 	order = working_at(sent->user_ref);
-	if (!order)
-		return 0;
 	book_open(book);
 	order_begins(order, sent->user_ref, sent->slot, intent->side, intent->price_e4, intent->qty);
 	order->strategy = sent->strategy;
@@ -263,25 +255,19 @@ _Static_assert(50 + HFT_MAX_ORDERS_PER_PACKET * HFT_OUCH42_ENTER < HFT_TX_BYTES 
 /* Does one more message of that action fit the frame? */
 hft_inline bool message_fits(__u32 action)
 {
-	const struct hft_template *template = hft_the(order_template);
+	const struct hft_template *template = &order_template;
 
-	return template && tx_messages < HFT_MAX_ORDERS_PER_PACKET &&
-	       tx_len + template->msg_len[hft_masked(action, 4)] <= tx_room;
+	return tx_messages < HFT_MAX_ORDERS_PER_PACKET && tx_len + template->msg_len[hft_masked(action, 4)] <= tx_room;
 }
 
 /* Pending intent `index`: latches, gate, and if it passes the message. */
 hft_global int order_decide(__u32 index)
 {
 	struct pending *one = &pending[hft_masked(index, HFT_MAX_PENDING)];
-	const volatile struct hft_control *live = hft_the(control);
 
 	one->user_ref = 0;
 	one->short_sale = 0;
-	if (!live) {
-		one->reason = HFT_REASON_HALTED_GLOBAL;
-		return 0;
-	}
-	one->epoch = live->epoch;
+	one->epoch = *(const volatile __u64 *)&control.epoch;
 	count(one->shadow ? HFT_C_SHADOW_INTENTS : HFT_C_INTENTS);
 	latches_check(one->slot, one->strategy);
 	one->reason = risk_gate(index, one->shadow || message_fits(one->intent.action));
@@ -328,7 +314,7 @@ hft_global int order_report(__u32 index, __u64 hook_ns)
 	event->other_ref = one->intent.action == HFT_ACTION_ENTER ? 0 : one->intent.ref;
 	if (kind == HFT_EVENT_ORDER) {
 		event->open_qty = one->intent.qty;
-	} else if (kind == HFT_EVENT_CANCEL_SENT && order) {
+	} else if (kind == HFT_EVENT_CANCEL_SENT) {
 		event->other_ref = 0;
 		event->side = order->side;
 		event->price_e4 = order->price_e4;
@@ -386,15 +372,13 @@ hft_inline __u32 frame_grow(struct xdp_md *ctx, const struct hft_template *templ
  */
 hft_inline int pending_flush(struct xdp_md *ctx)
 {
-	struct hft_template *template = hft_the(order_template);
+	struct hft_template *template = &order_template;
 	__u32 frame_len = frame_bytes(ctx);
 	int verdict = XDP_DROP;
 	__u64 hook_ns;
 
 	tx_len = 0;
 	tx_messages = 0;
-	if (!template)
-		return XDP_DROP;
 	if (template_ready(template))
 		frame_len = frame_grow(ctx, template, frame_len);
 	tx_room = frame_len > template->headers_len ? frame_len - template->headers_len : 0;

@@ -95,7 +95,7 @@ hft_inline void own_read(const struct hft_symbol_state *state)
 		const struct hft_working *order = working_at(ref);
 		struct hft_own *own;
 
-		if (!ref || !order)
+		if (!ref)
 			continue;
 		own = &signal.own[hft_masked(order->side, 2)];
 		if (ref <= own->ref)
@@ -108,23 +108,16 @@ hft_inline void own_read(const struct hft_symbol_state *state)
 	}
 }
 
-/* Fill in the signal of a symbol. Returns 0, or -1 when something is missing that cannot be. */
+/* Fill in the signal of a symbol. */
 hft_global int signal_read(__u32 slot)
 {
-	const struct hft_symbol_params *params = hft_at(symbol_params, slot);
-	const struct hft_symbol_state *state = hft_at(symbol_state, slot);
-	const struct hft_memory *before = hft_at(memory, slot);
-	const volatile struct hft_control *live = hft_the(control);
+	const struct hft_symbol_params *params = params_at(slot);
+	const struct hft_symbol_state *state = state_at(slot);
+	const struct hft_memory *before = memory_at(slot);
+	const volatile struct hft_control *live = &control;
 	const struct hft_book *book = book_at(slot);
-	const struct hft_symbol_limits *limits;
-	__s64 borrowed;
-
-	if (!params || !state || !before || !live)
-		return -1;
-	limits = symbol_limits_of(live->epoch, slot);
-	if (!limits)
-		return -1;
-	borrowed = limits->short_ok == 1 ? at_most(limits->max_short, HFT_MAX_POSITION) : 0;
+	const struct hft_symbol_limits *limits = symbol_limits_of(live->epoch, slot);
+	__s64 borrowed = limits->short_ok == 1 ? at_most(limits->max_short, HFT_MAX_POSITION) : 0;
 	signal.slot = slot;
 	signal.feed_seq = book->touched_seq;
 	signal.exchange_ns = book->exchange_ns;
