@@ -29,6 +29,7 @@ static __u32 pending_len HFT_STATE;
 static __u32 pending_real HFT_STATE; /* of them not in shadow */
 static __u64 decide_ns HFT_STATE; /* the gate's clock for this packet */
 
+static struct hft_touch touch HFT_STATE; /* of the symbol whose strategies are asked */
 static struct hft_signal signal HFT_STATE;
 static struct hft_intents intents HFT_STATE;
 
@@ -63,19 +64,18 @@ hft_inline void symbol_touch(struct hft_book *book, __u32 slot, __u64 feed_seq)
 	touched_len = at + 1;
 }
 
-hft_inline void touch_read(const struct hft_book *book, struct hft_touch *touch)
+hft_inline void touch_read(const struct hft_book *book)
 {
-	hft_rolled for (__u32 side = 0; side < 2; side++)
-	{
+	for (__u32 side = 0; side < 2; side++) {
 		__u64 cell = level_best(book, side);
 
-		touch->price_e4[side] = book->best_e4[side];
-		touch->qty[side] = (__u32)at_most(cell & HFT_CELL_QTY, 0xffffffff);
-		touch->orders[side] = (__u32)(cell >> 40);
+		touch.price_e4[side] = book->best_e4[side];
+		touch.qty[side] = (__u32)at_most(cell & HFT_CELL_QTY, 0xffffffff);
+		touch.orders[side] = (__u32)(cell >> 40);
 	}
-	touch->last_e4 = book->last_e4;
-	touch->last_qty = book->last_qty;
-	touch->volume = book->volume;
+	touch.last_e4 = book->last_e4;
+	touch.last_qty = book->last_qty;
+	touch.volume = book->volume;
 }
 
 hft_inline __u64 room_of(__s64 room)
@@ -131,7 +131,7 @@ hft_global int signal_read(__u32 slot)
 	signal.open_orders = state->open_orders;
 	signal.tick_e4 = params->tick_e4 ? (__u32)at_most(params->tick_e4, 0xffffffff) : HFT_DEFAULT_TICK_E4;
 	signal.before = before->touch;
-	touch_read(book, &signal.after);
+	signal.after = touch;
 	own_read(state);
 	return 0;
 }

@@ -97,6 +97,7 @@ hft_inline void strategies_ask(__u32 slot, struct hft_book *book, const struct h
 	/* Once: user space may store others meanwhile. */
 	__u64 strategy = *(const volatile __u64 *)&params->strategy, shadow = *(const volatile __u64 *)&params->shadow;
 
+	touch_read(book);
 	if (is_strategy(strategy)) {
 		count(HFT_C_SIGNALS);
 		symbol_ask(slot, strategy, 0);
@@ -110,7 +111,7 @@ hft_inline void strategies_ask(__u32 slot, struct hft_book *book, const struct h
 			symbol_ask(slot, other, 1);
 		}
 	}
-	touch_read(book, &memory_at(slot)->touch);
+	memory_at(slot)->touch = touch;
 }
 
 /* One of the symbols that the packet touched: mark its position, ask its strategies. */
