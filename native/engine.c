@@ -74,10 +74,6 @@ static int size_maps(const struct xdp_hft *skeleton, const struct hft_config *co
 		struct bpf_map *map;
 		__u64 entries;
 	} sizes[] = {
-		{ skeleton->maps.symbol_params, config->symbols },
-		{ skeleton->maps.symbol_limits, 2ULL * config->symbols },
-		{ skeleton->maps.memory, config->symbols },
-		{ skeleton->maps.symbol_state, config->symbols },
 		{ skeleton->maps.symbol_names, config->symbols },
 		{ skeleton->maps.auctions, config->symbols },
 		{ skeleton->maps.kept, config->feeds * (config->kept_mask + 1ULL) },
@@ -154,6 +150,14 @@ static int put_tables(const struct xdp_hft *skeleton, const struct hft_config *c
 		__u64 configured;
 	} tables[] = {
 		{ skeleton->maps.data_books, sizeof(struct hft_book), HFT_DEFAULT_SYMBOLS,
+		  config ? config->symbols : 0 },
+		{ skeleton->maps.data_symbols, sizeof(struct hft_symbol_params), HFT_DEFAULT_SYMBOLS,
+		  config ? config->symbols : 0 },
+		{ skeleton->maps.data_bounds, sizeof(struct hft_symbol_limits), 2 * HFT_DEFAULT_SYMBOLS,
+		  config ? 2ULL * config->symbols : 0 },
+		{ skeleton->maps.data_state, sizeof(struct hft_symbol_state), HFT_DEFAULT_SYMBOLS,
+		  config ? config->symbols : 0 },
+		{ skeleton->maps.data_memory, sizeof(struct hft_memory), HFT_DEFAULT_SYMBOLS,
 		  config ? config->symbols : 0 },
 		{ skeleton->maps.data_locates, sizeof(__u16), HFT_DEFAULT_FEEDS * HFT_LOCATES,
 		  config ? config->feeds * (__u64)HFT_LOCATES : 0 },

@@ -75,7 +75,8 @@ static struct hft_object *swap(struct hft_object *old, int link, const void *use
 	new = hft_load(NULL, &source, log_text, sizeof(log_text), &error);
 	if (!new)
 		fail("the strategy does not load", error);
-	if (id_of(new, ".data.engine") != id_of(old, ".data.engine") || id_of(new, "control") != id_of(old, "control"))
+	if (id_of(new, ".data.engine") != id_of(old, ".data.engine") ||
+	    id_of(new, ".data.control") != id_of(old, ".data.control"))
 		fail("maps are not shared", 0);
 	error = hft_link_update(link, hft_program_fd(new), hft_program_fd(old));
 	if (error)

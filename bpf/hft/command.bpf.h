@@ -368,22 +368,20 @@ hft_inline int command_order(void)
 
 hft_inline int command_lost(void)
 {
-	const struct hft_session_state *session = hft_the(session_state);
+	const struct hft_session_state *session = &session_state;
 
-	if (!session || session->health != HFT_SESSION_UP || session->expected_seq < session->highest_seq ||
-	    !command.sequence || command.sequence > 0xffffffff)
+	if (session->health != HFT_SESSION_UP || session->expected_seq < session->highest_seq || !command.sequence ||
+	    command.sequence > 0xffffffff)
 		return -1;
 	return order_lost((__u32)command.sequence);
 }
 
 hft_inline int command_rearm(void)
 {
-	struct hft_symbol_state *state = hft_at(symbol_state, command.slot);
+	struct hft_symbol_state *state = state_at(command.slot);
 	struct hft_account *account = the_account();
 	__u64 strategy = command.first;
 
-	if (!account)
-		return -1;
 	hft_opaque(strategy);
 	switch (command.sequence) {
 	case HFT_LATCH_EXECUTIONS:
@@ -396,8 +394,6 @@ hft_inline int command_rearm(void)
 		account->loss_latched = 0;
 		return 0;
 	case HFT_LATCH_SYMBOL_LOSS:
-		if (!state)
-			return -1;
 		book_open(book_at(command.slot));
 		state->loss_latched = 0;
 		book_close(book_at(command.slot));
@@ -409,11 +405,10 @@ hft_inline int command_rearm(void)
 
 hft_inline int command_trust(void)
 {
-	const volatile struct hft_control *live = hft_the(control);
-	struct hft_session_state *session = hft_the(session_state);
+	const volatile struct hft_control *live = &control;
+	struct hft_session_state *session = &session_state;
 
-	if (!live || !session || session->health != HFT_SESSION_SUSPECT || live->kill == HFT_ACTIVE ||
-	    live->kill == HFT_REDUCING)
+	if (session->health != HFT_SESSION_SUSPECT || live->kill == HFT_ACTIVE || live->kill == HFT_REDUCING)
 		return -1;
 	session->health = HFT_SESSION_UP;
 	return 0;

@@ -11,15 +11,11 @@
 /* Reserve a record and fill what every record has; the caller fills the rest and submits. NULL: lost, and counted. */
 hft_inline struct hft_event *event_begin(__u32 kind, __u32 symbol)
 {
-	struct hft_session_state *session = hft_the(session_state);
-	struct hft_control *live = hft_the(control);
 	struct hft_event *event;
 	__u64 id;
 
-	if (!session || !live)
-		return NULL;
 	/* The id moves whether or not the record fits: a hole in the ids is a lost record. */
-	id = ++session->event_id;
+	id = ++session_state.event_id;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		count(HFT_C_EVENTS_LOST);
@@ -29,20 +25,18 @@ hft_inline struct hft_event *event_begin(__u32 kind, __u32 symbol)
 	__builtin_memset(event, 0, sizeof(*event));
 	event->id = id;
 	event->local_ns = entry_ns;
-	event->epoch = live->epoch;
+	event->epoch = control.epoch;
 	event->kind = kind;
 	event->symbol = symbol;
 	if (symbol < config.symbols) {
-		struct hft_symbol_state *state = hft_at(symbol_state, symbol);
-		struct hft_book *book = book_at(symbol);
+		const struct hft_symbol_state *state = state_at(symbol);
+		const struct hft_book *book = book_at(symbol);
 
-		if (state) {
-			event->bid_e4 = book->best_e4[HFT_BUY];
-			event->ask_e4 = book->best_e4[HFT_SELL];
-			event->position = state->position;
-			event->realized_e4 = state->realized_e4;
-			event->fees_e8 = state->fees_e8;
-		}
+		event->bid_e4 = book->best_e4[HFT_BUY];
+		event->ask_e4 = book->best_e4[HFT_SELL];
+		event->position = state->position;
+		event->realized_e4 = state->realized_e4;
+		event->fees_e8 = state->fees_e8;
 	}
 	return event;
 }

@@ -73,6 +73,8 @@ static long scan_blocks(__u32 index, void *unused)
 
 hft_inline bool feed_blocks_fill(__u32 blocks)
 {
+	if (blocks == 1)
+		return MOLD_HEADER + 2 + load_be16(rx + MOLD_HEADER) == rx_len;
 	scan.offset = MOLD_HEADER;
 	scan.left = blocks;
 	bpf_loop((blocks + HFT_CHUNK - 1) / HFT_CHUNK, scan_blocks, NULL, 0);

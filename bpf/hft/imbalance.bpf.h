@@ -8,11 +8,11 @@
 
 hft_global int ask_imbalance(__u32 slot)
 {
-	const struct hft_symbol_params *params = hft_at(symbol_params, slot);
+	const struct hft_symbol_params *params = params_at(slot);
 	__u32 bid_e4 = signal.after.price_e4[HFT_BUY], ask_e4 = signal.after.price_e4[HFT_SELL];
 	__u64 bids = signal.after.qty[HFT_BUY], asks = signal.after.qty[HFT_SELL], wanted;
 
-	if (!params || !params->imbalance_ppm || !bid_e4 || !ask_e4 || bids + asks < params->imbalance_least)
+	if (!params->imbalance_ppm || !bid_e4 || !ask_e4 || bids + asks < params->imbalance_least)
 		return 0;
 	wanted = at_most(params->imbalance_ppm, HFT_MOST_PPM) * (bids + asks);
 	if (bids * HFT_PPM >= wanted)

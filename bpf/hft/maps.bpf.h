@@ -36,47 +36,17 @@ _Static_assert(sizeof(((struct hft_level_block *)0)->cell) == 8 * HFT_BLOCK_LEVE
 	} name_ SEC(".maps")
 #endif
 
-/* Kill switches, lease, epoch: user space writes, the hook reads. */
-HFT_ARRAY(control, struct hft_control, 1, BPF_F_MMAPABLE);
-
-/* The two sets of limits, of which the epoch chooses one: user space writes, the hook reads. */
-HFT_ARRAY(limits, struct hft_limits, 2, BPF_F_MMAPABLE);
-
-/* The same for each symbol: two times as many as there are symbols. Sized at load (config.symbols). */
-HFT_ARRAY(symbol_limits, struct hft_symbol_limits, 2 * HFT_DEFAULT_SYMBOLS, BPF_F_MMAPABLE);
-
-/* Kill switch and strategies of each symbol: user space writes, the hook reads. Sized at load (config.symbols). */
-HFT_ARRAY(symbol_params, struct hft_symbol_params, HFT_DEFAULT_SYMBOLS, BPF_F_MMAPABLE);
-
 /* Fee of a share, 1/100,000,000 dollar, by liquidity flag: user space writes, the hook reads. Negative = we are paid. */
 HFT_ARRAY(fees, __s64, 256, BPF_F_MMAPABLE);
 
-/* The order frame, complete, made by user space. */
-HFT_ARRAY(order_template, struct hft_template, 1, BPF_F_MMAPABLE);
-
 /* What makes a command authentic: user space writes a random number, 0 = no commands. */
 HFT_ARRAY(command_nonce, __u64, 1, BPF_F_MMAPABLE);
-
-/* Our position, orders and P&L in each symbol. */
-HFT_ARRAY(symbol_state, struct hft_symbol_state, HFT_DEFAULT_SYMBOLS, BPF_F_MMAPABLE);
-
-/* The same of all symbols and of each strategy. */
-HFT_ARRAY(account, struct hft_account, 1, BPF_F_MMAPABLE);
-
-/* What the strategies remember of each symbol. */
-HFT_ARRAY(memory, struct hft_memory, HFT_DEFAULT_SYMBOLS, BPF_F_MMAPABLE);
 
 /* Our newest executions. */
 HFT_ARRAY(executions, struct hft_execution, HFT_MAX_EXECUTIONS, BPF_F_MMAPABLE);
 
 /* LULD collar and IPO release of each symbol. */
 HFT_ARRAY(auctions, struct hft_auction, HFT_DEFAULT_SYMBOLS, BPF_F_MMAPABLE);
-
-/* Order-entry session: UFO sequence, UserRefNum. */
-HFT_ARRAY(session_state, struct hft_session_state, 1, BPF_F_MMAPABLE);
-
-/* Our own orders, by the low bits of UserRefNum. */
-HFT_ARRAY(working, struct hft_working, HFT_MAX_WORKING, BPF_F_MMAPABLE);
 
 /* Messages that wait for an earlier one, or for their symbol's snapshot: a ring for each feed. Sized at load. */
 HFT_ARRAY(kept, struct hft_kept, HFT_DEFAULT_FEEDS *HFT_DEFAULT_KEPT, BPF_F_MMAPABLE);
@@ -104,7 +74,8 @@ struct {
 } events SEC(".maps");
 
 /*
- * The tables of the fast path. Global arrays and not maps that are looked up: the address of an element is an addition away. Each is a
+ * The tables of the fast path. Global arrays and not maps that are looked up: the address of an element is an addition away, it is never
+ * NULL, and a function that is verified by itself finds it as cheaply as its caller did. Each is a
  * map of its own all the same, of one element, which the loader makes as large as config says; an index is masked by the very same
  * words, which the verifier knows. The sizes here are those of a bare load.
  */
@@ -112,6 +83,32 @@ struct {
 
 /* MoldUDP64 sequence state and market phase of each feed. */
 struct hft_feed_state feeds[HFT_MAX_FEEDS] HFT_TABLE("feeds");
+
+/* Kill switches, lease, epoch: user space writes, the hook reads. */
+struct hft_control control HFT_TABLE("control");
+
+/* The two sets of limits, of which the epoch chooses one, and the same for each symbol: user space writes, the hook reads. */
+struct hft_limits limits[2] HFT_TABLE("limits");
+struct hft_symbol_limits symbol_limits[2 * HFT_DEFAULT_SYMBOLS] HFT_TABLE("bounds");
+
+/* Kill switch and strategies of each symbol: user space writes, the hook reads. */
+struct hft_symbol_params symbol_params[HFT_DEFAULT_SYMBOLS] HFT_TABLE("symbols");
+
+/* The order frame, complete, made by user space. */
+struct hft_template order_template HFT_TABLE("template");
+
+/* Order-entry session: UFO sequence, UserRefNum. */
+struct hft_session_state session_state HFT_TABLE("session");
+
+/* Our position, orders and P&L in each symbol, and of all symbols and of each strategy. */
+struct hft_symbol_state symbol_state[HFT_DEFAULT_SYMBOLS] HFT_TABLE("state");
+struct hft_account account HFT_TABLE("account");
+
+/* Our own orders, by the low bits of UserRefNum. */
+struct hft_working working[HFT_MAX_WORKING] HFT_TABLE("working");
+
+/* What the strategies remember of each symbol. */
+struct hft_memory memory[HFT_DEFAULT_SYMBOLS] HFT_TABLE("memory");
 
 /* Book and market of each symbol. */
 struct hft_book books[HFT_DEFAULT_SYMBOLS] HFT_TABLE("books");
@@ -206,10 +203,30 @@ const struct hft_contract *hft_contract HFT_STATE;
 		bpf_map_lookup_elem(&(map), &index_); \
 	})
 
-/* (A function, because a local variable would hide the map's name.) */
+/* (A function, because a local variable would hide the name.) */
 hft_inline struct hft_account *the_account(void)
 {
-	return hft_the(account);
+	return &account;
+}
+
+hft_inline struct hft_symbol_params *params_at(__u32 slot)
+{
+	return hft_element(symbol_params, slot, config.symbols);
+}
+
+hft_inline struct hft_symbol_state *state_at(__u32 slot)
+{
+	return hft_element(symbol_state, slot, config.symbols);
+}
+
+hft_inline struct hft_memory *memory_at(__u32 slot)
+{
+	return hft_element(memory, slot, config.symbols);
+}
+
+hft_inline struct hft_working *working_at(__u32 ref)
+{
+	return hft_element(working, ref, HFT_MAX_WORKING);
 }
 
 hft_inline struct hft_feed_state *feed_at(__u32 feed)

@@ -12,13 +12,13 @@ hft_inline __u32 ticks_more(__u32 ticks, __u32 from_e4, __u32 to_e4)
 
 hft_global int ask_momentum(__u32 slot)
 {
-	const struct hft_symbol_params *params = hft_at(symbol_params, slot);
-	struct hft_memory *past = hft_at(memory, slot);
+	const struct hft_symbol_params *params = params_at(slot);
+	struct hft_memory *past = memory_at(slot);
 	__u32 bid_e4 = signal.after.price_e4[HFT_BUY], ask_e4 = signal.after.price_e4[HFT_SELL];
 	__u32 bid_before = signal.before.price_e4[HFT_BUY], ask_before = signal.before.price_e4[HFT_SELL];
 	__u64 now = signal.exchange_ns, ticks;
 
-	if (!params || !past || !params->momentum_ticks)
+	if (!params->momentum_ticks)
 		return 0;
 	ticks = params->momentum_ticks;
 	if (!past->momentum_since_ns || now < past->momentum_since_ns ||

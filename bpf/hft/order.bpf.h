@@ -6,8 +6,6 @@
 #ifndef HFT_ORDER_BPF_H
 #define HFT_ORDER_BPF_H
 
-#define HFT_TX_BYTES 1024 /* power of two above headers and a full packet */
-
 /* Offsets inside one upstream message: length prefix 2, UFO 'U' 1, then the OUCH message. */
 #define UP_OUCH 3
 #define OUCH50_REF (UP_OUCH + 1) /* ENTER, CANCEL; of a REPLACE the order that goes */
@@ -33,17 +31,70 @@
 #define OUCH42_NEW_TIF (UP_OUCH + 37)
 #define OUCH42_CANCEL_QTY (UP_OUCH + 15)
 
+#define IPV4_UDP_BYTES 28
+#define HFT_TX_BYTES 512 /* power of two above headers and a full packet */
+
 #define OUCH42_DAY 99998 /* until the end of market hours */
 
-static __u8 tx[HFT_TX_BYTES] HFT_STATE;
-static __u32 tx_len HFT_STATE; /* bytes of the messages in tx */
+static __u32 tx_len HFT_STATE; /* bytes of the messages in the frame */
 static __u32 tx_room HFT_STATE; /* bytes of messages that the frame can hold */
 static __u32 tx_messages HFT_STATE;
 static __u32 tx_first_ref HFT_STATE; /* UserRefNum of the first */
+static __u64 tx_sum HFT_STATE; /* of the messages, as the Internet checksum sums */
 
-#define store_be16(p, v) (*(__u16 *)(p) = __builtin_bswap16(v))
-#define store_be32(p, v) (*(__u32 *)(p) = __builtin_bswap32(v))
-#define store_be64(p, v) (*(__u64 *)(p) = __builtin_bswap64(v))
+/*
+ * A message that is being written into the frame. Each of its bytes is stored once, and summed up as it is: a sum over the finished
+ * frame would wait for stores of other sizes than its loads.
+ */
+struct message {
+	__u8 *to;
+	const __u8 *end; /* of the frame */
+	const __u8 *from; /* the template's */
+	__u64 sum;
+};
+
+/* At an odd offset a byte is the other one of its 16-bit word. */
+#define SUM_AT(k, value) ((__u64)(value) << ((k) & 1) * 8)
+
+hft_inline void put8(struct message *msg, __u32 k, __u8 value)
+{
+	msg->to[k] = value;
+	msg->sum += SUM_AT(k, value);
+}
+
+hft_inline void put16(struct message *msg, __u32 k, __u16 value)
+{
+	*(__u16 *)(msg->to + k) = value;
+	msg->sum += SUM_AT(k, value);
+}
+
+hft_inline void put32(struct message *msg, __u32 k, __u32 value)
+{
+	*(__u32 *)(msg->to + k) = value;
+	msg->sum += SUM_AT(k, value);
+}
+
+hft_inline void put64(struct message *msg, __u32 k, __u64 value)
+{
+	put32(msg, k, (__u32)value);
+	put32(msg, k + 4, (__u32)(value >> 32));
+}
+
+#define put_be32(msg, k, value) put32(msg, k, __builtin_bswap32(value))
+#define put_be64(msg, k, value) put64(msg, k, __builtin_bswap64(value))
+
+/* What the template says stays, from one offset to another. */
+hft_inline void keep(struct message *msg, __u32 k, __u32 end)
+{
+	for (; k + 4 <= end; k += 4)
+		put32(msg, k, *(const __u32 *)(msg->from + k));
+	if (k + 2 <= end) {
+		put16(msg, k, *(const __u16 *)(msg->from + k));
+		k += 2;
+	}
+	if (k < end)
+		put8(msg, k, msg->from[k]);
+}
 
 /* UserRefNum as 8 upper-case hexadecimal characters. */
 hft_inline __u64 hex8(__u32 value)
@@ -65,89 +116,110 @@ hft_inline __u8 side_letter(__u32 side, __u32 short_sale)
 	return short_sale ? 'T' : 'S';
 }
 
-hft_inline void write_ouch50(__u8 *msg, const struct pending *sent, const struct hft_symbol_params *params, __u32 done)
+hft_inline bool write_ouch50(struct message *msg, const struct pending *sent, const struct hft_symbol_params *params,
+			     __u32 done)
 {
 	const struct hft_intent *intent = &sent->intent;
 	__u8 tif = intent->tif == HFT_TIF_IOC ? '3' : '0';
 
 	switch (intent->action) {
 	case HFT_ACTION_ENTER:
-		store_be32(msg + OUCH50_REF, sent->user_ref);
-		msg[OUCH50_SIDE] = side_letter(intent->side, sent->short_sale);
-		store_be32(msg + OUCH50_QTY, intent->qty);
-		__builtin_memcpy(msg + OUCH50_SYMBOL, params->name, 8);
-		store_be64(msg + OUCH50_PRICE, (__u64)intent->price_e4);
-		if (intent->tif)
-			msg[OUCH50_TIF] = tif;
-		break;
+		if (msg->to + HFT_OUCH50_ENTER > msg->end)
+			return false;
+		keep(msg, 0, OUCH50_REF);
+		put_be32(msg, OUCH50_REF, sent->user_ref);
+		put8(msg, OUCH50_SIDE, side_letter(intent->side, sent->short_sale));
+		put_be32(msg, OUCH50_QTY, intent->qty);
+		put64(msg, OUCH50_SYMBOL, load_raw64(params->name));
+		put_be64(msg, OUCH50_PRICE, (__u64)intent->price_e4);
+		put8(msg, OUCH50_TIF, intent->tif ? tif : msg->from[OUCH50_TIF]);
+		keep(msg, OUCH50_TIF + 1, HFT_OUCH50_ENTER);
+		return true;
 	case HFT_ACTION_REPLACE:
-		store_be32(msg + OUCH50_REF, intent->ref);
-		store_be32(msg + OUCH50_NEW_REF, sent->user_ref);
-		store_be32(msg + OUCH50_NEW_QTY, done + intent->qty);
-		store_be64(msg + OUCH50_NEW_PRICE, (__u64)intent->price_e4);
-		if (intent->tif)
-			msg[OUCH50_NEW_TIF] = tif;
-		break;
+		if (msg->to + HFT_OUCH50_REPLACE > msg->end)
+			return false;
+		keep(msg, 0, OUCH50_REF);
+		put_be32(msg, OUCH50_REF, intent->ref);
+		put_be32(msg, OUCH50_NEW_REF, sent->user_ref);
+		put_be32(msg, OUCH50_NEW_QTY, done + intent->qty);
+		put_be64(msg, OUCH50_NEW_PRICE, (__u64)intent->price_e4);
+		put8(msg, OUCH50_NEW_TIF, intent->tif ? tif : msg->from[OUCH50_NEW_TIF]);
+		keep(msg, OUCH50_NEW_TIF + 1, HFT_OUCH50_REPLACE);
+		return true;
 	default:
-		store_be32(msg + OUCH50_REF, intent->ref);
-		store_be32(msg + OUCH50_CANCEL_QTY, 0);
-		break;
+		if (msg->to + HFT_OUCH50_CANCEL > msg->end)
+			return false;
+		keep(msg, 0, OUCH50_REF);
+		put_be32(msg, OUCH50_REF, intent->ref);
+		put_be32(msg, OUCH50_CANCEL_QTY, 0);
+		return true;
 	}
 }
 
-hft_inline void write_ouch42(__u8 *msg, const struct pending *sent, const struct hft_symbol_params *params, __u32 done)
+hft_inline bool write_ouch42(struct message *msg, const struct pending *sent, const struct hft_symbol_params *params,
+			     __u32 done)
 {
 	const struct hft_intent *intent = &sent->intent;
-	__u32 tif = intent->tif == HFT_TIF_IOC ? 0 : OUCH42_DAY;
+	__u32 tif = __builtin_bswap32(intent->tif == HFT_TIF_IOC ? 0 : OUCH42_DAY);
 
 	switch (intent->action) {
 	case HFT_ACTION_ENTER:
-		*(__u64 *)(msg + OUCH42_TOKEN_REF) = hex8(sent->user_ref);
-		msg[OUCH42_SIDE] = side_letter(intent->side, sent->short_sale);
-		store_be32(msg + OUCH42_QTY, intent->qty);
-		__builtin_memcpy(msg + OUCH42_SYMBOL, params->name, 8);
-		store_be32(msg + OUCH42_PRICE, intent->price_e4);
-		if (intent->tif)
-			store_be32(msg + OUCH42_TIF, tif);
-		break;
+		if (msg->to + HFT_OUCH42_ENTER > msg->end)
+			return false;
+		keep(msg, 0, OUCH42_TOKEN_REF);
+		put64(msg, OUCH42_TOKEN_REF, hex8(sent->user_ref));
+		put8(msg, OUCH42_SIDE, side_letter(intent->side, sent->short_sale));
+		put_be32(msg, OUCH42_QTY, intent->qty);
+		put64(msg, OUCH42_SYMBOL, load_raw64(params->name));
+		put_be32(msg, OUCH42_PRICE, intent->price_e4);
+		put32(msg, OUCH42_TIF, intent->tif ? tif : *(const __u32 *)(msg->from + OUCH42_TIF));
+		keep(msg, OUCH42_TIF + 4, HFT_OUCH42_ENTER);
+		return true;
 	case HFT_ACTION_REPLACE:
-		*(__u64 *)(msg + OUCH42_TOKEN_REF) = hex8(intent->ref);
-		*(__u64 *)(msg + OUCH42_NEW_TOKEN_REF) = hex8(sent->user_ref);
-		store_be32(msg + OUCH42_NEW_QTY, done + intent->qty);
-		store_be32(msg + OUCH42_NEW_PRICE, intent->price_e4);
-		if (intent->tif)
-			store_be32(msg + OUCH42_NEW_TIF, tif);
-		break;
+		if (msg->to + HFT_OUCH42_REPLACE > msg->end)
+			return false;
+		keep(msg, 0, OUCH42_TOKEN_REF);
+		put64(msg, OUCH42_TOKEN_REF, hex8(intent->ref));
+		keep(msg, OUCH42_TOKEN_REF + 8, OUCH42_NEW_TOKEN_REF);
+		put64(msg, OUCH42_NEW_TOKEN_REF, hex8(sent->user_ref));
+		put_be32(msg, OUCH42_NEW_QTY, done + intent->qty);
+		put_be32(msg, OUCH42_NEW_PRICE, intent->price_e4);
+		put32(msg, OUCH42_NEW_TIF, intent->tif ? tif : *(const __u32 *)(msg->from + OUCH42_NEW_TIF));
+		keep(msg, OUCH42_NEW_TIF + 4, HFT_OUCH42_REPLACE);
+		return true;
 	default:
-		*(__u64 *)(msg + OUCH42_TOKEN_REF) = hex8(intent->ref);
-		store_be32(msg + OUCH42_CANCEL_QTY, 0);
-		break;
+		if (msg->to + HFT_OUCH42_CANCEL > msg->end)
+			return false;
+		keep(msg, 0, OUCH42_TOKEN_REF);
+		put64(msg, OUCH42_TOKEN_REF, hex8(intent->ref));
+		put_be32(msg, OUCH42_CANCEL_QTY, 0);
+		return true;
 	}
 }
 
-/* Append the message of a pending intent that passed to the datagram. */
-hft_global int order_write(__u32 index)
+/* Write the message of a pending intent that passed behind those that are in the frame already. */
+hft_global int order_write(struct xdp_md *ctx, __u32 index)
 {
 	const struct pending *sent = &pending[hft_masked(index, HFT_MAX_PENDING)];
-	const struct hft_template *template = hft_the(order_template);
-	const struct hft_symbol_params *params = hft_at(symbol_params, sent->slot);
+	const struct hft_symbol_params *params = params_at(sent->slot);
 	const struct hft_working *old = working_at(sent->intent.ref);
+	const struct hft_template *template = &order_template;
 	__u64 action = hft_masked(sent->intent.action, 4);
-	__u32 done;
-	__u8 *msg;
+	struct message msg = {
+		.to = (void *)(long)ctx->data + hft_masked(template->headers_len + tx_len, HFT_TX_BYTES),
+		.end = (void *)(long)ctx->data_end,
+		.from = template->msg[action],
+	};
+	__u32 done = old->chain_qty + old->filled_qty;
+	bool written = template->protocol == HFT_OUCH50 ? write_ouch50(&msg, sent, params, done)
+							: write_ouch42(&msg, sent, params, done);
 
-	if (!template || !params || !old)
-		return 0;
-	done = old->chain_qty + old->filled_qty;
-	msg = tx + hft_masked(template->headers_len + tx_len, HFT_TX_BYTES / 2);
-	__builtin_memcpy(msg, template->msg[action], sizeof(template->msg[0]));
-	if (template->protocol == HFT_OUCH50)
-		write_ouch50(msg, sent, params, done);
-	else
-		write_ouch42(msg, sent, params, done);
+	if (!written)
+		return 0; /* cannot happen: the gate has seen that there is room */
 	if (!tx_messages)
 		tx_first_ref = sent->user_ref;
 	tx_messages++;
+	tx_sum += SUM_AT(tx_len, msg.sum);
 	tx_len += template->msg_len[action];
 	return 0;
 }
@@ -160,8 +232,6 @@ hft_inline void throttles_take(const struct pending *sent, struct hft_symbol_sta
 	__u64 strategy = hft_masked(sent->strategy, HFT_STRATEGIES);
 	struct hft_strategy_state *own = &account->strategy[strategy];
 
-	if (!symbol || !limits)
-		return;
 	state->tat_ns = throttle_next(state->tat_ns, decide_ns, symbol->interval_ns);
 	own->tat_ns = throttle_next(own->tat_ns, decide_ns, limits->strategy[strategy].interval_ns);
 	account->tat_ns = throttle_next(account->tat_ns, decide_ns, limits->account.interval_ns);
@@ -171,16 +241,14 @@ hft_inline void throttles_take(const struct pending *sent, struct hft_symbol_sta
 hft_global int order_commit(__u32 index)
 {
 	struct pending *sent = &pending[hft_masked(index, HFT_MAX_PENDING)];
-	struct hft_session_state *session = hft_the(session_state);
-	struct hft_symbol_state *state = hft_at(symbol_state, sent->slot);
+	struct hft_session_state *session = &session_state;
+	struct hft_symbol_state *state = state_at(sent->slot);
 	struct hft_account *account = the_account();
 	struct hft_working *order, *old = working_at(sent->intent.ref);
 	struct hft_book *book = book_at(sent->slot);
 	const struct hft_intent *intent = &sent->intent;
 	struct hft_recent *recent;
 
-	if (!session || !state || !account || !old)
-		return 0;
 	if (intent->action == HFT_ACTION_CANCEL) {
 		sent->user_ref = intent->ref;
 		old->pending |= HFT_PENDING_CANCEL;
@@ -190,8 +258,6 @@ hft_global int order_commit(__u32 index)
 	sent->user_ref = next_user_ref(session);
 	session->next_user_ref = sent->user_ref + 1;
 	order = working_at(sent->user_ref);
-	if (!order)
-		return 0;
 	book_open(book);
 	order_begins(order, sent->user_ref, sent->slot, intent->side, intent->price_e4, intent->qty);
 	order->strategy = sent->strategy;
@@ -216,72 +282,52 @@ hft_global int order_commit(__u32 index)
 	return 0;
 }
 
-/* Headers of a datagram with `payload` bytes of messages; returns the frame's length. */
-hft_inline __u32 frame_finish(const struct hft_template *template, __u32 payload, __u32 first_ref)
+/* The headers in front of the messages; the frame's length, 0 if it does not hold them. The template's own lengths and sums are left out. */
+hft_inline __u32 frame_finish(struct xdp_md *ctx, const struct hft_template *template)
 {
-	__u32 headers = template->headers_len;
-	__u64 length = headers + payload, summed;
-	__u8 *ip, *udp;
-	__u64 sum = 0;
-	__u32 check;
+	__u8 *frame = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u64 at = hft_masked(template->headers_len - IPV4_UDP_BYTES, HFT_MAX_HEADERS / 2);
+	const __u8 *from = template->headers + at;
+	__u8 *ip = frame + at, *udp = ip + 20;
+	__u16 check, udp_len = bpf_htons(UDP_HEADER + tx_len);
+	__u32 total = bpf_htons(IPV4_UDP_BYTES + tx_len), id = bpf_htons(tx_first_ref & 0xffff);
+	__u64 sum;
 
-	__builtin_memcpy(tx, template->headers,
-			 42); /* up to 50: what the memcpy of the messages left is filled below */
-	if (headers > 42)
-		__builtin_memcpy(tx + 42, template->headers + 42, 4);
-	if (headers > 46)
-		__builtin_memcpy(tx + 46, template->headers + 46, 4);
-	ip = tx + hft_masked(headers - 28, 64);
-	udp = ip + 20;
-
-	store_be16(ip + 2, 28 + payload);
-	store_be16(ip + 4, first_ref & 0xffff);
-	*(__u16 *)(ip + 10) = 0;
-	for (int i = 0; i < 20; i += 2)
-		sum += *(__u16 *)(ip + i);
+	if (frame + 42 > end || ip + IPV4_UDP_BYTES > end)
+		return 0;
+	__builtin_memcpy(frame, template->headers, 22);
+	__builtin_memcpy(ip, from, 24);
+	*(__u16 *)(ip + 2) = total;
+	*(__u16 *)(ip + 4) = id;
+	sum = (__u64) * (const __u16 *)from + total + id + *(const __u16 *)(from + 6) + *(const __u16 *)(from + 8) +
+	      *(const __u32 *)(from + 12) + *(const __u32 *)(from + 16);
 	*(__u16 *)(ip + 10) = ~fold(sum);
-
-	store_be16(udp + 4, 8 + payload);
-	*(__u16 *)(udp + 6) = 0;
-	/* the sum reads whole words: nothing may stand behind the last message */
-	__builtin_memset(tx + hft_masked(length, HFT_TX_BYTES / 2), 0, 4);
-	summed = (payload + 8 + 3) & ~3U;
-	hft_opaque(summed);
-	summed &= HFT_CSUM_CHUNK - 1;
-	sum = (__u32)bpf_csum_diff(NULL, 0, (__be32 *)udp, summed, 0);
-	sum += *(__u16 *)(ip + 12) + *(__u16 *)(ip + 14) + *(__u16 *)(ip + 16) + *(__u16 *)(ip + 18);
-	sum += bpf_htons(IPV4_PROTOCOL_UDP) + *(__u16 *)(udp + 4);
-	check = (__u16)~fold(sum);
+	*(__u16 *)(udp + 4) = udp_len;
+	sum = tx_sum + *(const __u32 *)(from + 12) + *(const __u32 *)(from + 16) + *(const __u32 *)(from + 20) +
+	      bpf_htons(IPV4_PROTOCOL_UDP) + 2 * (__u64)udp_len;
+	check = ~fold(sum);
 	*(__u16 *)(udp + 6) = check ?: 0xffff;
-	return length;
+	return template->headers_len + tx_len;
 }
 
-_Static_assert(HFT_MAX_ORDERS_PER_PACKET *HFT_OUCH42_ENTER + 8 <= HFT_CSUM_CHUNK - 4,
-	       "one checksum call an order frame");
-_Static_assert(50 + HFT_MAX_ORDERS_PER_PACKET * HFT_OUCH42_ENTER < HFT_TX_BYTES / 2, "the buffer holds a full packet");
+_Static_assert(50 + HFT_MAX_ORDERS_PER_PACKET * HFT_OUCH42_ENTER < HFT_TX_BYTES, "a full packet");
 
 /* Does one more message of that action fit the frame? */
 hft_inline bool message_fits(__u32 action)
 {
-	const struct hft_template *template = hft_the(order_template);
+	const struct hft_template *template = &order_template;
 
-	return template && tx_messages < HFT_MAX_ORDERS_PER_PACKET &&
-	       tx_len + template->msg_len[hft_masked(action, 4)] <= tx_room;
+	return tx_messages < HFT_MAX_ORDERS_PER_PACKET && tx_len + template->msg_len[hft_masked(action, 4)] <= tx_room;
 }
 
 /* Pending intent `index`: latches, gate, and if it passes the message. */
-hft_global int order_decide(__u32 index)
+hft_global int order_decide(struct xdp_md *ctx, __u32 index)
 {
 	struct pending *one = &pending[hft_masked(index, HFT_MAX_PENDING)];
-	const volatile struct hft_control *live = hft_the(control);
 
 	one->user_ref = 0;
 	one->short_sale = 0;
-	if (!live) {
-		one->reason = HFT_REASON_HALTED_GLOBAL;
-		return 0;
-	}
-	one->epoch = live->epoch;
+	one->epoch = *(const volatile __u64 *)&control.epoch;
 	count(one->shadow ? HFT_C_SHADOW_INTENTS : HFT_C_INTENTS);
 	latches_check(one->slot, one->strategy);
 	one->reason = risk_gate(index, one->shadow || message_fits(one->intent.action));
@@ -292,7 +338,7 @@ hft_global int order_decide(__u32 index)
 		return 0;
 	}
 	order_commit(index);
-	order_write(index);
+	order_write(ctx, index);
 	return 0;
 }
 
@@ -328,7 +374,7 @@ hft_global int order_report(__u32 index, __u64 hook_ns)
 	event->other_ref = one->intent.action == HFT_ACTION_ENTER ? 0 : one->intent.ref;
 	if (kind == HFT_EVENT_ORDER) {
 		event->open_qty = one->intent.qty;
-	} else if (kind == HFT_EVENT_CANCEL_SENT && order) {
+	} else if (kind == HFT_EVENT_CANCEL_SENT) {
 		event->other_ref = 0;
 		event->side = order->side;
 		event->price_e4 = order->price_e4;
@@ -340,13 +386,12 @@ hft_global int order_report(__u32 index, __u64 hook_ns)
 	return 0;
 }
 
-/* Cut the frame to size and write the orders into it; the tick it carried has been read. */
-hft_inline bool frame_send(struct xdp_md *ctx, __u64 length, __u32 frame_len)
+/* Finish the frame and cut it to size; the tick it carried has been read. */
+hft_inline bool frame_send(struct xdp_md *ctx, const struct hft_template *template, __u32 frame_len)
 {
-	length = hft_length(length, HFT_TX_BYTES / 2);
-	if (length != frame_len && bpf_xdp_adjust_tail(ctx, (int)length - (int)frame_len))
-		return false;
-	return !bpf_xdp_store_bytes(ctx, 0, tx, length);
+	__u32 length = frame_finish(ctx, template);
+
+	return length && (length == frame_len || !bpf_xdp_adjust_tail(ctx, (int)length - (int)frame_len));
 }
 
 /*
@@ -386,22 +431,21 @@ hft_inline __u32 frame_grow(struct xdp_md *ctx, const struct hft_template *templ
  */
 hft_inline int pending_flush(struct xdp_md *ctx)
 {
-	struct hft_template *template = hft_the(order_template);
+	struct hft_template *template = &order_template;
 	__u32 frame_len = frame_bytes(ctx);
 	int verdict = XDP_DROP;
 	__u64 hook_ns;
 
 	tx_len = 0;
 	tx_messages = 0;
-	if (!template)
-		return XDP_DROP;
+	tx_sum = 0;
 	if (template_ready(template))
 		frame_len = frame_grow(ctx, template, frame_len);
 	tx_room = frame_len > template->headers_len ? frame_len - template->headers_len : 0;
 
-	hft_rolled for (__u32 i = 0; i < HFT_MAX_PENDING && i < pending_len; i++) order_decide(i);
+	hft_rolled for (__u32 i = 0; i < HFT_MAX_PENDING && i < pending_len; i++) order_decide(ctx, i);
 	/* A frame that cannot be cut or written was never sent; its orders stay in flight, so nothing repeats. */
-	if (tx_messages && frame_send(ctx, frame_finish(template, tx_len, tx_first_ref), frame_len)) {
+	if (tx_messages && frame_send(ctx, template, frame_len)) {
 		count(HFT_C_ORDER_FRAMES);
 		verdict = XDP_TX;
 	}

@@ -14,12 +14,12 @@ hft_inline __u64 absolute(__s64 value)
 /* The limits that hold: each decision reads the epoch once and takes all of its limits from that set. */
 hft_inline const struct hft_limits *limits_of(__u64 epoch)
 {
-	return hft_at(limits, epoch & 1);
+	return &limits[hft_masked(epoch, 2)];
 }
 
 hft_inline const struct hft_symbol_limits *symbol_limits_of(__u64 epoch, __u32 slot)
 {
-	return hft_at(symbol_limits, (epoch & 1) * config.symbols + slot);
+	return hft_element(symbol_limits, (epoch & 1) * config.symbols + slot, 2 * config.symbols);
 }
 
 /* The account's sums are kept right by taking a symbol out of them before it changes, and putting it back in afterwards. */
@@ -44,12 +44,11 @@ hft_inline void account_with(struct hft_account *account, const struct hft_symbo
 /* What a position is valued at now; 0 = there is no such price. */
 hft_inline __u32 mark_price(const struct hft_book *book, __s64 position)
 {
-	const struct hft_control *live = hft_the(control);
 	__u64 bid_e4 = book->best_e4[HFT_BUY], ask_e4 = book->best_e4[HFT_SELL];
 
-	if (live && live->mark == HFT_MARK_MID)
+	if (control.mark == HFT_MARK_MID)
 		return bid_e4 && ask_e4 ? (bid_e4 + ask_e4) / 2 : 0;
-	if (live && live->mark == HFT_MARK_LAST)
+	if (control.mark == HFT_MARK_LAST)
 		return book->last_e4;
 	return position > 0 ? bid_e4 : ask_e4;
 }
@@ -145,20 +144,12 @@ hft_inline bool loss_reached(__s64 realized_e4, __s64 unrealized_e4, __s64 fees_
 /* What has reached its limit stays off. `strategy`: HFT_STRATEGIES = no strategy's executions changed. */
 hft_global int latches_check(__u32 slot, __u32 strategy)
 {
-	const volatile struct hft_control *live = hft_the(control);
-	struct hft_symbol_state *state = hft_at(symbol_state, slot);
+	__u64 epoch = *(const volatile __u64 *)&control.epoch, which = strategy;
+	const struct hft_symbol_limits *symbol = symbol_limits_of(epoch, slot);
+	const struct hft_limits *limits = limits_of(epoch);
+	struct hft_symbol_state *state = state_at(slot);
 	struct hft_account *account = the_account();
-	const struct hft_symbol_limits *symbol;
-	const struct hft_limits *limits;
-	__u64 epoch, which = strategy;
 
-	if (!live || !state || !account)
-		return 0;
-	epoch = live->epoch;
-	limits = limits_of(epoch);
-	symbol = symbol_limits_of(epoch, slot);
-	if (!limits || !symbol)
-		return 0;
 	if (CLAUSE(!state->loss_latched &&
 		   loss_reached(state->realized_e4, state->unrealized_e4, state->fees_e8, symbol->max_loss_e4))) {
 		state->loss_latched = 1;

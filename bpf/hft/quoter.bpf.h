@@ -49,12 +49,12 @@ hft_inline void quote_side(const struct hft_symbol_params *params, __u32 side, _
 
 hft_global int ask_quoter(__u32 slot)
 {
-	const struct hft_symbol_params *params = hft_at(symbol_params, slot);
+	const struct hft_symbol_params *params = params_at(slot);
 	__u32 bid_e4 = signal.after.price_e4[HFT_BUY], ask_e4 = signal.after.price_e4[HFT_SELL];
 	__u64 half_e4, lean;
 	__s64 skew_e4;
 
-	if (!params || !params->quote_qty || !params->quote_half_spread_e4 || !bid_e4 || bid_e4 >= ask_e4)
+	if (!params->quote_qty || !params->quote_half_spread_e4 || !bid_e4 || bid_e4 >= ask_e4)
 		return 0;
 	half_e4 = at_most(params->quote_half_spread_e4, HFT_MOST_STEP);
 	lean = at_most(absolute(signal.position), 0xffffffff) * at_most(params->quote_skew_e4, HFT_MOST_STEP);

@@ -271,17 +271,16 @@ static struct reply reply HFT_STATE; /* the one under work */
 /* While the day is read again: is this an order that we sent in an earlier life? Then it is taken in. Rule 8, "Recovering". */
 hft_global int reply_adopt(void)
 {
-	struct hft_session_state *session = hft_the(session_state);
-	const struct hft_control *live = hft_the(control);
+	struct hft_session_state *session = &session_state;
+	const struct hft_control *live = &control;
 	struct hft_account *account = the_account();
 	struct hft_working *order = working_at(reply.user_ref), *old = working_at(reply.other_ref);
 	struct hft_name_key name = {};
 	struct hft_symbol_state *state;
 	__u32 *slot = NULL, index;
 
-	if (!session || !live || !account || !order || !old || session->health != HFT_SESSION_RECOVERING ||
-	    !reply.user_ref || reply.user_ref == 0xffffffff || order_is_open(order) || !reply.qty ||
-	    !is_trade_price(reply.price_e4))
+	if (session->health != HFT_SESSION_RECOVERING || !reply.user_ref || reply.user_ref == 0xffffffff ||
+	    order_is_open(order) || !reply.qty || !is_trade_price(reply.price_e4))
 		return -1;
 	*(__u64 *)name.name = reply.name;
 	hft_rolled for (__u32 feed = 0; feed < HFT_MAX_FEEDS && !slot; feed++)
@@ -296,8 +295,8 @@ hft_global int reply_adopt(void)
 	    (old->user_ref != reply.other_ref || old->symbol != index || old->state != HFT_ORDER_LIVE || old->pending ||
 	     old->side != letter_side(reply.side)))
 		return -1;
-	state = hft_at(symbol_state, index);
-	if (!state || state->open_orders >= HFT_MAX_OPEN)
+	state = state_at(index);
+	if (state->open_orders >= HFT_MAX_OPEN)
 		return -1;
 	book_open(book_at(index));
 	order_begins(order, reply.user_ref, index, letter_side(reply.side), (__u32)reply.price_e4, reply.qty);
@@ -324,7 +323,7 @@ hft_inline struct hft_working *reply_order(void)
 	struct hft_working *order = working_at(reply.user_ref);
 	bool adoptable = reply.kind == REPLY_ACCEPTED || reply.kind == REPLY_REPLACED;
 
-	if (reply.kind == REPLY_UNREADABLE_REF || !reply.user_ref || !order)
+	if (reply.kind == REPLY_UNREADABLE_REF || !reply.user_ref)
 		return NULL;
 	if (order->user_ref != reply.user_ref && (!adoptable || reply_adopt()))
 		return NULL;
@@ -358,15 +357,13 @@ hft_global int reply_to_order(__u32 sequence)
 	struct reply_target at = { .order = reply_order(), .account = the_account() };
 	__u32 kind, follower, strategy;
 
-	if (!at.order || !at.account)
+	if (!at.order)
 		return HFT_C_REPLY_UNKNOWN_REF;
-	at.state = hft_at(symbol_state, at.order->symbol);
+	at.state = state_at(at.order->symbol);
 	at.book = book_at(at.order->symbol);
-	if (!at.state)
-		return HFT_C_REPLY_BAD_STATE;
 	if (reply.kind == REPLY_REPLACED) {
 		at.old = working_at(reply.other_ref);
-		if (at.old && (!reply.other_ref || at.old->user_ref != reply.other_ref))
+		if (!reply.other_ref || at.old->user_ref != reply.other_ref)
 			at.old = NULL;
 	}
 	if (reply.kind == REPLY_BROKEN)
@@ -390,11 +387,11 @@ hft_global int reply_to_order(__u32 sequence)
 /* Decode one OUCH message, `length` bytes at `offset` of rx, into `reply`. */
 hft_global int reply_decode(__u32 offset, __u32 length)
 {
-	const struct hft_template *template = hft_the(order_template);
+	const struct hft_template *template = &order_template;
 	const __u8 *msg = rx_at(offset);
 
 	__builtin_memset(&reply, 0, sizeof(reply));
-	if (!template || !length)
+	if (!length)
 		return 0;
 	if (template->protocol == HFT_OUCH50)
 		ouch50_decode(msg, length, &reply);
@@ -406,12 +403,10 @@ hft_global int reply_decode(__u32 offset, __u32 length)
 /* One OUCH message. */
 hft_global int reply_message(__u32 offset, __u32 length, __u32 sequence)
 {
-	struct hft_session_state *session = hft_the(session_state);
+	struct hft_session_state *session = &session_state;
 	struct hft_event *event;
 	__u32 wrong;
 
-	if (!session)
-		return 0;
 	reply_decode(offset, length);
 	switch (reply.kind) {
 	case REPLY_UNHANDLED:
@@ -528,10 +523,8 @@ hft_inline void reply_login_accepted(struct hft_session_state *session)
 /* Every reply packet passes on: user space keeps the session alive and asks again for what is missing. */
 hft_inline int reply_packet(void)
 {
-	struct hft_session_state *session = hft_the(session_state);
+	struct hft_session_state *session = &session_state;
 
-	if (!session)
-		return XDP_PASS;
 	count(HFT_C_REPLY_PACKETS);
 	if (rx_len && rx[0] == 'S') {
 		reply_sequenced(session);

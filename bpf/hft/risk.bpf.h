@@ -67,18 +67,14 @@ hft_inline __u32 next_user_ref(const struct hft_session_state *session)
 
 hft_inline bool not_configured(void)
 {
-	const struct hft_template *template = hft_the(order_template);
-
-	return !template || !template_ready(template);
+	return !template_ready(&order_template);
 }
 
 /* Order entry in doubt lets nothing new through; what is there can still be taken down. */
 hft_inline bool session_down(__u32 action)
 {
-	const struct hft_session_state *session = hft_the(session_state);
+	const struct hft_session_state *session = &session_state;
 
-	if (!session)
-		return true;
 	return session->health != HFT_SESSION_UP &&
 	       !(action == HFT_ACTION_CANCEL && session->health == HFT_SESSION_SUSPECT);
 }
@@ -89,7 +85,7 @@ hft_inline const struct hft_working *order_to_change(const struct pending *asked
 	__u32 ref = asked->intent.ref;
 	const struct hft_working *old = working_at(ref);
 
-	if (!ref || !old)
+	if (!ref)
 		return NULL;
 	if (CLAUSE(old->user_ref != ref) || CLAUSE(old->symbol != asked->slot) ||
 	    CLAUSE(old->state != HFT_ORDER_LIVE) || CLAUSE(old->pending))
@@ -237,7 +233,7 @@ hft_inline bool self_trade(const struct gate *gate)
 		__u32 ref = gate->state->open_ref[i];
 		const struct hft_working *other = working_at(ref);
 
-		if (!ref || !other || other->side == gate->side)
+		if (!ref || other->side == gate->side)
 			continue;
 		if (gate->side == HFT_BUY ? gate->price_e4 >= other->price_e4 : gate->price_e4 <= other->price_e4)
 			return true;
@@ -294,9 +290,7 @@ hft_inline bool rate(const struct gate *gate)
 
 hft_inline bool working_full(const struct hft_session_state *session)
 {
-	const struct hft_working *place = working_at(next_user_ref(session));
-
-	return !place || order_is_open(place);
+	return order_is_open(working_at(next_user_ref(session)));
 }
 
 hft_inline bool may_only_reduce(__u64 kill, const struct gate *gate)
@@ -312,11 +306,9 @@ hft_inline bool halted(__u64 kill)
 /* The last look, at what user space may change at any moment. */
 hft_inline __u32 gate_live(const struct gate *gate)
 {
-	const volatile struct hft_control *live = hft_the(control);
+	const volatile struct hft_control *live = &control;
 	__u64 symbol = *(const volatile __u64 *)&gate->params->kill, strategy, all;
 
-	if (!live)
-		return HFT_REASON_HALTED_GLOBAL;
 	RISK_CHECK(LIMITS_CHANGED, live->epoch != gate->asked->epoch);
 	strategy = live->strategy_kill[hft_masked(gate->asked->strategy, HFT_STRATEGIES)];
 	all = live->kill;
@@ -331,11 +323,9 @@ hft_inline __u32 gate_live(const struct gate *gate)
 
 hft_inline __u32 gate_order(const struct gate *gate)
 {
-	const struct hft_session_state *session = hft_the(session_state);
+	const struct hft_session_state *session = &session_state;
 	__u64 reference_e4;
 
-	if (!session)
-		return HFT_REASON_SESSION_DOWN;
 	RISK_CHECK(FEED_NOT_LIVE, gate->feed->health != HFT_FEED_LIVE);
 	RISK_CHECK(BOOK_QUARANTINED, gate->book->health != HFT_BOOK_OK);
 	RISK_CHECK(MARKET_CLOSED, market_closed(gate));
@@ -418,13 +408,11 @@ hft_global int risk_gate(__u32 index, __u32 room)
 		RISK_CHECK(NO_ROOM, !room);
 		return HFT_REASON_NONE;
 	}
-	gate.params = hft_at(symbol_params, asked->slot);
-	gate.state = hft_at(symbol_state, asked->slot);
+	gate.params = params_at(asked->slot);
+	gate.state = state_at(asked->slot);
 	gate.account = the_account();
 	gate.limits = limits_of(asked->epoch);
 	gate.symbol = symbol_limits_of(asked->epoch, asked->slot);
-	if (!gate.params || !gate.state || !gate.account || !gate.limits || !gate.symbol)
-		return HFT_REASON_BAD_INTENT;
 	gate.strategy = &gate.limits->strategy[strategy];
 	gate.book = book_at(asked->slot);
 	gate.feed = feed_at(gate.book->feed);

@@ -29,6 +29,7 @@ static __u32 pending_len HFT_STATE;
 static __u32 pending_real HFT_STATE; /* of them not in shadow */
 static __u64 decide_ns HFT_STATE; /* the gate's clock for this packet */
 
+static struct hft_touch touch HFT_STATE; /* of the symbol whose strategies are asked */
 static struct hft_signal signal HFT_STATE;
 static struct hft_intents intents HFT_STATE;
 
@@ -63,19 +64,18 @@ hft_inline void symbol_touch(struct hft_book *book, __u32 slot, __u64 feed_seq)
 	touched_len = at + 1;
 }
 
-hft_inline void touch_read(const struct hft_book *book, struct hft_touch *touch)
+hft_inline void touch_read(const struct hft_book *book)
 {
-	hft_rolled for (__u32 side = 0; side < 2; side++)
-	{
+	for (__u32 side = 0; side < 2; side++) {
 		__u64 cell = level_best(book, side);
 
-		touch->price_e4[side] = book->best_e4[side];
-		touch->qty[side] = (__u32)at_most(cell & HFT_CELL_QTY, 0xffffffff);
-		touch->orders[side] = (__u32)(cell >> 40);
+		touch.price_e4[side] = book->best_e4[side];
+		touch.qty[side] = (__u32)at_most(cell & HFT_CELL_QTY, 0xffffffff);
+		touch.orders[side] = (__u32)(cell >> 40);
 	}
-	touch->last_e4 = book->last_e4;
-	touch->last_qty = book->last_qty;
-	touch->volume = book->volume;
+	touch.last_e4 = book->last_e4;
+	touch.last_qty = book->last_qty;
+	touch.volume = book->volume;
 }
 
 hft_inline __u64 room_of(__s64 room)
@@ -95,7 +95,7 @@ hft_inline void own_read(const struct hft_symbol_state *state)
 		const struct hft_working *order = working_at(ref);
 		struct hft_own *own;
 
-		if (!ref || !order)
+		if (!ref)
 			continue;
 		own = &signal.own[hft_masked(order->side, 2)];
 		if (ref <= own->ref)
@@ -108,23 +108,16 @@ hft_inline void own_read(const struct hft_symbol_state *state)
 	}
 }
 
-/* Fill in the signal of a symbol. Returns 0, or -1 when something is missing that cannot be. */
+/* Fill in the signal of a symbol. */
 hft_global int signal_read(__u32 slot)
 {
-	const struct hft_symbol_params *params = hft_at(symbol_params, slot);
-	const struct hft_symbol_state *state = hft_at(symbol_state, slot);
-	const struct hft_memory *before = hft_at(memory, slot);
-	const volatile struct hft_control *live = hft_the(control);
+	const struct hft_symbol_params *params = params_at(slot);
+	const struct hft_symbol_state *state = state_at(slot);
+	const struct hft_memory *before = memory_at(slot);
+	const volatile struct hft_control *live = &control;
 	const struct hft_book *book = book_at(slot);
-	const struct hft_symbol_limits *limits;
-	__s64 borrowed;
-
-	if (!params || !state || !before || !live)
-		return -1;
-	limits = symbol_limits_of(live->epoch, slot);
-	if (!limits)
-		return -1;
-	borrowed = limits->short_ok == 1 ? at_most(limits->max_short, HFT_MAX_POSITION) : 0;
+	const struct hft_symbol_limits *limits = symbol_limits_of(live->epoch, slot);
+	__s64 borrowed = limits->short_ok == 1 ? at_most(limits->max_short, HFT_MAX_POSITION) : 0;
 	signal.slot = slot;
 	signal.feed_seq = book->touched_seq;
 	signal.exchange_ns = book->exchange_ns;
@@ -138,7 +131,7 @@ hft_global int signal_read(__u32 slot)
 	signal.open_orders = state->open_orders;
 	signal.tick_e4 = params->tick_e4 ? (__u32)at_most(params->tick_e4, 0xffffffff) : HFT_DEFAULT_TICK_E4;
 	signal.before = before->touch;
-	touch_read(book, &signal.after);
+	signal.after = touch;
 	own_read(state);
 	return 0;
 }

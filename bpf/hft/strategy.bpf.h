@@ -76,8 +76,7 @@ hft_global int symbol_ask(__u32 slot, __u32 strategy, __u32 shadow)
 {
 	const struct hft_book *book = book_at(slot);
 
-	if (signal_read(slot))
-		return 0;
+	signal_read(slot);
 	strategy_ask(slot, strategy);
 	if (intents_take(book, slot, strategy, shadow) || shadow)
 		return 0;
@@ -97,8 +96,8 @@ hft_inline void strategies_ask(__u32 slot, struct hft_book *book, const struct h
 {
 	/* Once: user space may store others meanwhile. */
 	__u64 strategy = *(const volatile __u64 *)&params->strategy, shadow = *(const volatile __u64 *)&params->shadow;
-	struct hft_memory *past = hft_at(memory, slot);
 
+	touch_read(book);
 	if (is_strategy(strategy)) {
 		count(HFT_C_SIGNALS);
 		symbol_ask(slot, strategy, 0);
@@ -112,20 +111,19 @@ hft_inline void strategies_ask(__u32 slot, struct hft_book *book, const struct h
 			symbol_ask(slot, other, 1);
 		}
 	}
-	if (past)
-		touch_read(book, &past->touch);
+	memory_at(slot)->touch = touch;
 }
 
 /* One of the symbols that the packet touched: mark its position, ask its strategies. */
 hft_global int symbol_settle(__u32 index)
 {
 	__u32 slot = touched[hft_masked(index, HFT_MAX_TOUCHED)];
-	const struct hft_symbol_params *params = hft_at(symbol_params, slot);
-	struct hft_symbol_state *state = hft_at(symbol_state, slot);
+	const struct hft_symbol_params *params = params_at(slot);
+	struct hft_symbol_state *state = state_at(slot);
 	struct hft_account *account = the_account();
 	struct hft_book *book = book_at(slot);
 
-	if (!params || !state || !account || book->health != HFT_BOOK_OK)
+	if (book->health != HFT_BOOK_OK)
 		return 0;
 	if (book->holds) {
 		book_open(book);

@@ -15,13 +15,11 @@ hft_inline __u64 threshold_qty(const struct hft_symbol_params *params, __u64 bey
 
 hft_global int ask_threshold(__u32 slot)
 {
-	const struct hft_symbol_params *params = hft_at(symbol_params, slot);
+	const struct hft_symbol_params *params = params_at(slot);
 	__u32 bid_e4 = signal.after.price_e4[HFT_BUY], ask_e4 = signal.after.price_e4[HFT_SELL];
 	__u64 sell_above, buy_below;
 	__s64 position = signal.position;
 
-	if (!params)
-		return 0;
 	/* Once: user space may store another while this reads. */
 	sell_above = *(const volatile __u64 *)&params->sell_above_e4;
 	buy_below = *(const volatile __u64 *)&params->buy_below_e4;

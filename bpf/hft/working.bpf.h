@@ -6,11 +6,6 @@
 #ifndef HFT_WORKING_BPF_H
 #define HFT_WORKING_BPF_H
 
-hft_inline struct hft_working *working_at(__u32 ref)
-{
-	return hft_at(working, ref & (HFT_MAX_WORKING - 1));
-}
-
 hft_inline bool order_is_open(const struct hft_working *order)
 {
 	return order->state == HFT_ORDER_SENT || order->state == HFT_ORDER_LIVE;
@@ -111,7 +106,7 @@ hft_inline void order_event(const struct hft_working *order, __u32 kind)
 /* Nothing comes of the replacement `order` of `old`. */
 hft_inline void order_unfollowed(struct hft_working *old, const struct hft_working *order)
 {
-	if (!old || old->user_ref != order->other_ref || old->state != HFT_ORDER_LIVE)
+	if (old->user_ref != order->other_ref || old->state != HFT_ORDER_LIVE)
 		return;
 	old->pending &= ~HFT_PENDING_REPLACE;
 	old->other_ref = 0;
@@ -125,11 +120,9 @@ hft_global int order_lost(__u32 ref)
 	struct hft_symbol_state *state;
 	struct hft_book *book;
 
-	if (!order || !account || order->user_ref != ref || order->state != HFT_ORDER_SENT)
+	if (order->user_ref != ref || order->state != HFT_ORDER_SENT)
 		return -1;
-	state = hft_at(symbol_state, order->symbol);
-	if (!state)
-		return -1;
+	state = state_at(order->symbol);
 	book = book_at(order->symbol);
 	book_open(book);
 	if (order->other_ref)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from gate_rig import BID_E4, gate
 from turbo_hft._native import lib
-from turbo_hft.addresses import OrderSession
+from turbo_hft.addresses import OrderSession, Protocol
 from turbo_hft.errors import ConfigError
 from turbo_hft.model.engine import Outcome
 from turbo_hft.model.names import Doubt, EventKind, SessionHealth, XdpAction
@@ -226,6 +229,45 @@ def test_several_triggers_of_a_packet_leave_in_one_datagram(hook: Hook, symbols:
     assert [order.user_ref_num for order in orders] == list(range(1, len(orders) + 1))
     assert day.refused("no_room") == max(0, symbols - 8)
     assert parse_udp(frame).udp_checksum_ok
+
+
+def _scramble(twin: Twin) -> None:
+    """No byte of the template's messages but their lengths is what it was."""
+    rng = random.Random(1)
+    for action, length in enumerate(twin.model.template.msg_len):
+        message = bytes(twin.model.template.msg[action][:2]) + rng.randbytes(max(0, length - 2))
+        padded = message.ljust(lib.HFT_MAX_ORDER_MSG, b"\0")
+        twin.engine._template[0].msg[action] = list(padded)
+        twin.model.template.msg[action] = padded
+
+
+@pytest.mark.parametrize("vlan", [None, 7])
+@pytest.mark.parametrize("protocol", ["ouch50", "ouch42"])
+def test_what_the_template_says_is_kept_and_summed(hook: Hook, protocol: Protocol, vlan: int | None) -> None:
+    """Whatever it says: Enter Orders of several symbols, by a template none of whose bytes is 0 by chance."""
+    day = Day(hook, replace(SESSION, protocol=protocol, vlan=vlan), symbols=3)
+    _scramble(day.twin)
+    frame = day.feed(*(day.offer(symbol) for symbol in range(3)))
+    assert frame is not None
+    sent = parse_udp(frame)
+    assert sent.ipv4_checksum_ok and sent.udp_checksum_ok
+
+
+def test_messages_of_odd_length_are_summed_where_they_begin(hook: Hook) -> None:
+    """A Replace Order has 43 bytes: every other one begins at an odd offset."""
+    with gate(hook) as rig:
+        _scramble(rig.twin)
+        slots = (rig.slot, rig.other)
+        for slot in slots:
+            rig.quotes(slot)
+        rig.feed(*(rig.rest(100 + slot, "B", BID_E4 - 1000, slot) for slot in slots))
+        for ref in range(1, 5):
+            rig.accepts(ref)
+        outcome = rig.feed(*(rig.rest(200 + slot, "B", BID_E4 + 600, slot) for slot in slots))
+        assert [event.kind for event in outcome.events] == [EventKind.ORDER] * 4
+        sent = parse_udp(outcome.frame)
+        assert len(sent.payload) == 4 * 43
+        assert sent.ipv4_checksum_ok and sent.udp_checksum_ok
 
 
 def test_two_ticks_of_one_symbol_are_one_order(hook: Hook) -> None:
@@ -671,6 +713,40 @@ def test_a_corrupted_datagram_is_not_believed(hook: Hook) -> None:
     raw[-1] ^= 1  # the price
     assert day.twin.packet(bytes(raw)).verdict == XdpAction.PASS
     assert day.twin.differences()["bad_checksum"] == 1
+
+
+@pytest.mark.parametrize("headers", [{}, {"vlans": (7, 8), "options": b"\1" * 40}], ids=["plain", "longest"])
+@pytest.mark.parametrize("with_order", [False, True])
+def test_a_payload_of_any_length_is_read_to_its_last_byte(
+    hook: Hook, headers: dict[str, Any], with_order: bool
+) -> None:
+    """Short ones are copied and summed eight bytes at a time, the rest of less than eight by itself; long ones by the
+    kernel. Nothing stands behind them in the frame."""
+    day = Day(hook)
+    source, destination = LINES["a"]
+    for many in range(280):
+        unknown = b"z" * many
+        price_e4 = TARGET_E4 + 1000 - many
+        messages = (unknown, day.offer(price=price_e4)) if with_order else (unknown,)
+        raw = bytearray(
+            udp_frame(
+                src_mac=SESSION.remote_mac,
+                dst_mac=SESSION.local_mac,
+                src=source,
+                dst=destination,
+                payload=Packet("DAY", day.sequence, messages).encode(),
+                **headers,
+            )
+        )
+        raw[-1] ^= 0x80
+        assert day.twin.packet(bytes(raw)).verdict == XdpAction.PASS
+        raw[-1] ^= 0x80
+        assert day.twin.packet(bytes(raw)).verdict == XdpAction.DROP
+        day.sequence += len(messages)
+        if with_order:
+            assert day.twin.engine.symbols["SYM0"].snapshot().ask_e4 == price_e4
+    day.twin.compare_state()
+    assert day.did("bad_checksum") == 280
 
 
 def test_ouch42_orders_and_replies(hook: Hook) -> None:

@@ -502,18 +502,18 @@ def test_damaged_objects_are_refused_or_harmless(make: Compile) -> None:
 
 
 def test_a_larger_signal_would_be_the_engines_memory(engine: Engine, make: Compile) -> None:
-    """What lies behind the signal in the engine's own map are its intents, the packet, and who is inside. The linker
+    """What lies behind the signal in the engine's own map are intents, pending ones too, and who is inside. The linker
     goes by a struct's name, and the verifier by the size that the function's own types give it."""
     text = """
 typedef unsigned int __u32; typedef unsigned long long __u64;
-struct hft_signal { char bytes[4096]; };
+struct hft_signal { char bytes[2048]; };
 struct hft_intents { __u32 count; };
 __attribute__((btf_decl_tag("hft_abi_3")))
 int hft_user_strategy(struct hft_signal *signal, struct hft_intents *intents)
 {
 	if (!signal || !intents)
 		return 0;
-	signal->bytes[4000] = 1;
+	signal->bytes[2000] = 1;
 	return 0;
 }
 """

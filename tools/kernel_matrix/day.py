@@ -51,9 +51,10 @@ TABLES = tuple(abi.names("hft_table", "HFT_TABLE_").values())
 FOLLOWED = (".data.books", *(f".data.{table}" for table in TABLES))
 # What the monotonic clock stamped, the times it measured, and the CPU that a frame met.
 _FEED_BYTES, (_CPU_AT, _CPU_BYTES) = ffi.sizeof("struct hft_feed_state"), span("hft_feed_state", "cpu")
+_ORDER_BYTES, (_SENT_AT, _SENT_BYTES) = ffi.sizeof("struct hft_working"), span("hft_working", "sent_ns")
 IGNORED = {
     "events": [span("hft_event", "local_ns"), span("hft_event", "hook_ns")],
-    "working": [span("hft_working", "sent_ns")],
+    ".data.working": [(order * _ORDER_BYTES + _SENT_AT, _SENT_BYTES) for order in range(lib.HFT_MAX_WORKING)],
     ".data.feeds": [(feed * _FEED_BYTES + _CPU_AT, _CPU_BYTES) for feed in range(lib.HFT_MAX_FEEDS)],
 }
 # Whole maps that no other run repeats: measured times, and what the hook keeps of the frame at hand, with its time.
