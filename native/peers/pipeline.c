@@ -22,10 +22,24 @@ static struct {
 } tables[] = {
 #define ONE(name, table) { name, &table, sizeof(table), 1, 0 }
 #define TABLE(name, table) { name, table, sizeof(table[0]), sizeof(table) / sizeof(table[0]), 0 }
-	TABLE("feed_state", feeds),	   TABLE("books", books),
-	TABLE("locates", locates),	   TABLE("book_orders", book_orders),
-	TABLE("order_spill", order_spill), TABLE("book_levels", book_levels),
-	TABLE("book_ladder", book_ladder), ONE("tallies", tallies),
+	TABLE("feed_state", feeds),
+	TABLE("books", books),
+	TABLE("locates", locates),
+	TABLE("book_orders", book_orders),
+	TABLE("order_spill", order_spill),
+	TABLE("book_levels", book_levels),
+	TABLE("book_ladder", book_ladder),
+	ONE("tallies", tallies),
+	ONE("control", control),
+	TABLE("limits", limits),
+	TABLE("symbol_limits", symbol_limits),
+	TABLE("symbol_params", symbol_params),
+	ONE("order_template", order_template),
+	ONE("session_state", session_state),
+	TABLE("symbol_state", symbol_state),
+	ONE("account", account),
+	TABLE("working", working),
+	TABLE("memory", memory),
 #undef ONE
 #undef TABLE
 };
