@@ -30,6 +30,7 @@ BPF_ARCH = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv", "s390x": "s
 NATIVE_SOURCES = [
     "native/engine.c",
     "native/depth.c",
+    "native/journal.c",
     "native/link.c",
     "native/market.c",
     "native/reference.c",
@@ -40,6 +41,7 @@ NATIVE_SOURCES = [
 ]
 NATIVE_HEADERS = [
     "native/hft.h",
+    "native/journal.h",
     "native/market.h",
     "native/reference.h",
     "native/replay.h",
@@ -65,6 +67,7 @@ PREAMBLE = """
 #include "hft/limits.h"
 #include "hft/abi.h"
 #include "hft.h"
+#include "journal.h"
 #include "market.h"
 #include "reference.h"
 #include "replay.h"

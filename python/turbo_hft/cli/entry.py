@@ -16,6 +16,7 @@ from turbo_hft.cli import (
     demo,
     exchange,
     halt,
+    journal,
     lab,
     limits,
     orders,
@@ -37,7 +38,22 @@ from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunnin
 
 _COMMANDS = (
     *(demo, lab, exchange, run, dashboard, status, set_command, limits),
-    *(halt, reduce, resume, orders, cancel, strategies, strategy, rearm, trust, resync, book, replay, version),
+    *(
+        halt,
+        reduce,
+        resume,
+        orders,
+        cancel,
+        strategies,
+        strategy,
+        rearm,
+        trust,
+        resync,
+        book,
+        replay,
+        journal,
+        version,
+    ),
 )
 
 
