@@ -78,7 +78,7 @@ class Listener:
 
     def heard(self) -> list[dict[str, Any]]:
         """What was said since the last time, in order; ``by`` is who said it."""
-        said = []
+        said: list[dict[str, Any]] = []
         while True:
             try:
                 text, around, _, _ = self._socket.recvmsg(_MOST_BYTES, socket.CMSG_SPACE(_CREDENTIALS.size))
@@ -88,9 +88,11 @@ class Listener:
             with contextlib.suppress(ValueError):
                 words = json.loads(text)
             known = words if isinstance(words, dict) else {}
+            known.pop("by", None)  # nobody says for himself who he is
             for level, kind, data in around:
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
-                    known["by"] = person(*_CREDENTIALS.unpack(data[: _CREDENTIALS.size])[:2], known.pop("command", ""))
+                    pid, uid, _ = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])
+                    known["by"] = person(pid, uid, known.pop("command", ""))
             if "by" in known:
                 said.append(known)
 

@@ -123,9 +123,13 @@ def test_nobody_fails_without_a_recorder(rig: GateRig) -> None:
 
 
 def test_one_recorder_an_engine(rig: GateRig, tmp_path: Path) -> None:
-    with Journal.open(tmp_path / "a") as journal, Recorder(rig.engine, journal):
-        with Journal.open(tmp_path / "b") as other, pytest.raises(ConfigError, match="another process records"):
-            Recorder(rig.engine, other).__enter__()
+    with (
+        Journal.open(tmp_path / "a") as journal,
+        Recorder(rig.engine, journal),
+        Journal.open(tmp_path / "b") as other,
+        pytest.raises(ConfigError, match="another process records"),
+    ):
+        Recorder(rig.engine, other).__enter__()
 
 
 @pytest.fixture
@@ -147,17 +151,19 @@ def test_a_full_disk_halts_or_not_and_nothing_that_was_held_is_lost(
     rig: GateRig, tmp_path: Path, full: dict[str, bool], on_failure: Any
 ) -> None:
     alarms: list[Alarm] = []
-    with Journal.open(tmp_path) as journal:
-        with Recorder(rig.engine, journal, on_failure=on_failure, on_alarm=alarms.append) as recorder:
-            full["full"] = True
-            assert order(rig, 100) is None
-            eventually(lambda: bool(alarms))
-            assert rig.engine.halted == (on_failure == "halt")
-            assert order(rig, 50) == ("halted_global" if on_failure == "halt" else None)
-            full["full"] = False
-            eventually(lambda: alarms[-1].kind == "recovered")
-            assert [alarm.kind for alarm in alarms] == ["journal", "recovered"]
-            assert ("Trading was halted" in alarms[0].message) == (on_failure == "halt")
+    with (
+        Journal.open(tmp_path) as journal,
+        Recorder(rig.engine, journal, on_failure=on_failure, on_alarm=alarms.append) as recorder,
+    ):
+        full["full"] = True
+        assert order(rig, 100) is None
+        eventually(lambda: bool(alarms))
+        assert rig.engine.halted == (on_failure == "halt")
+        assert order(rig, 50) == ("halted_global" if on_failure == "halt" else None)
+        full["full"] = False
+        eventually(lambda: alarms[-1].kind == "recovered")
+        assert [alarm.kind for alarm in alarms] == ["journal", "recovered"]
+        assert ("Trading was halted" in alarms[0].message) == (on_failure == "halt")
     assert recorder.unrecorded == 0
     found = [record.event for record in JournalReader(tmp_path) if isinstance(record, EventRecord)]
     assert [event.qty for event in found][-2:] == [100, 50]

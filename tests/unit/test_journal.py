@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from journals import events, small
+from pyarrow import parquet
 from turbo_hft._native import ffi
+from turbo_hft.cli import main
 from turbo_hft.errors import (
     ConfigError,
     JournalBusy,
@@ -24,6 +29,7 @@ from turbo_hft.errors import (
 )
 from turbo_hft.journal import EventRecord, Fsync, Journal, JournalReader, Note, verify
 from turbo_hft.journal import format as form
+from turbo_hft.journal.export import Selection, export
 
 
 def written(directory: Path) -> list[int]:
@@ -317,3 +323,99 @@ def test_an_event_is_kept_byte_for_byte(tmp_path: Path) -> None:
         journal.events(record, 1)
     frame = next(frame for frame in JournalReader(tmp_path).frames() if frame.kind == form.EVENTS)
     assert frame.payload[: form.EVENT_BYTES] == raw
+
+
+def test_an_export_has_every_row_of_its_selection_and_only_those(tmp_path: Path) -> None:
+    directory = tmp_path / "j"
+    ids = small(directory, segments=3)
+    reader = JournalReader(directory)
+    everything = [record for record in reader if isinstance(record, EventRecord)]
+    table = tmp_path / "x.parquet"
+    assert export(JournalReader(directory), table, Selection()) == len(ids)
+    rows = parquet.read_table(table).drop_columns(["utc_ns"]).to_pylist()
+    for row, record in zip(rows, everything, strict=True):
+        event = asdict(record.event)
+        assert {name: row[name] for name in event} == event
+        assert (row["record"], row["run"]) == (record.number, record.run)
+    assert parquet.read_table(table)["utc_ns"].cast("int64").to_pylist() == [record.utc_ns for record in everything]
+    kind, symbol = everything[0].event.kind, everything[0].event.symbol
+    assert symbol is not None
+    chosen = Selection(everything[1].utc_ns, everything[-1].utc_ns, frozenset({kind}), frozenset({symbol}))
+    expected = [
+        r.event.id for r in everything[1:-1] if r.event.kind == kind and r.event.symbol == symbol
+        and everything[1].utc_ns <= r.utc_ns < everything[-1].utc_ns
+    ]  # fmt: skip
+    for name in ("y.parquet", "y.jsonl"):
+        assert export(JournalReader(directory), tmp_path / name, chosen) == len(expected)
+    assert parquet.read_table(tmp_path / "y.parquet")["id"].to_pylist() == expected
+    assert [json.loads(line)["id"] for line in (tmp_path / "y.jsonl").read_text().splitlines()] == expected
+    export(JournalReader(directory), tmp_path / "all.jsonl", Selection())
+    lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert [line["record"] for line in lines] == list(range(1, len(lines) + 1)) and lines[-1]["kind"] == "closed"
+    with pytest.raises(ConfigError, match="no record is of kind nonsense"):
+        Selection(kinds=frozenset({"nonsense"}))
+    with pytest.raises(ConfigError, match=r"\.parquet or \.jsonl"):
+        export(JournalReader(directory), tmp_path / "x.csv", Selection())
+
+
+def test_a_damaged_journal_leaves_no_export_behind(tmp_path: Path) -> None:
+    small(tmp_path / "j", segments=2)
+    path = tmp_path / "j" / form.segment_name(1)
+    raw = bytearray(path.read_bytes())
+    raw[form.HEADER_BYTES + 60] ^= 1
+    path.write_bytes(raw)
+    for name in ("x.parquet", "x.jsonl"):
+        with pytest.raises(JournalDamaged):
+            export(JournalReader(tmp_path / "j"), tmp_path / name, Selection())
+    assert [path.name for path in tmp_path.iterdir()] == ["j"]
+
+
+def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = str(tmp_path / "j")
+    small(tmp_path / "j", segments=2)
+    assert main(["journal", "verify", directory]) == 0
+    assert capsys.readouterr().out.startswith("whole, closed: 2 segments")
+    assert main(["journal", "info", directory, "--json"]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert info["tail"] == verify(directory).tail and info["events"] == 8
+    assert main(["journal", "verify", directory, "--tail", "00"]) == 1
+    assert "no record has the hash 00" in capsys.readouterr().out
+    assert main(["journal", "tail", directory, "-n", "3", "--json"]) == 0
+    tail = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["record"] for line in tail] == [9, 10, 11] and tail[-1]["kind"] == "closed"
+    assert main(["journal", "tail", directory, "-f"]) == 0, "a journal that was closed has no more to come"
+    assert "closed: why closed" in capsys.readouterr().out
+    assert main(["journal", "export", directory, "--to", str(tmp_path / "x.jsonl"), "--kind", "order"]) == 0
+    path = tmp_path / "j" / form.segment_name(2)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert main(["journal", "verify", directory, "--json"]) == 1
+    (damage,) = json.loads(capsys.readouterr().out)["damage"]
+    assert damage["segment"] == path.name and "ends within a frame" in damage["what"]
+    for words in (["verify", str(tmp_path)], ["info", "/nowhere"], ["tail", "/nowhere"]):
+        assert main(["journal", *words]) == 1
+    for words in (["verify"], ["tail", directory, "--from", "yesterday"], ["export", directory, "--to", "x.csv"]):
+        assert main(["journal", *words]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_following_goes_on_from_segment_to_segment(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path, fsync="none")
+    reader, found = JournalReader(tmp_path), []
+    todo: list[Callable[[], object]] = [
+        lambda: journal.events(events(1, 2), 2),
+        journal.rotate,
+        lambda: journal.events(events(3, 1), 1),
+    ]
+    steps = iter(todo)
+
+    def stop(seconds: float) -> bool:
+        step = next(steps, None)
+        if step is None:
+            journal.close()
+            return False
+        step()
+        return False
+
+    for record in reader.follow(stop):
+        found.append(record.event.id if isinstance(record, EventRecord) else record.kind)
+    assert found == [1, 2, "rotated", 3, "closed"]

@@ -31,6 +31,7 @@ from turbo_hft.cli import (
     strategy,
     trust,
     version,
+    why,
 )
 from turbo_hft.cli import set as set_command
 from turbo_hft.cli.signals import Interrupted
@@ -52,6 +53,7 @@ _COMMANDS = (
         book,
         replay,
         journal,
+        why,
         version,
     ),
 )

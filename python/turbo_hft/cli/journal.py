@@ -1,7 +1,7 @@
 """Look into what `turbo-hft run --journal DIR` recorded: is it whole, what is in it, as a table.
 
-`verify` looks at every byte and names the file, the byte and the record of each damage. `export` writes Parquet (events)
-or JSON lines (all). `tail` shows the newest records, -f those to come. `info` says what is there.
+`verify` looks at every byte and names the file, the byte and the record of each damage. `export` writes Parquet
+(events) or JSON lines (everything). `tail` shows the newest records, -f those to come. `info` says what is there.
 """
 
 from __future__ import annotations

@@ -32,16 +32,18 @@ class Selection:
 
     def __post_init__(self) -> None:
         known = set(abi.event_kinds().values())
-        if self.kinds and not self.kinds & known and not self.kinds <= NOTE_KINDS:
-            raise ConfigError(
-                f"no record is of kind {', '.join(sorted(self.kinds))}: give one of {', '.join(sorted(known | NOTE_KINDS))}."
-            )
+        if not self.kinds <= known | NOTE_KINDS:
+            names = ", ".join(sorted(known | NOTE_KINDS))
+            raise ConfigError(f"no record is of kind {', '.join(sorted(self.kinds))}: give one of {names}.")
 
 
 NOTE_KINDS = frozenset(
-    ("start", "settings", "change", "act", "attribution", "lost", "unrecorded", "clock", "stop", "closed", "rotated")
-    + ("continued", "recovered")
+    (
+        *("start", "settings", "continued", "change", "act", "attribution", "lost", "unrecorded", "clock", "stop"),
+        *("recovered", "rotated", "closed"),
+    )
 )
+"""Of records that are no events."""
 
 
 def chosen(reader: JournalReader, selection: Selection) -> Iterator[Record]:
@@ -116,7 +118,7 @@ def _parquet(reader: JournalReader, file: Path, selection: Selection) -> int:
         from pyarrow import parquet
     except ImportError as error:
         raise ConfigError(
-            f"{error.name} is not installed, which Parquet needs: pip install 'turbo-hft[journal]', or export to .jsonl."
+            f"{error.name} is not installed, which Parquet needs: pip install 'turbo-hft[journal]', or give .jsonl."
         ) from None
     cell = np.dtype([(name, _numpy(letter)) for name, letter in _letters()] + [("crc", "<u4")])
     kinds = _texts(abi.event_kinds())
