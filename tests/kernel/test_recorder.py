@@ -173,6 +173,30 @@ def test_a_full_disk_halts_or_not_and_nothing_that_was_held_is_lost(
         assert "recorder: " in " ".join(halt.data["why"]) or "recorder: " in str(notes(tmp_path, "attribution"))
 
 
+def test_what_does_not_fit_into_memory_either_is_told_by_its_ids(
+    rig: GateRig, tmp_path: Path, full: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("turbo_hft.journal.recorder._MOST_HELD", 1)
+    alarms: list[Alarm] = []
+    with (
+        Journal.open(tmp_path) as journal,
+        Recorder(rig.engine, journal, on_failure="go-on", on_alarm=alarms.append) as recorder,
+    ):
+        full["full"] = True
+        for qty in (1, 2, 3):
+            assert order(rig, qty) is None
+            eventually(lambda qty=qty: recorder._held_events + recorder.unrecorded == qty)  # type: ignore[misc]
+        full["full"] = False
+        eventually(lambda: alarms[-1].kind == "recovered")
+        assert order(rig, 4) is None
+    assert [alarm.kind for alarm in alarms] == ["journal", "unrecorded", "recovered"]
+    events = [record.event for record in JournalReader(tmp_path) if isinstance(record, EventRecord)]
+    assert [event.qty for event in events][-2:] == [1, 4] and recorder.unrecorded == 2
+    (note,) = notes(tmp_path, "unrecorded")
+    first = events[-2].id + 1
+    assert (note.data["first_id"], note.data["last_id"], note.data["count"]) == (first, first + 1, 2)
+
+
 def test_events_that_did_not_fit_are_a_hole_with_its_ids(rig: GateRig, tmp_path: Path) -> None:
     alarms: list[Alarm] = []
     engine = rig.engine

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from turbo_hft.announce import because
 from turbo_hft.cli import (
     book,
     cancel,
@@ -90,7 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # argparse's way to say --help (0) or a usage error (2)
         return end.code if isinstance(end.code, int) else codes.USAGE
     try:
-        return int(args.function(args))
+        with because(getattr(args, "because", None)):
+            return int(args.function(args))
     except (Interrupted, KeyboardInterrupt):
         print("turbo-hft: interrupted", file=sys.stderr)
         return codes.INTERRUPTED

@@ -32,6 +32,7 @@ OnFailure = Literal["halt", "go-on"]
 _LOOK_S = 1.0
 _RETRY_S = 0.5
 _PATIENCE_S = 0.01  # for the word of who made a change
+_MOST_WORDS = 1000
 _JUMP_NS = 50_000_000
 _BEHIND_NS = 1_000_000_000
 _MOST_HELD = 200_000  # events in memory while the journal cannot be written: 26 MB
@@ -127,6 +128,7 @@ class Recorder:
         self._missed: tuple[int, int] | None = None
         self._retry_at = 0.0
         self._looked = 0.0
+        self._words: list[dict[str, Any]] = []
         self._behind = False
 
     def subscribe(self) -> Subscription:
@@ -203,10 +205,9 @@ class Recorder:
 
     def _round(self) -> bool:
         """One look at everything; were there events?"""
-        if self._watch.stirred() or time.monotonic() - self._looked >= _LOOK_S:
+        self._hear()
+        if self._words or self._watch.stirred() or time.monotonic() - self._looked >= _LOOK_S:
             self._look()
-        else:
-            self._note_acts(self._listener.heard())
         records, count = self._stream.raw()
         if count:
             self._take(records, count)
@@ -220,24 +221,30 @@ class Recorder:
     def _take(self, records: Any, count: int) -> None:
         """Events out of the ring."""
         self._count_holes(records, count)
+        self._keep(records, count)
+        # Only now: what a subscriber has seen is in the journal, if it can be written at all.
         if self._subscriptions:
             batch = bytes(ffi.buffer(records, count * form.EVENT_BYTES))
             for subscription in self._subscriptions:
                 subscription.give(batch)
+        behind = time.monotonic_ns() - int(records[count - 1].local_ns) > _BEHIND_NS
+        if behind and not self._behind:
+            self._alarm("behind", "the recorder is more than a second behind the engine")
+        self._behind = behind
+
+    def _keep(self, records: Any, count: int) -> None:
+        """Into the journal, or into memory as long as that cannot be written."""
         if not self._held and self._missed is None and self._try(lambda: self.journal.events(records, count)):
             self.recorded += count
         elif self._held_events + count <= _MOST_HELD and self._missed is None:
             self._held.append(bytes(ffi.buffer(records, count * form.EVENT_BYTES)))
             self._held_events += count
         else:
-            first = self._missed[0] if self._missed else int(records[0].id)
-            self._missed = (first, int(records[count - 1].id))
+            first = int(records[0].id)
             self.unrecorded += count
-            self._fail("unrecorded", f"{self.unrecorded:,} events could not be recorded: {self.problem}")
-        behind = time.monotonic_ns() - int(records[count - 1].local_ns) > _BEHIND_NS
-        if behind and not self._behind:
-            self._alarm("behind", "the recorder is more than a second behind the engine")
-        self._behind = behind
+            if self._missed is None:
+                self._fail("unrecorded", f"events from id {first} on cannot be recorded: {self.problem}")
+            self._missed = (self._missed[0] if self._missed else first, int(records[count - 1].id))
 
     def _count_holes(self, records: Any, count: int) -> None:
         first, last = int(records[0].id), int(records[count - 1].id)
@@ -257,17 +264,25 @@ class Recorder:
 
     # Changes
 
+    def _hear(self) -> None:
+        """What people say. Acts are noted at once; who made a change waits until the change is seen."""
+        for word in self._listener.heard():
+            if "what" in word:
+                self._write("act", word)
+            else:
+                self._words.append(word)
+
     def _look(self) -> None:
         self._looked = time.monotonic()
-        words = self._listener.heard()
-        before = self._watch.epoch
-        end = time.monotonic() + _PATIENCE_S
-        while self._unexplained(words, before) and time.monotonic() < end:
+        before, end = self._watch.epoch, time.monotonic() + _PATIENCE_S
+        self._hear()
+        while self._unexplained(before) and time.monotonic() < end:
             time.sleep(_PATIENCE_S / 10)
-            words += self._listener.heard()
-        self._note_acts(words)
+            self._hear()
         _, epoch, changes = self._watch.look()
-        told = [word for word in words if "what" not in word]
+        # Whose change was made after this look waits for the next one.
+        told = [word for word in self._words if word.get("epoch", 0) <= epoch]
+        self._words = [word for word in self._words if word.get("epoch", 0) > epoch]
         if not changes and epoch == before:
             for word in told:
                 self._write("attribution", word)
@@ -277,18 +292,11 @@ class Recorder:
         why = [str(word["why"]) for word in told if word.get("why")]
         self._write("change", {**data, **({"why": why} if why else {})})
 
-    def _unexplained(self, words: list[dict[str, Any]], before: int) -> bool:
+    def _unexplained(self, before: int) -> bool:
+        """Is there an epoch that nobody has said to be his?"""
         now = int(self.engine.epoch)
-        return len({word.get("epoch") for word in words if "epoch" in word} & set(range(before + 1, now + 1))) < min(
-            now - before, 1000
-        )
-
-    def _note_acts(self, words: list[dict[str, Any]]) -> None:
-        for word in words:
-            if "what" in word:
-                self._write("act", word)
-            elif not self._watch.stirred() and word.get("epoch", 0) <= self._watch.epoch:
-                self._write("attribution", word)
+        told = {word.get("epoch") for word in self._words}
+        return not told.issuperset(range(max(before, now - _MOST_WORDS) + 1, now + 1))
 
     def _check_clock(self) -> None:
         offset = _offset()
@@ -332,7 +340,7 @@ class Recorder:
             self._held.popleft()
         if self._missed is not None:
             first, last = self._missed
-            data = {"first_id": first, "last_id": last, "count": self.unrecorded, "why": self.problem}
+            data = {"first_id": first, "last_id": last, "count": last - first + 1, "why": self.problem}
             if not self._try(lambda: self.journal.note("unrecorded", data)):
                 return
             self._missed = None
@@ -341,8 +349,8 @@ class Recorder:
             self.problem = ""
 
     def _fail(self, kind: str, message: str) -> None:
-        fresh = kind in ("lost", "failed") or not self.problem
-        if kind != "lost":
+        fresh = kind in ("lost", "unrecorded", "failed") or not self.problem
+        if kind in ("journal", "failed"):
             self.problem = message
         if not fresh:
             return
