@@ -88,7 +88,7 @@ def test_all_of_it_is_in_the_journal_and_can_be_explained(exchange: Path, tmp_pa
     (by,) = {each["pid"]: each for each in steered.data["by"]}.values()
     assert by["uid"] == os.getuid() and "set AAPL buy_below=200" in by["command"] and by["pid"] != process.pid
     halts = [note for note in changes if changes_of(note).get("engine.kill") == ("active", "halted")]
-    assert "enough" in halts[0].data["why"]
+    assert halts and "enough" in [why for note in changes for why in note.data.get("why", [])]
 
     order = next(event for event in events if event.kind == "order")
     sent = [json.loads(line) for line in exchange.read_text().splitlines()]
@@ -103,6 +103,7 @@ def test_all_of_it_is_in_the_journal_and_can_be_explained(exchange: Path, tmp_pa
     assert f"Order {order.user_ref} left: buy 10 AAPL" in text and "threshold" in text
     silent = turbo_hft_json("why", "1", "--journal", str(journal))["not_answered"]
     assert "switched off by its parameters" in silent["symbols"]["AAPL"]["why_not"][0]
+    assert any("before or after this: change" in line for line in silent["cannot_be_known"])
 
 
 def test_a_recorder_that_was_killed_is_continued(exchange: Path, tmp_path: Path) -> None:

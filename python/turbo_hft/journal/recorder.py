@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 OnFailure = Literal["halt", "go-on"]
 _LOOK_S = 1.0
 _RETRY_S = 0.5
-_PATIENCE_S = 0.01  # for the word of who made a change
+_PATIENCE_S = 0.02  # for the word of who made a change
 _MOST_WORDS = 1000
 _JUMP_NS = 50_000_000
 _BEHIND_NS = 1_000_000_000
@@ -293,8 +293,10 @@ class Recorder:
         self._write("change", {**data, **({"why": why} if why else {})})
 
     def _unexplained(self, before: int) -> bool:
-        """Is there an epoch that nobody has said to be his?"""
+        """Is there an epoch that nobody has said to be his, or a switch that was thrown a moment before its epoch?"""
         now = int(self.engine.epoch)
+        if now == before:
+            return self._watch.stirred() and not self._words
         told = {word.get("epoch") for word in self._words}
         return not told.issuperset(range(max(before, now - _MOST_WORDS) + 1, now + 1))
 

@@ -30,6 +30,7 @@ _PARAMETERS = {
     "momentum": ("momentum_ticks", "momentum_window_ns", "momentum_qty"),
     "quoter": ("quote_half_spread_e4", "quote_qty", "quote_skew_e4", "quote_inventory", "quote_requote_e4"),
 }
+_FEW = 10
 _SENT_AS = {"session": "as the session was configured", "day": "day"}
 
 
@@ -180,6 +181,10 @@ def _take_note(day: _Day, note: Note) -> None:
         case "settings" if not timeline.notes:
             timeline.base |= {key: new for key, (_, new) in changes_of(note).items()}
         case "change":
+            before = timeline.notes[-1] if timeline.notes else None
+            if before is not None and not before.data.get("by") and not changes_of(note):
+                # A switch was seen in the moment between its store and its epoch, which came with its author.
+                before.data.update(by=note.data.get("by", []), why=note.data.get("why", []))
             timeline.notes.append(note)
         case "attribution":
             _attribute(timeline, note)
@@ -320,9 +325,16 @@ def _reply(event: Event) -> str:
 
 def _not_answered(day: _Day, sequence: int) -> dict[str, Any]:
     """Why no decision is recorded of a message: what can be said, and what cannot."""
-    nearest = day.before or day.after
-    epoch = day.timeline.base_epoch if nearest is None else nearest.event.epoch
-    settings, doubts = day.timeline.at(epoch)
+    # Between the two events: what changed there may have held already, or not yet.
+    lowest = day.timeline.base_epoch if day.before is None else day.before.event.epoch
+    settings, doubts = day.timeline.at(lowest)
+    between = [
+        f"whether it came before or after this: {note_line(note)}"
+        for note in day.timeline.notes
+        if changes_of(note)
+        and int(note.data.get("epoch", 0)) > lowest
+        and (day.after is None or int(note.data.get("from", 0)) < day.after.event.epoch)
+    ]
     names = sorted(key.split(".")[1] for key in settings if key.startswith("symbol.") and key.endswith(".slot"))
     symbols = {name: _symbol_then(day, settings, name) for name in names}
     cannot = [
@@ -330,6 +342,8 @@ def _not_answered(day: _Day, sequence: int) -> dict[str, Any]:
         "what the book was: bid and offer are recorded with events only",
         "what a strategy waited for (wait_in_flight, wait_limit) and what had come in one packet: only counted",
         *doubts,
+        *between[:_FEW],
+        *([f"and {len(between) - _FEW} more changes"] if len(between) > _FEW else []),
     ]
     sure = ["no strategy's intent on it met the gate: an order, a refusal or a shadow's would have left a record"]
     if day.holes:
