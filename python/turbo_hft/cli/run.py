@@ -165,6 +165,7 @@ def _recorded(engine: Engine, args: argparse.Namespace, stack: ExitStack) -> Sub
     )
     events = recorder.subscribe()
     stack.enter_context(recorder)
+    stack.callback(engine.detach)  # before the recorder ends: nothing happens that is not recorded
     common.say(f"recording into {journal.directory / journal.segment}")
     return events
 

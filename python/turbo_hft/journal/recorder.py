@@ -196,7 +196,8 @@ class Recorder:
             while not self._stop.is_set():
                 if not self._round():
                     self._stop.wait(self._pause_s)
-            while self._round():
+            newest = self._watch.last_event  # and not what a feed that goes on brings meanwhile
+            while self._round() and self._expected <= newest:
                 pass
             self._look()
             self._flush(force=True)
