@@ -23,6 +23,7 @@ BOOK_CHECK_ARGS ?=
 TORTURE_ARGS ?=
 SWAP_ARGS ?=
 LEASE_ARGS ?=
+JOURNAL_ARGS ?=
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -30,7 +31,7 @@ BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
 .PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc clean distclean help
-.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test bench-book bench-gate mutation trading-day
+.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test bench-book bench-gate mutation trading-day journal-check
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
 
@@ -80,6 +81,9 @@ torture: build ## days on which all goes wrong on the feed that can (TORTURE_ARG
 
 lease-test: build ## kill, stop and hang a control process 1,000 times each: do orders stop within the lease? (LEASE_ARGS=...)
 	$(PY) -m turbo_hft.testing.lease_trial $(LEASE_ARGS)
+
+journal-check: build ## every truncation and flipped bit, 10 M records, rates, killed writers (JOURNAL_ARGS="--records 1000000")
+	$(PY) -m turbo_hft.testing.journal_check $(JOURNAL_ARGS)
 
 # The others are built from checkouts: ITCH_ORDER_BOOK= (github: charles-cooper/itch-order-book), CPPTRADER= (chronoxor/CppTrader).
 trading-day: build ## a day on which order entry goes wrong in every way; three ledgers equal (TRADING_DAY_ARGS="--seconds 600")

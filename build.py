@@ -31,6 +31,7 @@ NATIVE_SOURCES = [
     "native/engine.c",
     "native/depth.c",
     "native/inside.c",
+    "native/journal.c",
     "native/link.c",
     "native/market.c",
     "native/reference.c",
@@ -43,6 +44,7 @@ NATIVE_SOURCES = [
 NATIVE_HEADERS = [
     "native/hft.h",
     "native/inside.h",
+    "native/journal.h",
     "native/market.h",
     "native/reference.h",
     "native/replay.h",
@@ -82,6 +84,7 @@ PREAMBLE = """
 #include "hft/abi.h"
 #include "hft.h"
 #include "inside.h"
+#include "journal.h"
 #include "market.h"
 #include "reference.h"
 #include "replay.h"

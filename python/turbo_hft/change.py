@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from turbo_hft._native import ffi, lib
+from turbo_hft.announce import announce
 from turbo_hft.errors import TurboHftError
 
 LOCK_TIMEOUT_S = 2.0
@@ -45,6 +46,7 @@ class Changes:
         self._capacity = int(maps.config.symbols)
         self.tracked = tracked
         self._name = lock
+        self._recorder = None if lock is None else lock.rpartition(" ")[2]
         self._thread_lock = threading.RLock()
         self._depth = 0  # of `change`, in the thread that holds the lock:
         self._owner = 0
@@ -112,8 +114,16 @@ class Changes:
                     if mine and not self._depth:
                         self._copy()
                         self._raise_epoch()
+                        return
             finally:
                 self._thread_lock.release()
+        if self._recorder is not None:
+            announce(self._recorder, epoch=self.epoch, without_epoch=True)
+
+    def tell(self, what: str) -> None:
+        """Let the recorder know, if there is one, who does something that is no change of a setting."""
+        if self._recorder is not None:
+            announce(self._recorder, what=what)
 
     def _copy(self) -> None:
         now = self.epoch & 1
@@ -124,6 +134,8 @@ class Changes:
 
     def _raise_epoch(self) -> None:
         lib.hft_publish(ffi.addressof(self.control[0], "epoch"), self.epoch + 1)
+        if self._recorder is not None:
+            announce(self._recorder, epoch=self.epoch)
 
     @contextmanager
     def _locked(self, timeout_s: float) -> Iterator[bool]:

@@ -377,6 +377,7 @@ class Engine(Switch):
         """Doubt the book of a symbol: nothing trades in it until `Recovery` (or `turbo-hft resync`) has restored it
         from a snapshot. False if it was in quarantine already. Raises ConfigError for a symbol that is not tracked."""
         symbol = self.symbols[name]
+        self._changes.tell(f"doubts the book of {name}")
         return self.command(self._commands(symbol.feed).quarantine(symbol.index))
 
     def kept(self, feed: int, locates: Iterable[int], first: int, end: int) -> KeptMessages:
@@ -433,6 +434,7 @@ class Engine(Switch):
     def _submit(self, feed: int, slot: int, intent: bytes) -> Answer:
         """An intent of ours through the gate."""
         before = self.refusals()
+        self._changes.tell(f"intent by hand: {_intent_words(intent)} {self.symbols.name_of(slot)}")
         at, payload = _destination(self._to_commands()), self._commands(feed).order(slot, intent)
         command = _command_frame(at, payload)
         verdict, frame = self._insist(lambda: self.program.run(command))
@@ -445,6 +447,7 @@ class Engine(Switch):
         return Answer(None, reasons)
 
     def _declare_lost(self, user_ref: int) -> bool:
+        self._changes.tell(f"declares order {user_ref} lost")
         return self.command(self._commands().lost(user_ref))
 
     def _commands(self, feed: int = 0) -> Commands:
@@ -453,6 +456,7 @@ class Engine(Switch):
         return Commands(self.command_nonce, feed)
 
     def _rearm(self, latch: int, what: str, *, strategy: int = 0, slot: int = 0, feed: int = 0) -> None:
+        self._changes.tell(f"lifts the latch of {what}")
         if not self.command(self._commands(feed).rearm(latch, strategy=strategy, slot=slot)):
             raise TurboHftError(f"the hook does not lift the latch of {what} (docs/rules.md, rule 10)")
 
@@ -473,6 +477,7 @@ class Engine(Switch):
         take it for up again. Only while halted. Raises ConfigError when it is not suspect."""
         if not self.halted:
             raise ConfigError("halt the engine before its order entry is trusted again.")
+        self._changes.tell("trusts a suspect order entry")
         if not self.command(self._commands().trust()):
             raise ConfigError(f"order entry is {self.session.health}, not suspect: there is nothing to be trusted.")
 
@@ -698,6 +703,17 @@ def _checked_lines(session: OrderSession, feeds: Sequence[FeedAddress], most: in
             raise ConfigError(f"{taken[at]} and {what} share {at[0]}:{at[1]}: give each its own address or port.")
         taken[at] = what
     return lines
+
+
+def _intent_words(intent: bytes) -> str:
+    """An intent for people: what, and of which order."""
+    wanted = ffi.from_buffer("struct hft_intent *", intent)[0]
+    action = abi.names("hft_action", "HFT_ACTION_").get(wanted.action, str(wanted.action))
+    if wanted.action == lib.HFT_ACTION_CANCEL:
+        return f"{action} {wanted.ref}"
+    side = "buy" if wanted.side == lib.HFT_BUY else "sell"
+    replaced = f" in place of {wanted.ref}" if wanted.ref else ""
+    return f"{action} {side} {wanted.qty} at {wanted.price_e4}/10000{replaced}"
 
 
 def _command_frame(at: tuple[str, int], payload: bytes = b"") -> bytes:

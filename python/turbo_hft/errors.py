@@ -61,3 +61,35 @@ class RecoveryError(TurboHftError):
 
 class ExchangeError(TurboHftError):
     """The exchange simulator was asked for something it cannot do."""
+
+
+class JournalError(TurboHftError):
+    """The journal could not be written or read. Base of those below."""
+
+
+class JournalBusy(JournalError):
+    """Another process writes this journal."""
+
+
+class JournalFull(JournalError):
+    """The file system has no room left for the journal."""
+
+
+class JournalGone(JournalError):
+    """The journal's directory or file was taken away while it was written."""
+
+
+class JournalDenied(JournalError):
+    """No permission to write or read the journal."""
+
+
+class JournalDamaged(JournalError):
+    """The journal is not as it was written. `segment` and `offset` say where the first damage is."""
+
+    segment: str
+    offset: int
+
+    def __init__(self, message: str, segment: str = "", offset: int = 0) -> None:
+        super().__init__(message)
+        self.segment = segment
+        self.offset = offset

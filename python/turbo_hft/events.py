@@ -124,6 +124,14 @@ class EventStream:
             if count or time.monotonic() >= end:
                 return self._events(count)
 
+    def raw(self) -> tuple[Any, int]:
+        """What is there now, as the ring has it: an array of ``struct hft_event``, good until the next read, and how
+        many, at most 4096."""
+        count = lib.hft_ring_drain(self._open(), self._records, _BATCH)
+        if count < 0:
+            raise os_error(count, "cannot read the event ring")
+        return self._records, int(count)
+
     def drain(self) -> list[Event]:
         """What is there now, at most 4096 records."""
         return self._events(lib.hft_ring_drain(self._open(), self._records, _BATCH))

@@ -20,7 +20,7 @@ from unit.fakes import FakeEngine, order
 
 COMMANDS = (
     *("demo", "lab", "exchange", "run", "dashboard", "status", "set", "halt", "resume"),
-    *("book", "replay", "version"),
+    *("book", "replay", "journal", "why", "version"),
 )
 
 

@@ -26,6 +26,11 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--json", action="store_true", help=what)
 
 
+def add_because(parser: argparse.ArgumentParser) -> None:
+    """`--because`."""
+    parser.add_argument("--because", metavar="TEXT", help="why, for the journal of the engine's recorder")
+
+
 def adopt(interface: str) -> Engine:
     """The engine that runs on an interface, whoever started it. Raises NotRunning, AbiMismatch."""
     from turbo_hft.engine import Engine

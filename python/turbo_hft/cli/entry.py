@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from turbo_hft.announce import because
 from turbo_hft.cli import (
     bench,
     book,
@@ -17,6 +18,7 @@ from turbo_hft.cli import (
     demo,
     exchange,
     halt,
+    journal,
     lab,
     limits,
     orders,
@@ -31,6 +33,7 @@ from turbo_hft.cli import (
     strategy,
     trust,
     version,
+    why,
 )
 from turbo_hft.cli import set as set_command
 from turbo_hft.cli.signals import Interrupted
@@ -38,7 +41,24 @@ from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunnin
 
 _COMMANDS = (
     *(demo, lab, exchange, run, dashboard, status, set_command, limits),
-    *(halt, reduce, resume, orders, cancel, strategies, strategy, rearm, trust, resync, book, replay, bench, version),
+    *(
+        halt,
+        reduce,
+        resume,
+        orders,
+        cancel,
+        strategies,
+        strategy,
+        rearm,
+        trust,
+        resync,
+        book,
+        replay,
+        bench,
+        journal,
+        why,
+        version,
+    ),
 )
 
 
@@ -73,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # argparse's way to say --help (0) or a usage error (2)
         return end.code if isinstance(end.code, int) else codes.USAGE
     try:
-        return int(args.function(args))
+        with because(getattr(args, "because", None)):
+            return int(args.function(args))
     except (Interrupted, KeyboardInterrupt):
         print("turbo-hft: interrupted", file=sys.stderr)
         return codes.INTERRUPTED

@@ -22,7 +22,8 @@ from turbo_hft.dashboard.view import event_row
 
 if TYPE_CHECKING:
     from turbo_hft.engine import Engine
-    from turbo_hft.events import Event
+    from turbo_hft.events import Event, EventStream
+    from turbo_hft.journal import Subscription
 
 NAME = "run"
 HELP = "raise an engine on an interface and print its events"
@@ -76,6 +77,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-login", action="store_true", help="only follow the feed: no order-entry session")
     session_options.add_session_options(parser)
     session_options.add_size_options(parser)
+    parser.add_argument("--journal", metavar="DIR", help="record every decision, reply and change in this directory")
+    parser.add_argument(
+        "--fsync", default="100ms", metavar="POLICY", help="of the journal: none, batch, or such as 100ms (the default)"
+    )
+    parser.add_argument(
+        "--journal-full",
+        choices=("halt", "go-on"),
+        default="halt",
+        help="what trading does when an event is lost or the journal cannot be written (default %(default)s)",
+    )
     common.add_json(parser, "events as JSON, one a line")
 
 
@@ -98,7 +109,8 @@ def run(args: argparse.Namespace) -> int:
         settings.apply_account(engine, limits)
         session_options.add_symbols(engine, specs)
         engine.configure(session, feed)
-        events = engine.events  # before the first frame, so that none is missed
+        # before the first frame, so that none is missed
+        events: EventStream | Subscription = engine.events if args.journal is None else _recorded(engine, args, stack)
         stop.check()
         recovery = None
         if not args.no_recovery and (feed.rerequest is not None or glimpse is not None):
@@ -125,13 +137,37 @@ def run(args: argparse.Namespace) -> int:
             if left:
                 common.say(f"{len(left)} orders are left at the exchange: " + "; ".join(map(orders.line, left)))
         _settle(engine)
-        _print(events, as_json=args.json)
-        lost = events.lost
+        time.sleep(_STEP_S)  # a recorder passes them on a moment later
+        while batch := events.drain():
+            _print(batch, as_json=args.json)
+        if dropped := getattr(events, "dropped", 0):
+            common.say(f"{dropped:,} events were not printed in time; all are in the journal")
+        lost = engine.counters()["events_lost"]
         common.say(_summary(engine) + (f", {lost} events LOST" if lost else ""))
         if recovery is not None and (status := recovery.status()).history:
             common.say(status.line())
         interrupted = bool(stop.number)
     return codes.INTERRUPTED if interrupted else codes.OK
+
+
+def _recorded(engine: Engine, args: argparse.Namespace, stack: ExitStack) -> Subscription:
+    """Have all of it recorded; the events by way of the recorder."""
+    from turbo_hft.journal import Journal, Recorder
+
+    journal = stack.enter_context(Journal.open(args.journal, fsync=args.fsync))
+    if journal.recovered:
+        common.say(f"journal {args.journal}: {journal.recovered}; kept beside it")
+    recorder = Recorder(
+        engine,
+        journal,
+        on_failure=args.journal_full,
+        on_alarm=lambda alarm: common.say(f"RECORDER {alarm.kind}: {alarm.message}"),
+    )
+    events = recorder.subscribe()
+    stack.enter_context(recorder)
+    stack.callback(engine.detach)  # before the recorder ends: nothing happens that is not recorded
+    common.say(f"recording into {journal.directory / journal.segment}")
+    return events
 
 
 def _print(events: Iterable[Event], *, as_json: bool) -> None:

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("symbol", nargs="?", metavar="SYMBOL", help="leave it away for settings of the whole engine")
     parser.add_argument("settings", nargs="*", metavar="key=value")
     common.add_interface(parser)
+    common.add_because(parser)
     common.add_json(parser, "the settings after the change as one JSON object")
 
 

@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("symbol", nargs="?", metavar="SYMBOL", help="only this one")
     parser.add_argument("--strategy", metavar="NAME", help="only this strategy's orders")
     common.add_interface(parser)
+    common.add_because(parser)
     common.add_json(parser, "the new state as one JSON object")
 
 

@@ -1,0 +1,130 @@
+"""Who changes an engine: a word to its recorder, if there is one, from whoever has just changed something.
+
+It goes by a datagram socket of an abstract name. The kernel itself puts the sender's process, user and group beside it,
+so that these are not the sender's own words. Nobody waits for it, and nobody fails by it: what cannot be said is not
+said, and the recorder, which sees every change for itself, then does not know whose it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_SECRET = ("--account",)
+_MOST_BYTES = 8192
+_CREDENTIALS = struct.Struct("=iII")
+_NOBODY_LOGGED_IN = 0xFFFFFFFF
+_because: list[str] = []
+
+
+def address(map_id: str) -> str:
+    """Where the recorder of the engine with this control map listens."""
+    return f"\0turbo-hft journal {map_id}"
+
+
+@contextlib.contextmanager
+def because(why: str | None) -> Iterator[None]:
+    """What is changed inside is changed for this reason."""
+    if why:
+        _because.append(why)
+    try:
+        yield
+    finally:
+        if why:
+            _because.pop()
+
+
+def announce(map_id: str, **what: Any) -> None:
+    """Tell the recorder, if there is one. Never waits, never raises."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        words = {"command": command_line(sys.argv), "why": "; ".join(_because), **what}
+        text = json.dumps(words, default=str).encode()[:_MOST_BYTES]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as way:
+            way.sendto(text, address(map_id))
+
+
+def command_line(words: list[str]) -> str:
+    """A command as it was given, without what is secret in it."""
+    shown, hide = [], False
+    for word in words:
+        option, separator, _ = word.partition("=")
+        # argparse takes every beginning of an option that fits only one.
+        secret = len(option) > 3 and any(known.startswith(option) for known in _SECRET)
+        shown.append("***" if hide else f"{option}=***" if secret and separator else word)
+        hide = secret and not separator
+    return " ".join(shown)
+
+
+class Listener:
+    """The recorder's end."""
+
+    def __init__(self, map_id: str) -> None:
+        """Raises OSError if somebody else listens."""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            self._socket.bind(address(map_id))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def heard(self) -> list[dict[str, Any]]:
+        """What was said since the last time, in order; ``by`` is who said it."""
+        said: list[dict[str, Any]] = []
+        while True:
+            try:
+                text, around, _, _ = self._socket.recvmsg(_MOST_BYTES, socket.CMSG_SPACE(_CREDENTIALS.size))
+            except BlockingIOError:
+                return said
+            words: Any = None
+            with contextlib.suppress(ValueError):
+                words = json.loads(text)
+            known = words if isinstance(words, dict) else {}
+            known.pop("by", None)  # nobody says for himself who he is
+            for level, kind, data in around:
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+                    pid, uid, _ = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])
+                    known["by"] = person(pid, uid, known.pop("command", ""))
+            if "by" in known:
+                said.append(known)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._socket.close()
+
+
+def person(pid: int, uid: int, claimed: str = "") -> dict[str, Any]:
+    """A process and who runs it. `command` is the process's own if it is still there, otherwise what it claimed.
+    `login`: who logged in, where that is another than the user (sudo) and the kernel knows it."""
+    command = ""
+    with contextlib.suppress(OSError):
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+        command = command_line(raw.rstrip(b"\0").decode("utf-8", "replace").split("\0"))
+    found: dict[str, Any] = {"pid": pid, "uid": uid, "user": _user(uid), "command": command or str(claimed)}
+    if not command:
+        found["command_is"] = "as it said itself: the process had ended"
+    with contextlib.suppress(OSError, ValueError):
+        login = int(Path(f"/proc/{pid}/loginuid").read_text(encoding="ascii"))
+        if login not in (_NOBODY_LOGGED_IN, uid):
+            found["login"] = _user(login)
+    return found
+
+
+def myself() -> dict[str, Any]:
+    """This process."""
+    return person(os.getpid(), os.getuid(), command_line(sys.argv))
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
