@@ -35,7 +35,6 @@ _MAX_DATAGRAM = 65535
 _PAUSE_S = 0.01
 _SETTLE_S = 1.0  # between two looks at orders without an answer, while all is well
 _TOKEN_PREFIX = 6
-PEER_SILENCE_S = 5.0  # the server beats once a second
 
 
 class OrderEntry:
@@ -44,10 +43,17 @@ class OrderEntry:
     `rearm`: after a silence that left nothing uncertain, bring the engine back into the state it was in, unless
     a person has halted it meanwhile.
     `lost_after_s`: while halted, an order without an answer is lost so long after the replies were whole (seconds).
+    `silence_s`: so long the exchange may say nothing before it counts as silent (seconds; it beats once in each).
     """
 
     def __init__(
-        self, engine: Engine, session: OrderSession, *, rearm: bool = False, lost_after_s: float = 5.0
+        self,
+        engine: Engine,
+        session: OrderSession,
+        *,
+        rearm: bool = False,
+        lost_after_s: float = 5.0,
+        silence_s: float = 5.0,
     ) -> None:
         self.engine = engine
         self.session = session
@@ -55,6 +61,7 @@ class OrderEntry:
         self.silences = 0  # times the engine was halted because the exchange had fallen silent
         self.logins = 0  # how often it was accepted
         self._rearm = rearm
+        self._silence_s = checked_seconds("silence_s", silence_s)
         self._unanswered = Unanswered(
             engine,
             can_query=session.protocol == "ouch50",
@@ -218,7 +225,7 @@ class OrderEntry:
         self._heard = time.monotonic()
         while not self._stop.is_set():
             now = time.monotonic()
-            if now - self._heard > PEER_SILENCE_S and not self._away:
+            if now - self._heard > self._silence_s and not self._away:
                 self._fall_silent()
             if now >= heartbeat:
                 self._send(ufo.ClientHeartbeat())
