@@ -18,6 +18,8 @@ from turbo_hft.addresses import OrderSession, Protocol
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, OrderRefused
 from turbo_hft.order_entry import OrderEntry
+from turbo_hft.orders import payload_of
+from turbo_hft.wire.ufo import Unsequenced, encode_upstream
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
@@ -175,6 +177,26 @@ def test_halt_cancel_works_with_the_control_process_stopped(tmp_path: Path) -> N
             os.kill(run.pid, signal.SIGCONT)
             run.send_signal(signal.SIGINT)
             run.wait(20)
+
+
+@pytest.mark.parametrize("protocol", ["ouch50", "ouch42"])
+def test_a_cancel_lost_on_its_way_is_sent_again(tmp_path: Path, protocol: Protocol) -> None:
+    """The hook has noted it and takes no second one; what order entry sends is the same to the byte."""
+    with rig(tmp_path, 15) as lab:
+        lab.start_exchange("--symbols", "AAPL", *LONG)
+        with trading(lab, lab.session(protocol)) as (engine, entry):
+            view = engine.symbols["AAPL"]
+            wait_for(lambda: view.snapshot().bid_e4 > 0, "no market")
+            order = engine.orders.enter("AAPL", "buy", 1, (view.snapshot().bid_e4 - 10_000) / 10_000, tif="day")
+            wait_for(lambda: engine.orders[order].state == "live", "not accepted")
+            lost: list[bytes] = []
+            engine.orders.send = lost.append
+            engine.orders.cancel(order)
+            assert payload_of(lost[0]) == encode_upstream(Unsequenced(engine.cancel_message(order)))
+            with pytest.raises(OrderRefused, match="bad_intent"):
+                engine.orders.cancel(order)
+            wait_for(lambda: engine.orders[order].state == "canceled", "not cancelled", 5)
+            assert entry.cancels_again >= 1 and not engine.halted
 
 
 def test_an_order_lost_on_its_way_is_found_out_while_trading_goes_on(tmp_path: Path) -> None:
