@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,13 @@ from turbo_hft.demo.exchange_process import ExchangeProcess
 from turbo_hft.demo.reconcile import LEDGERS, EventLedger, Row, exchange_ledger, maps_ledger, reconcile
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ExchangeError, TurboHftError
-from turbo_hft.events import Event
 from turbo_hft.lab import PASSWORD, USERNAME, Lab, LabAddresses
 from turbo_hft.order_entry import OrderEntry
 from turbo_hft.snapshots import SymbolSnapshot
 
 LAB = ("day_ns", "day_hft", "day_peer", "10.79.0.0/24")
 FEES = {"R": "0.0030", "A": "-0.0020"}
+FEES_E8 = {"R": 300_000, "A": -200_000}
 _STEP_S = 0.02
 _TURN_S = 0.5  # how often the targets of threshold change
 _SETTLE_S = 8.0
@@ -90,33 +90,18 @@ class Reader:
     """Reads every event once: for the ledger, and for what the ledger does not hold."""
 
     engine: Engine
-    ledger: EventLedger = field(default_factory=EventLedger)
+    ledger: EventLedger = field(default_factory=lambda: EventLedger(FEES_E8))
     kinds: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
-    broken: Counter[str] = field(default_factory=Counter)
-    fees_e8: Counter[str] = field(default_factory=Counter)  # as the newest event of a symbol says
-    lost_qty: Counter[str] = field(default_factory=Counter)
-    _replacements: set[int] = field(default_factory=set)
 
     def read(self) -> None:
         """What has come since."""
         events = list(self.engine.events)
         self.ledger.add(events)
         for event in events:
-            self._note(event)
-
-    def _note(self, event: Event) -> None:
-        self.kinds[event.kind] += 1
-        symbol = event.symbol or ""
-        self.fees_e8[symbol] = event.fees_e8
-        if event.kind == "refused":
-            self.refused[event.reason] += 1
-        elif event.kind == "order" and event.other_ref:
-            self._replacements.add(event.user_ref)
-        elif event.kind == "broken":
-            self.broken[symbol] += 1
-        elif event.kind == "lost" and event.user_ref not in self._replacements:
-            self.lost_qty[symbol] += event.qty  # given back here; the exchange never knew of it
+            self.kinds[event.kind] += 1
+            if event.kind == "refused":
+                self.refused[event.reason] += 1
 
 
 def exchange_words(addresses: LabAddresses, names: list[str], seconds: float, seed: int) -> list[str]:
@@ -177,22 +162,9 @@ def steer(engine: Engine, names: list[str], now: float) -> None:
 
 
 def compare(snapshots: Mapping[str, SymbolSnapshot], reader: Reader, summary: Mapping[str, Any]) -> list[Row]:
-    """Every figure of every symbol in the three ledgers, but the number of orders: the exchange never knew of those
-    that were lost. What was given back of them is added to its side for the same reason."""
-    booked: Mapping[str, Mapping[str, int]] = summary["accounts"].get(USERNAME, {})
-    exchange = {
-        name: replace(
-            ledger, canceled_qty=ledger.canceled_qty + reader.lost_qty[name], open_qty=booked[name]["open_qty"]
-        )
-        for name, ledger in exchange_ledger(summary, USERNAME).items()
-    }
-    result = reconcile(maps_ledger(snapshots.values()), reader.ledger.symbols, exchange)
-    rows = [row for row in result.rows if row.field != "orders"]
-    for name, snapshot in snapshots.items():
-        row = booked.get(name, {})
-        rows.append(Row(name, "broken", (snapshot.broken, reader.broken[name], row.get("broken", 0))))
-        rows.append(Row(name, "fees_e8", (snapshot.fees_e8, reader.fees_e8[name], row.get("fees_e8", 0))))
-    return rows
+    """Every figure of every symbol in the three ledgers."""
+    exchange = exchange_ledger(summary, USERNAME, reader.ledger.lost.values())
+    return list(reconcile(maps_ledger(snapshots.values()), reader.ledger.symbols, exchange).rows)
 
 
 class TradingDay:
