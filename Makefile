@@ -85,8 +85,7 @@ lease-test: build ## kill, stop and hang a control process 1,000 times each: do 
 journal-check: build ## every truncation and flipped bit, 10 M records, rates, killed writers (JOURNAL_ARGS="--records 1000000")
 	$(PY) -m turbo_hft.testing.journal_check $(JOURNAL_ARGS)
 
-# The others are built from checkouts: ITCH_ORDER_BOOK= (github: charles-cooper/itch-order-book), CPPTRADER= (chronoxor/CppTrader).
-trading-day: build ## a day on which order entry goes wrong in every way; three ledgers equal (TRADING_DAY_ARGS="--seconds 600")
+trading-day: build ## a day on which orders go wrong in every way: are three ledgers equal? (TRADING_DAY_ARGS="--seconds 600")
 	$(PY) -m turbo_hft.testing.trading_day $(TRADING_DAY_ARGS)
 
 mutation: build ## leave out each clause of the gate in turn: does a test miss it? (MUTATION_ARGS="--sample 10")
@@ -95,6 +94,7 @@ mutation: build ## leave out each clause of the gate in turn: does a test miss i
 bench-gate: build ## ns of the gate and of each of its checks (BENCH_GATE_ARGS=...)
 	$(PY) -m bench.gate.run $(BENCH_GATE_ARGS)
 
+# The others are built from checkouts: ITCH_ORDER_BOOK= (github: charles-cooper/itch-order-book), CPPTRADER= (chronoxor/CppTrader).
 bench-book: build ## ns/message of a whole book beside other ITCH books (ITCH_ORDER_BOOK=DIR CPPTRADER=DIR BENCH_BOOK_ARGS=...)
 	$(PY) -m bench.book.run $(if $(ITCH_ORDER_BOOK),--itch-order-book $(ITCH_ORDER_BOOK)) \
 		$(if $(CPPTRADER),--cpptrader $(CPPTRADER)) $(BENCH_BOOK_ARGS)

@@ -39,7 +39,7 @@ from turbo_hft.snapshots import (
 from turbo_hft.steering import Memberships, SteeredFlow, Steering, describe, is_multicast
 from turbo_hft.strategies import Strategies, strategy_name
 from turbo_hft.symbols import Symbols
-from turbo_hft.template import order_template
+from turbo_hft.template import cancel_message, order_template
 from turbo_hft.user_strategy import Generation, UserStrategy
 from turbo_hft.wire.frame import udp_frame
 
@@ -272,6 +272,11 @@ class Engine(Switch):
     def configured(self) -> bool:
         """Is there an order template?"""
         return bool(self._template[0].protocol != lib.HFT_PROTOCOL_NONE)
+
+    def cancel_message(self, user_ref: int) -> bytes:
+        """The OUCH message that cancels an order: to say again, through the session, what the hook has sent already and
+        nobody answered."""
+        return cancel_message(self._template[0], user_ref)
 
     def _add_flow(
         self, at: tuple[str, int], role: int, peer: tuple[str | None, int], *, feed: int = 0, line: int = 0

@@ -6,6 +6,7 @@ seen it.
 
 An exchange that falls silent halts the engine. Then it is logged in to again, under the same session, what is missing
 is asked for, and once the replies are whole the orders that were never answered are settled (`turbo_hft.unanswered`).
+Cancels that were never answered are sent again, silence or not.
 Until nothing is uncertain any more the engine stays halted; afterwards too, unless it was made with `rearm`.
 """
 
@@ -23,7 +24,7 @@ from turbo_hft.errors import ConfigError, ExchangeError, MalformedMessage
 from turbo_hft.kill import KillState
 from turbo_hft.lease import checked_seconds
 from turbo_hft.snapshots import WorkingOrder
-from turbo_hft.unanswered import Unanswered
+from turbo_hft.unanswered import Unanswered, UnansweredCancels
 from turbo_hft.wire import ouch42, ouch50, ufo
 
 _REJECT_REASONS = {"A": "user or password not authorised", "S": "session not available"}
@@ -35,7 +36,6 @@ _MAX_DATAGRAM = 65535
 _PAUSE_S = 0.01
 _SETTLE_S = 1.0  # between two looks at orders without an answer, while all is well
 _TOKEN_PREFIX = 6
-PEER_SILENCE_S = 5.0  # the server beats once a second
 
 
 class OrderEntry:
@@ -44,22 +44,32 @@ class OrderEntry:
     `rearm`: after a silence that left nothing uncertain, bring the engine back into the state it was in, unless
     a person has halted it meanwhile.
     `lost_after_s`: while halted, an order without an answer is lost so long after the replies were whole (seconds).
+    `silence_s`: so long the exchange may say nothing before it counts as silent (seconds; it beats once in each).
     """
 
     def __init__(
-        self, engine: Engine, session: OrderSession, *, rearm: bool = False, lost_after_s: float = 5.0
+        self,
+        engine: Engine,
+        session: OrderSession,
+        *,
+        rearm: bool = False,
+        lost_after_s: float = 5.0,
+        silence_s: float = 5.0,
     ) -> None:
         self.engine = engine
         self.session = session
         self.retransmission_requests = 0
         self.silences = 0  # times the engine was halted because the exchange had fallen silent
         self.logins = 0  # how often it was accepted
+        self.cancels_again = 0  # cancels that were sent once more, because nothing came of them
         self._rearm = rearm
+        self._silence_s = checked_seconds("silence_s", silence_s)
         self._unanswered = Unanswered(
             engine,
             can_query=session.protocol == "ouch50",
             lost_after_s=checked_seconds("lost_after_s", lost_after_s),
         )
+        self._cancels = UnansweredCancels(engine)
         self._away = False  # silent; being logged in to again
         self._before: KillState | None = None  # the engine's state before a silence, until all is settled
         self._settled = 0.0
@@ -218,7 +228,7 @@ class OrderEntry:
         self._heard = time.monotonic()
         while not self._stop.is_set():
             now = time.monotonic()
-            if now - self._heard > PEER_SILENCE_S and not self._away:
+            if now - self._heard > self._silence_s and not self._away:
                 self._fall_silent()
             if now >= heartbeat:
                 self._send(ufo.ClientHeartbeat())
@@ -263,6 +273,9 @@ class OrderEntry:
             return
         self._settled = now
         self._unanswered.step(now)
+        for user_ref in self._cancels.due(now):
+            self._send(ufo.Unsequenced(self.engine.cancel_message(user_ref)))
+            self.cancels_again += 1
         if self._unanswered.query_due(now):
             self._send(ufo.Unsequenced(ouch50.AccountQuery().encode()))
         if self._before is None or self._unanswered.uncertain or not self._whole():

@@ -12,7 +12,9 @@ from turbo_hft.wire import ouch42, ouch50, ufo
 from turbo_hft.wire.frame import udp_frame
 from turbo_hft.wire.ouch_options import encode_options
 
+_OUCH = 3  # where OUCH begins in a message of the template: behind its length and UFO's type
 _TOKEN_PREFIX = 6
+_TOKEN_DIGITS = 8
 _MAX_VLAN = 4094
 _BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _IOC_50, _DAY_50 = "3", "0"
@@ -116,6 +118,18 @@ def _ouch42(session: OrderSession) -> dict[int, Message42]:
         ),
         lib.HFT_ACTION_CANCEL: ouch42.CancelOrder(order_token=token, shares=0),
     }
+
+
+def cancel_message(template: Any, user_ref: int) -> bytes:
+    """The OUCH message that cancels an order, to the byte as the hook patches it (docs/rules.md, rule 7)."""
+    action = lib.HFT_ACTION_CANCEL
+    message = bytearray(ffi.buffer(template.msg[action], template.msg_len[action]))[_OUCH:]
+    if template.protocol == lib.HFT_OUCH50:
+        message[1:5] = user_ref.to_bytes(4)
+    else:
+        at = 1 + _TOKEN_PREFIX
+        message[at : at + _TOKEN_DIGITS] = f"{user_ref:0{_TOKEN_DIGITS}X}".encode()
+    return bytes(message)
 
 
 def order_template(session: OrderSession) -> Any:

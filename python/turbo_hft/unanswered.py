@@ -10,6 +10,9 @@ position nobody reckons with. So it is declared lost only when that is certain: 
   was whole. No network keeps a datagram so long. OUCH 4.2 has nothing better.
 
 What is left is `uncertain`.
+
+A cancel without an answer is sent again: it says the same a second time. Without that its order could not be cancelled
+any more, because the gate takes no second one.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from turbo_hft.errors import TurboHftError
 from turbo_hft.snapshots import WorkingOrder
 
 _QUERY_S = 0.5
+CANCEL_AGAIN_S = 1.0
 
 
 class Unanswered:
@@ -51,13 +55,13 @@ class Unanswered:
         session = self._engine.session
         if session.health != "up" or session.expected_seq < session.highest_seq:
             self._whole_since = None
-            self.uncertain = self._sent()
+            self.uncertain = _open_orders(self._engine, "sent")
             return
         if self._whole_since is None:
             self._whole_since = now_s
         bound = self._next_user_ref if session.expected_seq > self._answer_seq else 0
         left = []
-        for order in self._sent():
+        for order in _open_orders(self._engine, "sent"):
             waited_s = now_s - max(self._whole_since, order.sent_ns / 1e9)
             if order.user_ref >= bound and not (self._engine.halted and waited_s >= self._lost_after_s):
                 left.append(order)
@@ -70,7 +74,28 @@ class Unanswered:
                 self.lost.append(order.user_ref)
         self.uncertain = tuple(left)
 
-    def _sent(self) -> tuple[WorkingOrder, ...]:
-        if not self._engine.account.open_orders:
-            return ()
-        return tuple(order for order in self._engine.orders.open() if order.state == "sent")
+
+class UnansweredCancels:
+    """Cancels whose orders are still live although no reply is missing. Like all cancels they may leave in doubt."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._since: dict[int, float] = {}  # UserRefNum -> when its cancel was first seen, or sent again
+
+    def due(self, now_s: float) -> list[int]:
+        """UserRefNums of the orders whose cancel is to be sent again now; `now_s` is time.monotonic()."""
+        session = self._engine.session
+        if session.health not in ("up", "suspect") or session.expected_seq < session.highest_seq:
+            return []
+        live = _open_orders(self._engine, "live")
+        waiting = [order.user_ref for order in live if "cancel" in order.pending and "later" not in order.pending]
+        self._since = {ref: self._since.get(ref, now_s) for ref in waiting}
+        again = [ref for ref, since in self._since.items() if now_s - since >= CANCEL_AGAIN_S]
+        self._since.update(dict.fromkeys(again, now_s))
+        return again
+
+
+def _open_orders(engine: Engine, state: str) -> tuple[WorkingOrder, ...]:
+    if not engine.account.open_orders:
+        return ()
+    return tuple(order for order in engine.orders.open() if order.state == state)

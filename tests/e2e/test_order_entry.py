@@ -14,16 +14,18 @@ from pathlib import Path
 
 import pytest
 from e2e_rig import Rig, rig
-from turbo_hft import order_entry as order_entry_module
 from turbo_hft.addresses import OrderSession, Protocol
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, OrderRefused
 from turbo_hft.order_entry import OrderEntry
+from turbo_hft.orders import payload_of
+from turbo_hft.wire.ufo import Unsequenced, encode_upstream
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
 EVERY_TICK = 10_000
 WAIT_S = 20
+SILENCE_S = 1.5
 LONG = ("--rate", "1000", "--duration", "60", "--wait-for-login")
 
 
@@ -36,30 +38,33 @@ def wait_for(what: Callable[[], bool], why: str, timeout_s: float = WAIT_S) -> N
 
 @contextmanager
 def trading(
-    lab: Rig, session: OrderSession, *, buy_below: int | None = None, recover: bool = False, rearm: bool = False
+    lab: Rig,
+    session: OrderSession,
+    *,
+    buy_below: int | None = None,
+    recover: bool = False,
+    rearm: bool = False,
+    silence_s: float = 5.0,
 ) -> Iterator[tuple[Engine, OrderEntry]]:
     """An engine that is logged in and may trade."""
     with Engine.open(lab.addresses.device) as engine:
         engine.symbols.add("AAPL", buy_below=buy_below, max_long=500)
         engine.configure(session, lab.feed())
         engine.attach()
-        with OrderEntry(engine, session, rearm=rearm) as entry, engine.lease.keep():
+        with OrderEntry(engine, session, rearm=rearm, silence_s=silence_s) as entry, engine.lease.keep():
             entry.login(recover=recover)
             engine.resume()
             yield engine, entry
 
 
 @pytest.mark.parametrize("rearm", [True, False])
-def test_an_exchange_that_falls_silent_is_logged_in_to_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rearm: bool
-) -> None:
+def test_an_exchange_that_falls_silent_is_logged_in_to_again(tmp_path: Path, rearm: bool) -> None:
     """Stopped for longer than the silence that is borne, while orders are on their way to it."""
-    monkeypatch.setattr(order_entry_module, "PEER_SILENCE_S", 1.5)
     with rig(tmp_path, 11) as lab:
         lab.start_exchange("--symbols", "AAPL", *LONG)
         assert lab.process is not None
         session = lab.session()
-        with trading(lab, session, buy_below=EVERY_TICK, rearm=rearm) as (engine, entry):
+        with trading(lab, session, buy_below=EVERY_TICK, rearm=rearm, silence_s=SILENCE_S) as (engine, entry):
             wait_for(lambda: engine.symbols["AAPL"].snapshot().fills > 0, "nothing was bought")
             engine.symbols["AAPL"].buy_below = None
             engine.symbols["AAPL"].limits.max_long = 10_000
@@ -83,13 +88,12 @@ def test_an_exchange_that_falls_silent_is_logged_in_to_again(
             assert report.left == (), report
 
 
-def test_a_halt_during_a_silence_is_not_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_halt_during_a_silence_is_not_undone(tmp_path: Path) -> None:
     """Whoever halts an engine that order entry has halted already means it, `rearm` or not."""
-    monkeypatch.setattr(order_entry_module, "PEER_SILENCE_S", 1.5)
     with rig(tmp_path, 11) as lab:
         lab.start_exchange("--symbols", "AAPL", *LONG)
         assert lab.process is not None
-        with trading(lab, lab.session(), rearm=True) as (engine, entry):
+        with trading(lab, lab.session(), rearm=True, silence_s=SILENCE_S) as (engine, entry):
             os.kill(lab.process.pid, signal.SIGSTOP)
             try:
                 wait_for(lambda: engine.halted, "the silence was not noticed")
@@ -173,6 +177,26 @@ def test_halt_cancel_works_with_the_control_process_stopped(tmp_path: Path) -> N
             os.kill(run.pid, signal.SIGCONT)
             run.send_signal(signal.SIGINT)
             run.wait(20)
+
+
+@pytest.mark.parametrize("protocol", ["ouch50", "ouch42"])
+def test_a_cancel_lost_on_its_way_is_sent_again(tmp_path: Path, protocol: Protocol) -> None:
+    """The hook has noted it and takes no second one; what order entry sends is the same to the byte."""
+    with rig(tmp_path, 15) as lab:
+        lab.start_exchange("--symbols", "AAPL", *LONG)
+        with trading(lab, lab.session(protocol)) as (engine, entry):
+            view = engine.symbols["AAPL"]
+            wait_for(lambda: view.snapshot().bid_e4 > 0, "no market")
+            order = engine.orders.enter("AAPL", "buy", 1, (view.snapshot().bid_e4 - 10_000) / 10_000, tif="day")
+            wait_for(lambda: engine.orders[order].state == "live", "not accepted")
+            lost: list[bytes] = []
+            engine.orders.send = lost.append
+            engine.orders.cancel(order)
+            assert payload_of(lost[0]) == encode_upstream(Unsequenced(engine.cancel_message(order)))
+            with pytest.raises(OrderRefused, match="bad_intent"):
+                engine.orders.cancel(order)
+            wait_for(lambda: engine.orders[order].state == "canceled", "not cancelled", 5)
+            assert entry.cancels_again >= 1 and not engine.halted
 
 
 def test_an_order_lost_on_its_way_is_found_out_while_trading_goes_on(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class Life:
         hook.engine.lease.forever()
         self.desk = Desk(hook, **{**SYMBOL, "short_ok": True, "max_short": 10**9})
         widen(self.desk.engine)
+        self.desk.engine.fees["R"] = "0.0030"
         self.rng = random.Random(seed)
         self.trades: list[tuple[int, int, int, int]] = []
 
@@ -111,7 +112,7 @@ class Life:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_events_add_up_to_the_maps(hook: Hook, seed: int) -> None:
-    life, ledger = Life(hook, seed), EventLedger()
+    life, ledger = Life(hook, seed), EventLedger({"R": 300_000})
     for event in hook.engine.events:
         assert event.kind != "order", "the day begins with the first step"
     kinds: Counter[str] = Counter()
@@ -125,5 +126,6 @@ def test_events_add_up_to_the_maps(hook: Hook, seed: int) -> None:
         mine = ledger.symbols.get("AAPL")
         if mine is not None:
             assert asdict(mine) == asdict(maps), (step, events)
+            assert mine.fees_e8 == 300_000 * (mine.bought_qty + mine.sold_qty)
     assert not [problem for problem in ledger.problems(ledger.count, 0) if "first event" not in problem]
     assert KINDS - set(kinds) <= {"lost"}, f"did not happen: {KINDS - set(kinds)}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from desk_rig import Desk
+from turbo_hft._native import lib
 from turbo_hft.testing import Hook
-from turbo_hft.unanswered import Unanswered
+from turbo_hft.unanswered import CANCEL_AGAIN_S, Unanswered, UnansweredCancels
+from turbo_hft.wire import ouch50
 
 pytestmark = pytest.mark.kernel
 
@@ -111,3 +113,43 @@ def test_a_gap_begins_the_wait_anew(desk: Desk, now: float) -> None:
     assert unanswered.lost == []
     unanswered.step(now + 2 * LOST_AFTER_S + 1)
     assert len(unanswered.lost) == 1
+
+
+def test_a_cancel_without_an_answer_is_due_each_second(desk: Desk, now: float) -> None:
+    first, second = enter(desk, "163.00"), enter(desk, "162.99")
+    desk.answer(desk.accepted(desk.sent(0)), desk.accepted(desk.sent(1)))  # type: ignore[arg-type]
+    cancels = UnansweredCancels(desk.engine)
+    assert cancels.due(now) == []
+    desk.engine.orders.cancel(first)
+    assert cancels.due(now) == [] and cancels.due(now + CANCEL_AGAIN_S / 2) == []
+    assert cancels.due(now + CANCEL_AGAIN_S) == [first]
+    assert cancels.due(now + CANCEL_AGAIN_S * 1.5) == [], "it was sent again just now"
+    assert cancels.due(now + CANCEL_AGAIN_S * 2) == [first]
+    desk.answer(ouch50.CancelPending(desk.clock, first))
+    assert cancels.due(now + CANCEL_AGAIN_S * 4) == [], "that is an answer"
+    desk.answer(ouch50.CancelReject(desk.clock, first))
+    desk.engine.orders.cancel(second)
+    assert cancels.due(now + 10) == [] and cancels.due(now + 20) == [second]
+    desk.answer(desk.canceled(second, 100))
+    assert cancels.due(now + 30) == []
+
+
+def test_no_cancel_is_due_while_replies_are_missing(desk: Desk, now: float) -> None:
+    ref = enter(desk, "163.00")
+    desk.answer(desk.accepted())
+    cancels = UnansweredCancels(desk.engine)
+    desk.engine.orders.cancel(ref)
+    desk.answer(desk.canceled(ref, 100), at=desk.reply_sequence + 1)
+    assert cancels.due(now) == [] and cancels.due(now + 10) == []
+
+
+def test_a_cancel_is_due_in_a_session_in_doubt_too(desk: Desk, now: float) -> None:
+    ref = enter(desk, "163.00")
+    desk.answer(desk.accepted())
+    cancels = UnansweredCancels(desk.engine)
+    desk.engine.orders.cancel(ref)
+    desk.answer(desk.canceled(99, 1))
+    assert desk.engine.session.health == "suspect"
+    assert cancels.due(now) == [] and cancels.due(now + CANCEL_AGAIN_S) == [ref]
+    desk.engine._session[0].health = lib.HFT_SESSION_ENDED
+    assert cancels.due(now + 10) == []

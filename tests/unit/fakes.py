@@ -57,6 +57,7 @@ class FakeState:
     bought_e4: int = 0
     sold_e4: int = 0
     canceled_qty: int = 0
+    broken: int = 0
 
     @property
     def pnl_e4(self) -> int:
@@ -194,6 +195,8 @@ class FakeEvent:
     hook_ns: int = 0
     exchange_ns: int = 34_200_000_000_000
     feed_seq: int = 1
+    match_number: int = 0
+    fees_e8: int = 0
 
 
 class FakeLease:

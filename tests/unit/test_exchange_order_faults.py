@@ -82,6 +82,9 @@ def test_a_rejected_replacement_leaves_the_order_and_uses_up_its_number(port: st
     assert replace(client, 1, 2) == []
     (replaced,) = replace(client, 1, 3)
     assert replaced.TYPE == "U"
+    position = core.ledger.of("HFT001", "AAPL")
+    assert (position.orders, position.replaced, position.replaces_rejected, position.rejected) == (1, 1, 1, 0)
+    assert (position.ordered_qty, position.rejected_qty, position.open_qty) == (200, 0, 100)
 
 
 @pytest.mark.parametrize("port", PORTS)

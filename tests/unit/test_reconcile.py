@@ -13,11 +13,13 @@ from turbo_hft.demo.latency import HookTimes
 from turbo_hft.demo.reconcile import (
     FIELDS,
     EventLedger,
+    LostOrder,
     Reconciliation,
     Row,
     SymbolLedger,
     exchange_ledger,
     feed_problems,
+    lost_problems,
     maps_ledger,
     reconcile,
 )
@@ -77,7 +79,11 @@ SUMMARY_ROW = {
     "accepted": 2,
     "rejected": 1,
     "executions": 3,
-    "ordered_qty": 135,
+    "replaced": 0,
+    "replaces_rejected": 0,
+    "broken": 0,
+    "fees_e8": 0,
+    "open_qty": 0,
     "canceled_qty": 40,
     "rejected_qty": 10,
     "rejects": {"17": 1},
@@ -141,7 +147,7 @@ def test_symbol_that_one_ledger_does_not_know(ledger: int) -> None:
     del books[ledger]["AAPL"]
     result = reconcile(*books)
     assert not result.equal
-    assert {row.field for row in result.differences} == set(FIELDS) - {"open_qty"}
+    assert {row.field for row in result.differences} == set(FIELDS) - {"open_qty", "broken", "fees_e8"}
 
 
 def test_untraded_symbol_is_equal_to_none() -> None:
@@ -190,8 +196,71 @@ def test_order_without_reply_stays_open() -> None:
     assert book(STREAM[:1]).symbols["AAPL"].open_qty == 100
     state = FakeState(open_orders=1, open_buy_qty=100, orders_sent=1)
     assert maps_ledger([state])["AAPL"].open_qty == 100
-    row = {**dict.fromkeys(SUMMARY_ROW, 0), "orders": 1, "ordered_qty": 100}
+    row = {**dict.fromkeys(SUMMARY_ROW, 0), "orders": 1, "open_qty": 100}
     assert exchange_ledger({"accounts": {"HFT001": {"AAPL": row}}}, "HFT001")["AAPL"].open_qty == 100
+
+
+def test_broken_trade_takes_fee_and_sums_back_but_not_its_shares() -> None:
+    stream = (
+        FakeEvent(id=1, kind="order", qty=100, open_qty=100),
+        FakeEvent(id=2, kind="accepted", qty=100, open_qty=100),
+        FakeEvent(
+            id=3, kind="executed", qty=60, open_qty=40, position=60, match_number=7, reason="R", fees_e8=60 * 300_000
+        ),
+        FakeEvent(id=4, kind="broken", qty=60, open_qty=40, position=0, match_number=7, reason="E"),
+    )
+    events = EventLedger({"R": 300_000})
+    events.add(stream)
+    assert events.problems(written=4, lost=0) == []
+    theirs = Position(orders=1, accepted=1, ordered_qty=100)
+    theirs.fill("B", 60, 1_632_000, 300_000)
+    theirs.take_back("B", 60, 1_632_000, 300_000)
+    exchange = exchange_ledger({"accounts": {"HFT001": {"AAPL": theirs.as_dict()}}}, "HFT001")
+    assert events.symbols == exchange
+    assert (exchange["AAPL"].open_qty, exchange["AAPL"].broken, exchange["AAPL"].fees_e8) == (40, 1, 0)
+
+
+def test_fee_that_contradicts_its_stream_is_found() -> None:
+    events = EventLedger({"R": 1})
+    events.add(replace(event, reason="R") if event.kind == "executed" else event for event in STREAM)
+    assert [problem.split(" ")[1] for problem in events.problems(written=10, lost=0)] == ["3", "4", "8"]
+
+
+def test_lost_orders_stand_on_both_sides() -> None:
+    """An order gives its shares back, a replacement none; the exchange has heard of neither."""
+    events = book(
+        (
+            FakeEvent(id=1, kind="order", user_ref=1, qty=100, open_qty=100),
+            FakeEvent(id=2, kind="order", user_ref=2, qty=50, open_qty=50),
+            FakeEvent(id=3, kind="accepted", user_ref=2, qty=50, open_qty=50),
+            FakeEvent(id=4, kind="order", user_ref=3, other_ref=2, qty=70, open_qty=70),
+            FakeEvent(id=5, kind="lost", user_ref=1, qty=100),
+            FakeEvent(id=6, kind="lost", user_ref=3, qty=70),
+        )
+    )
+    assert events.problems(written=6, lost=0) == []
+    assert events.lost == {1: LostOrder("AAPL", 100), 3: LostOrder("AAPL", 0)}
+    theirs = Position(orders=1, accepted=1, ordered_qty=50)
+    summary = {"accounts": {"HFT001": {"AAPL": theirs.as_dict()}}}
+    assert exchange_ledger(summary, "HFT001", events.lost.values()) == events.symbols
+    assert exchange_ledger(summary, "HFT001") != events.symbols
+
+
+def test_lost_orders_are_held_against_the_log() -> None:
+    log = [
+        {"kind": "order", "user_ref": 1, "outcome": "accepted"},
+        {"kind": "order", "user_ref": 1, "outcome": "ignored"},
+        {"kind": "order", "user_ref": 2, "outcome": "rejected"},
+        {"kind": "replace", "user_ref": 3, "outcome": "replaced"},
+        {"kind": "replace", "user_ref": 4, "outcome": "ignored"},
+        {"kind": "replace", "user_ref": 5, "outcome": "canceled"},
+        {"kind": "cancel", "user_ref": 6, "outcome": "canceled"},
+    ]
+    assert lost_problems({1, 2, 3, 4, 5, 6}, {4, 5, 6}, log) == []
+    assert lost_problems({1, 2, 3, 4, 5, 6}, {3, 4, 5, 6}, log) == ["order 3 was declared lost, the exchange took it"]
+    (problem,) = lost_problems({1, 2, 3, 4, 5, 6}, {4, 5}, log)
+    assert problem.startswith("order 6 left, the exchange never took it")
+    assert lost_problems({1, 2}, (), log) == ["the exchange took order 3, which never left"]
 
 
 def test_exchange_summary_of_another_shape_is_an_error() -> None:

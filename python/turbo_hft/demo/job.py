@@ -199,7 +199,9 @@ class Demo:
         maps = maps_ledger(symbol.snapshot() for symbol in engine.symbols)
         if not any(ledger.fills for ledger in maps.values()):
             problems.append("nothing was traded: give it a longer --duration or another --seed")
-        return reconcile(maps, self._ledger.symbols, exchange_ledger(summary, USERNAME), problems)
+        return reconcile(
+            maps, self._ledger.symbols, exchange_ledger(summary, USERNAME, self._ledger.lost.values()), problems
+        )
 
 
 def _refuse_if_busy(device: str) -> None:

@@ -3,6 +3,9 @@
 *maps* is what the hook keeps (`struct hft_symbol_state`), *events* is added up here from the event stream alone,
 *exchange* is what the exchange's own books say. Each does its own arithmetic. The stream itself must be complete too: a
 lost event is a difference, even if all sums agree.
+
+The exchange cannot know of an order that never reached it. The engine finds that out (event `lost`), and what it says
+of it stands in the exchange's column too; `lost_problems` holds each of those orders against the exchange's log.
 """
 
 from __future__ import annotations
@@ -24,14 +27,27 @@ class LedgerEvent(EventSource, Protocol):
 
     @property
     def open_qty(self) -> int: ...
+    @property
+    def match_number(self) -> int: ...
+    @property
+    def fees_e8(self) -> int: ...
+
+
+class LedgerState(SymbolState, Protocol):
+    """A symbol's snapshot, with what the ledgers need of it beyond what the view shows."""
+
+    @property
+    def broken(self) -> int: ...
 
 
 @dataclass(slots=True)
 class SymbolLedger:
-    """One symbol in one ledger. Shares, and money in 1/10000 dollar; `open_qty` is what no reply has answered for."""
+    """One symbol in one ledger. Shares, money in 1/10000 dollar, fees in 1/100,000,000; `orders` are orders and
+    replacements, `fills` the trades that stand, `open_qty` is what no reply has answered for."""
 
     orders: int = 0
     fills: int = 0
+    broken: int = 0
     bought_qty: int = 0
     bought_e4: int = 0
     sold_qty: int = 0
@@ -41,9 +57,19 @@ class SymbolLedger:
     position: int = 0
     cost_e4: int = 0
     realized_e4: int = 0
+    fees_e8: int = 0
 
 
 FIELDS = tuple(field.name for field in fields(SymbolLedger))
+
+
+@dataclass(frozen=True, slots=True)
+class LostOrder:
+    """An order, or a replacement, that the engine holds never to have been in the market. `qty`: the shares it gave
+    back, 0 of a replacement."""
+
+    symbol: str
+    qty: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +120,13 @@ class Reconciliation:
         }
 
 
-def maps_ledger(states: Iterable[SymbolState]) -> dict[str, SymbolLedger]:
+def maps_ledger(states: Iterable[LedgerState]) -> dict[str, SymbolLedger]:
     """The hook's own figures."""
     return {
         state.name: SymbolLedger(
             orders=state.orders_sent,
             fills=state.fills,
+            broken=state.broken,
             bought_qty=state.bought_qty,
             bought_e4=state.bought_e4,
             sold_qty=state.sold_qty,
@@ -109,39 +136,49 @@ def maps_ledger(states: Iterable[SymbolState]) -> dict[str, SymbolLedger]:
             position=state.position,
             cost_e4=state.cost_e4,
             realized_e4=state.realized_e4,
+            fees_e8=state.fees_e8,
         )
         for state in states
     }
 
 
-def exchange_ledger(summary: Mapping[str, Any], account: str) -> dict[str, SymbolLedger]:
-    """One account of the exchange's summary. Raises ExchangeError when the summary lacks what is needed."""
+def exchange_ledger(
+    summary: Mapping[str, Any], account: str, lost: Iterable[LostOrder] = ()
+) -> dict[str, SymbolLedger]:
+    """One account of the exchange's summary, and the orders that were `lost` before they came to be.
+
+    Raises ExchangeError when the summary lacks what is needed.
+    """
     try:
         symbols: Mapping[str, Mapping[str, int]] = summary["accounts"].get(account, {})
-        return {
-            symbol: SymbolLedger(
-                orders=row["orders"],
-                fills=row["executions"],
-                bought_qty=row["bought_qty"],
-                bought_e4=row["bought_e4"],
-                sold_qty=row["sold_qty"],
-                sold_e4=row["sold_e4"],
-                canceled_qty=row["canceled_qty"] + row["rejected_qty"],
-                open_qty=row["ordered_qty"]
-                - row["bought_qty"]
-                - row["sold_qty"]
-                - row["canceled_qty"]
-                - row["rejected_qty"],
-                position=row["position"],
-                cost_e4=row["cost_e4"],
-                realized_e4=row["realized_e4"],
-            )
-            for symbol, row in symbols.items()
-        }
+        ledgers = {symbol: _of_exchange(row) for symbol, row in symbols.items()}
     except (KeyError, AttributeError, TypeError) as error:
         raise ExchangeError(
             f"the exchange's summary cannot be read ({error!r}): use the exchange of this package"
         ) from error
+    for order in lost:
+        ledger = ledgers.setdefault(order.symbol, SymbolLedger())
+        ledger.orders += 1
+        ledger.canceled_qty += order.qty
+    return ledgers
+
+
+def _of_exchange(row: Mapping[str, int]) -> SymbolLedger:
+    return SymbolLedger(
+        orders=row["orders"] + row["replaced"] + row["replaces_rejected"],
+        fills=row["executions"],
+        broken=row["broken"],
+        bought_qty=row["bought_qty"],
+        bought_e4=row["bought_e4"],
+        sold_qty=row["sold_qty"],
+        sold_e4=row["sold_e4"],
+        canceled_qty=row["canceled_qty"] + row["rejected_qty"],
+        open_qty=row["open_qty"],
+        position=row["position"],
+        cost_e4=row["cost_e4"],
+        realized_e4=row["realized_e4"],
+        fees_e8=row["fees_e8"],
+    )
 
 
 @dataclass(slots=True)
@@ -155,14 +192,21 @@ class _Open:
 
 
 class EventLedger:
-    """Adds up the event stream, from its first event on. Feed it every event once, in order."""
+    """Adds up the event stream, from its first event on. Feed it every event once, in order.
 
-    def __init__(self) -> None:
+    `fees_e8`: what a share costs by liquidity flag, in 1/100,000,000 dollar. `sent` and `lost` are by UserRefNum.
+    """
+
+    def __init__(self, fees_e8: Mapping[str, int] | None = None) -> None:
         self.symbols: dict[str, SymbolLedger] = {}
+        self.sent: set[int] = set()
+        self.lost: dict[int, LostOrder] = {}
         self.count = 0
         self.first_id: int | None = None
         self.last_id = 0
         self.hook_ns: list[int] = []
+        self._fees_e8 = dict(fees_e8 or {})
+        self._fee_of: dict[tuple[int, int], int] = {}  # of each execution, by order and match number
         self._open: dict[int, _Open] = {}
         self._problems: list[str] = []
 
@@ -198,20 +242,27 @@ class EventLedger:
         match event.kind:
             case "order":
                 ledger.orders += 1
+                self.sent.add(event.user_ref)
                 self._enter(ledger, event)
                 self.hook_ns.append(event.hook_ns)
             case "replaced":
                 self._replace(ledger, event)
             case "executed":
                 self._take(ledger, event, event.qty)
+                fee_e8 = self._fee_of[event.user_ref, event.match_number] = self._fees_e8.get(event.reason, 0)
+                ledger.fees_e8 += event.qty * fee_e8
                 self._fill(ledger, event, event.side)
             case "canceled" | "modified":
                 ledger.canceled_qty += self._take(ledger, event, event.qty)
-            case "rejected" | "lost":
+            case "rejected":
                 self._end(ledger, event)
+            case "lost":
+                self.lost[event.user_ref] = LostOrder(event.symbol, self._end(ledger, event))
             case "accepted" if event.reason == _DEAD:
                 self._end(ledger, event)
             case "broken":
+                ledger.broken += 1
+                ledger.fees_e8 -= event.qty * self._fee_of.pop((event.user_ref, event.match_number), 0)
                 self._fill(ledger, event, "sell" if event.side == "buy" else "buy", undone=True)
             case _:
                 return
@@ -241,14 +292,16 @@ class EventLedger:
         if event.reason == _DEAD:
             self._end(ledger, event)
 
-    def _end(self, ledger: SymbolLedger, event: LedgerEvent) -> None:
-        """Nothing of an order is left; a replacement that never came to be gives nothing back."""
+    def _end(self, ledger: SymbolLedger, event: LedgerEvent) -> int:
+        """Nothing of an order is left; the shares it gives back: none of a replacement that never came to be."""
         order = self._open.pop(event.user_ref, None)
         if order is None:
             self._unknown(event)
-            return
+            return 0
+        back = 0 if order.replaces else order.qty
         ledger.open_qty -= order.counted
-        ledger.canceled_qty += 0 if order.replaces else order.qty
+        ledger.canceled_qty += back
+        return back
 
     def _unknown(self, event: LedgerEvent) -> None:
         self._problems.append(f"event {event.id} ({event.kind}) is about order {event.user_ref}, which never left")
@@ -289,10 +342,11 @@ class EventLedger:
             opening -= closing
         ledger.position += direction * opening
         ledger.cost_e4 += direction * opening * event.price_e4
-        if (event.position, event.realized_e4) != (ledger.position, ledger.realized_e4):
+        said = (event.position, event.realized_e4, event.fees_e8)
+        if said != (ledger.position, ledger.realized_e4, ledger.fees_e8):
             self._problems.append(
-                f"event {event.id} says position {event.position} and realized {event.realized_e4} e4, "
-                f"the stream adds up to {ledger.position} and {ledger.realized_e4} e4"
+                f"event {event.id} says position {said[0]}, realized {said[1]} e4 and fees {said[2]} e8, the stream "
+                f"adds up to {ledger.position}, {ledger.realized_e4} e4 and {ledger.fees_e8} e8"
             )
 
 
@@ -321,3 +375,25 @@ def feed_problems(published: Mapping[str, int], handled: Mapping[str, int], *, g
         if out != seen:
             found.append(f"the exchange published {out} ITCH messages of type {kind}, the hook handled {seen}")
     return found
+
+
+def lost_problems(sent: Iterable[int], lost: Iterable[int], log: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Did the exchange take every order that was sent, but for those that the engine holds lost, and none of these?
+
+    `log` is the exchange's, of this session alone; OUCH 5.0. An order is taken when it was answered, with a reject too.
+    """
+    taken = {
+        int(line["user_ref"])
+        for line in log
+        if (line["kind"] == "order" and line["outcome"] != "ignored")
+        or (line["kind"] == "replace" and line["outcome"] not in ("ignored", "canceled"))
+    }
+    sent, lost = set(sent), set(lost)
+    return (
+        [f"order {ref} was declared lost, the exchange took it" for ref in sorted(lost & taken)]
+        + [
+            f"order {ref} left, the exchange never took it, it was not declared lost"
+            for ref in sorted(sent - lost - taken)
+        ]
+        + [f"the exchange took order {ref}, which never left" for ref in sorted(taken - sent)]
+    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 from turbo_hft.dashboard.text import duration
 from turbo_hft.demo.latency import HookTimes
 from turbo_hft.demo.reconcile import LEDGERS, Reconciliation, Row
+from turbo_hft.exchange.fees import E8
 from turbo_hft.latency.compare import BOT
 from turbo_hft.latency.headline import ECHO, ENGINE
 from turbo_hft.latency.results import Results
@@ -63,7 +65,14 @@ def ledger_lines(result: Reconciliation) -> list[str]:
     for row in result.rows:
         name = row.symbol if row.symbol != previous else ""
         previous = row.symbol
-        cells.append((name, row.field.removesuffix("_e4"), *_values(row), "equal" if row.equal else "DIFFERENT"))
+        cells.append(
+            (
+                name,
+                row.field.removesuffix("_e4").removesuffix("_e8"),
+                *_values(row),
+                "equal" if row.equal else "DIFFERENT",
+            )
+        )
     widths = [max(len(line[column]) for line in cells) for column in range(6)]
     lines = ["three ledgers: the engine's maps, its event stream, the exchange's own books (shares, dollars)"]
     for line in cells:
@@ -142,5 +151,12 @@ def verdict_lines(report: DemoReport) -> list[str]:
 
 
 def _values(row: Row) -> tuple[str, str, str]:
-    shown = [format_money_e4(value) if row.field.endswith("_e4") else f"{value:,}" for value in row.values]
+    shown = [shown_value(row.field, value) for value in row.values]
     return shown[0], shown[1], shown[2]
+
+
+def shown_value(field: str, value: int) -> str:
+    """A figure of a ledger: dollars by the unit in its name, or a plain number."""
+    if field.endswith("_e4"):
+        return format_money_e4(value)
+    return f"{Decimal(value) / E8:,.8f}" if field.endswith("_e8") else f"{value:,}"

@@ -110,6 +110,10 @@ class Desk:
         self._record("order", order, order.total, now_ns)
         self._record("rejected", order, order.total, now_ns, code=code)
 
+    def reject_replacement(self, order: ClientOrder, code: str, now_ns: int) -> None:
+        """Book a refused replacement of a live order, which stays as it is; the dialect words the answer."""
+        self._record("replace_rejected", order, 0, now_ns, code=code)
+
     def enter(self, order: ClientOrder, now_ns: int) -> str:
         """A checked order goes to the market: accepted, perhaps executed, perhaps canceled (IOC). The outcome."""
         self._record("order", order, order.total, now_ns)

@@ -39,6 +39,7 @@ class Position:
     rejected_qty: int = 0
     rejects: Counter[str] = field(default_factory=Counter)
     replaced: int = 0
+    replaces_rejected: int = 0
     fees_e8: int = 0
     broken: int = 0
     broken_qty: int = 0
@@ -111,6 +112,7 @@ class Position:
             "canceled_qty": self.canceled_qty,
             "rejected_qty": self.rejected_qty,
             "replaced": self.replaced,
+            "replaces_rejected": self.replaces_rejected,
             "open_qty": self.open_qty,
             "fees_e8": self.fees_e8,
             "broken": self.broken,
@@ -121,7 +123,8 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One line of the record. `kind`: order, accepted, executed, canceled, rejected, replaced or broken.
+    """One line of the record. `kind`: order, accepted, executed, canceled, rejected, replaced, replace_rejected or
+    broken.
 
     `key` is the UserRefNum (OUCH 5.0) or the token (OUCH 4.2); `code` the reason, liquidity flag, or former key. A
     broken trade repeats quantity, price and match number of the execution that it undoes.
@@ -170,6 +173,8 @@ class Ledger:
         elif entry.kind == "replaced":
             position.replaced += 1
             position.ordered_qty += entry.qty
+        elif entry.kind == "replace_rejected":
+            position.replaces_rejected += 1
         elif entry.kind == "executed":
             position.fill(entry.side, entry.qty, entry.price_e4, self._fees_e8.get(entry.code, 0))
             self._unbroken[entry.account, entry.key, entry.match_number] = entry

@@ -120,6 +120,7 @@ class Ouch42Dialect:
         client.used_tokens.add(form.replacement_token)
         code = self._desk.random_reject(_ANY_REJECT) if fault is None else REJECT_CODES[fault]
         if code is not None:
+            self._desk.reject_replacement(order, code, now_ns)
             client.say(ouch42.Rejected(now_ns, form.replacement_token, code).encode())
             return {**entry, "outcome": "rejected", "reason": fault.value if fault else "at random", "code": code}
         done = self._desk.replace(

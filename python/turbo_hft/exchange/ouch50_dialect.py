@@ -139,6 +139,7 @@ class Ouch50Dialect:
         client.last_user_ref = form.user_ref_num
         code = self._desk.random_reject(_ANY_REJECT) if fault is None else REJECT_CODES[fault]
         if code is not None:
+            self._desk.reject_replacement(order, f"0x{code:02X}", now_ns)
             client.say(ouch50.Rejected(now_ns, form.user_ref_num, code, form.cl_ord_id).encode())
             return {**entry, "outcome": "rejected", "reason": fault.value if fault else "at random", "code": code}
         done = self._desk.replace(

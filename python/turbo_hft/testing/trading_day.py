@@ -1,336 +1,521 @@
-"""A day on which order entry goes wrong in every way it can, and at its end three ledgers that must be equal.
+"""A trading day in the lab on which all goes wrong with orders that can: at its end three ledgers must be equal.
 
-A lab of its own: the exchange simulator with random flow on many symbols, an engine on the wire with quoter and
-threshold, half of the symbols each (imbalance and momentum in shadow beside threshold), and order entry that has to
-reconnect and to find out what was lost. Orders are rejected, dead on arrival, canceled and modified by the exchange,
-trades are broken, datagrams lost, repeated and overtaken, symbols halted. Compared, to the share and the 1/10000
-dollar (fees: 1/100,000,000): what the hook's maps say, what the event stream adds up to, what the exchange booked.
+The exchange simulator makes random flow in 20 symbols. The engine trades half of them with the quoter and half with
+threshold, imbalance and momentum in their shadow. Meanwhile orders are rejected or dead on arrival, trades are broken,
+cancels are refused or put off, orders are cancelled, modified, moved and restated by the exchange itself, symbols are
+halted, datagrams are lost, doubled and overtaken in both directions, order entry falls silent and forgets who is logged
+in. Order entry comes back by itself each time. At last the engine is halted as by a person, in the middle of a silence:
+from then on nothing may leave, whoever comes back. Every working order is taken down, and the engine's maps, its event
+stream and the exchange's own books are compared, symbol by symbol, to the share and the 1/10000 dollar, fees to the
+1/100,000,000. Exit code 1 if anything differs, or nothing was traded.
 
-    python -m turbo_hft.testing.trading_day --seconds 120
+    python -m turbo_hft.testing.trading_day --seconds 120 --symbols 20 --seed 1
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
+import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from turbo_hft.addresses import FeedAddress, OrderSession
+from turbo_hft.cli import codes
+from turbo_hft.cli.common import count, say, seconds
 from turbo_hft.cli.signals import Interrupted, StopFlag
 from turbo_hft.demo.exchange_process import ExchangeProcess
-from turbo_hft.demo.reconcile import LEDGERS, EventLedger, Row, exchange_ledger, maps_ledger, reconcile
-from turbo_hft.engine import Engine
-from turbo_hft.errors import ExchangeError, TurboHftError
-from turbo_hft.events import Event
-from turbo_hft.lab import PASSWORD, USERNAME, Lab, LabAddresses
-from turbo_hft.order_entry import OrderEntry
-from turbo_hft.snapshots import SymbolSnapshot
-
-LAB = ("day_ns", "day_hft", "day_peer", "10.79.0.0/24")
-FEES = {"R": "0.0030", "A": "-0.0020"}
-_STEP_S = 0.02
-_TURN_S = 0.5  # how often the targets of threshold change
-_SETTLE_S = 8.0
-_CLOSE_S = 15.0
-_SILENCE_S = 6.5  # longer than order entry waits for a sign of life
-# What has to have happened, or the day proves nothing: by the kinds of events of the engine.
-_TROUBLE = (
-    *("rejected", "broken", "lost", "canceled", "replaced", "modified", "priority", "restated"),
-    *("cancel_pending", "cancel_rejected", "executed", "shadow"),
+from turbo_hft.demo.reconcile import (
+    LEDGERS,
+    EventLedger,
+    Reconciliation,
+    exchange_ledger,
+    feed_problems,
+    lost_problems,
+    maps_ledger,
+    reconcile,
 )
+from turbo_hft.demo.report import shown_value
+from turbo_hft.engine import Engine
+from turbo_hft.errors import ExchangeError, OrderRefused, TurboHftError
+from turbo_hft.exchange.fees import parse_fee
+from turbo_hft.lab import PASSWORD, USERNAME, Lab
+from turbo_hft.order_entry import OrderEntry
+from turbo_hft.snapshots import SymbolSnapshot, fees_e4
+from turbo_hft.symbols import SymbolView
+from turbo_hft.testing.wide import SYMBOL, widen
+from turbo_hft.wire.price import format_money_e4, format_price_e4
+
+NAMES = (
+    "AAPL", "MSFT", "AMZN", "GOOG", "INTC", "CSCO", "CMCSA", "PEP", "NFLX", "ADBE", "COST", "AMGN", "TXN", "GILD",
+    "SBUX", "QCOM", "MDLZ", "BKNG", "CHTR", "FISV",
+)  # fmt: skip
+SHORTEST_S = 15.0  # so long a day must be for everything to find its place
+_SILENCE_S = 2.0  # after which order entry counts as lost; the exchange beats once a second
+_LOST_AFTER_S = 1.0  # the lab keeps no datagram so long
+_LAST_SILENCE_S = (-3.0, 1.0)  # from and to, by the end of trading: noticed a second before it
+_LINGER_S = 4.0
+_SETTLE_S = 15.0
+_CLOSE_S = 20.0
+_EXCHANGE_SPARE_S = 120.0  # killed so hard that nothing can be cleaned up, the exchange still ends by itself
+_STEP_S = 0.01
+_STEER_S = 0.1
+_HALTS_S = 0.7
+_SWING_QTY = 500
+_FEES = {"R": "0.0030", "A": "-0.0020"}
+
+_FAULTS = {
+    "--reject-orders": "0.02",
+    "--dead-orders": "0.02",
+    "--pending-cancels": "0.25",
+    "--rejected-cancels": "0.25",
+    "--broken-trades": "0.03",
+    "--supervisory-cancels": "0.05",
+    "--priority-updates": "0.05",
+    "--supervisory-modifies": "0.05",
+    "--restatements": "0.05",
+    "--loss-orders": "0.02",
+    "--duplicate-orders": "0.02",
+    "--reorder-orders": "0.02",
+    "--delay-orders": "5:200",
+    "--loss-replies": "0.02",
+    "--duplicate-replies": "0.02",
+    "--reorder-replies": "0.02",
+    "--delay-replies": "5:200",
+}
+
+TROUBLES = (
+    "reject", "dead", "cancel_pending", "cancel_reject", "broken_trade", "supervisory_cancel", "priority_update",
+    "supervisory_modify", "restate", "halt_cancel", "halts", "pauses", "operational_halts", "short_sale_restriction",
+    "orders_lost", "orders_duplicated", "orders_reordered", "replies_lost", "replies_duplicated", "replies_reordered",
+    "unheard", "cancels_sent_again", "sessions_dropped", "silences", "reconnects", "orders_declared_lost",
+    "halted_in_silence",
+)  # fmt: skip
+"""All that must go wrong on a day; a report counts each."""
 
 
-@dataclass(slots=True)
-class Day:
-    """What came of it. `missing`: kinds of trouble that did not happen; `problems`: of the event stream."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayConfig:
+    """What a day is started with."""
 
-    seconds: float
-    symbols: int
-    rows: list[Row]
-    problems: list[str]
-    missing: list[str]
-    reconnects: int
-    lost_orders: int
-    left_open: int
-    events: dict[str, int]
-    refused: dict[str, int]
-    exchange: dict[str, Any]
-    pnl_e4: int
+    seconds: float = 120.0
+    symbols: int = 20
+    seed: int = 1
+    rate: int = 4000  # ITCH messages a second
 
     @property
-    def differences(self) -> list[Row]:
-        """The figures that are not the same everywhere."""
-        return [row for row in self.rows if not row.equal]
+    def names(self) -> tuple[str, ...]:
+        """The symbols, most active first."""
+        more = (f"SYM{number}" for number in range(len(NAMES), self.symbols))
+        return (*NAMES[: self.symbols], *more)
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolDay:
+    """What one symbol came to. Money in 1/10000 dollar, fees in 1/100,000,000; `net_e4` is after fees, position at its
+    mark."""
+
+    symbol: str
+    strategy: str
+    orders: int
+    fills: int
+    broken: int
+    rejected: int
+    cancels: int
+    lost: int
+    position: int
+    realized_e4: int
+    fees_e8: int
+    net_e4: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayReport:
+    """A day that is over. `troubles`: how often each kind of TROUBLES happened. `events`, `refused`: how many of each
+    kind, and for each reason."""
+
+    config: DayConfig
+    reconciliation: Reconciliation
+    symbols: tuple[SymbolDay, ...]
+    troubles: Mapping[str, int]
+    messages: int
+    events: Mapping[str, int]
+    refused: Mapping[str, int]
+    exchange: Mapping[str, Any]
 
     @property
-    def equal(self) -> bool:
-        """Do all ledgers say the same, and is nothing left?"""
-        return not self.differences and not self.problems and not self.left_open
+    def ok(self) -> bool:
+        """Does everything agree?"""
+        return self.reconciliation.equal
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """JSON-ready."""
         return {
-            "equal": self.equal,
-            "differences": [asdict(row) for row in self.differences],
-            "figures": len(self.rows),
-            **{name: getattr(self, name) for name in self.__slots__ if name != "rows"},
+            "ok": self.ok,
+            **asdict(self.config),
+            "reconciliation": self.reconciliation.as_dict(),
+            "symbol_days": [asdict(each) for each in self.symbols],
+            "troubles": dict(self.troubles),
+            "messages": self.messages,
+            "events": dict(self.events),
+            "refused": dict(self.refused),
+            "exchange": dict(self.exchange),
         }
 
+    def lines(self) -> list[str]:
+        """For people: the table, what went wrong, the verdict; every difference and problem by name."""
+        return [*self._table(), "", *self._troubles(), "", *self._verdict()]
 
-@dataclass(slots=True)
-class Reader:
-    """Reads every event once: for the ledger, and for what the ledger does not hold."""
-
-    engine: Engine
-    ledger: EventLedger = field(default_factory=EventLedger)
-    kinds: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
-    broken: Counter[str] = field(default_factory=Counter)
-    fees_e8: Counter[str] = field(default_factory=Counter)  # as the newest event of a symbol says
-    lost_qty: Counter[str] = field(default_factory=Counter)
-    _replacements: set[int] = field(default_factory=set)
-
-    def read(self) -> None:
-        """What has come since."""
-        events = list(self.engine.events)
-        self.ledger.add(events)
-        for event in events:
-            self._note(event)
-
-    def _note(self, event: Event) -> None:
-        self.kinds[event.kind] += 1
-        symbol = event.symbol or ""
-        self.fees_e8[symbol] = event.fees_e8
-        if event.kind == "refused":
-            self.refused[event.reason] += 1
-        elif event.kind == "order" and event.other_ref:
-            self._replacements.add(event.user_ref)
-        elif event.kind == "broken":
-            self.broken[symbol] += 1
-        elif event.kind == "lost" and event.user_ref not in self._replacements:
-            self.lost_qty[symbol] += event.qty  # given back here; the exchange never knew of it
-
-
-def exchange_words(addresses: LabAddresses, names: list[str], seconds: float, seed: int) -> list[str]:
-    """How the exchange is started."""
-    a = addresses
-    words = ["--netns", a.namespace, "--bind", a.exchange_address, "--feed", f"{a.feed_group}:{a.feed_port}"]
-    words += ["--ouch50", str(a.ouch50_port), "--ouch42", str(a.ouch42_port), "--symbols", ",".join(names)]
-    words += ["--seed", str(seed), "--rate", "2000", "--wait-for-login", "--duration", str(seconds + 120)]
-    shares = {
-        "reject-orders": 0.03,
-        "dead-orders": 0.02,
-        "pending-cancels": 0.2,
-        "rejected-cancels": 0.2,
-        "broken-trades": 0.05,
-        "supervisory-cancels": 0.05,
-        "priority-updates": 0.05,
-        "supervisory-modifies": 0.05,
-        "restatements": 0.05,
-        "loss-orders": 0.02,
-        "duplicate-orders": 0.02,
-        "reorder-orders": 0.01,
-        "loss-replies": 0.02,
-        "duplicate-replies": 0.02,
-        "reorder-replies": 0.02,
-    }
-    for name, share in shares.items():
-        words += [f"--{name}", str(share)]
-    for flag, dollars in FEES.items():
-        words += ["--fee", f"{flag}={dollars}"]
-    words += ["--silence", f"{seconds * 0.2:.2f}+{_SILENCE_S}", "--drop-session", f"{seconds * 0.75:.2f}"]
-    words += ["--halt", f"{names[0]}@{seconds * 0.1:.2f}+1", "--pause", f"{names[1]}@{seconds * 0.15:.2f}+1"]
-    words += ["--operational-halt", f"{names[2]}@{seconds * 0.1:.2f}+1"]
-    return [*words, "--short-sale-restriction", f"{names[3]}@{seconds * 0.1:.2f}+2"]
-
-
-def add_symbols(engine: Engine, names: list[str]) -> None:
-    """Quoter on every second one, threshold with shadows on the others."""
-    for number, name in enumerate(names):
-        symbol = engine.symbols.add(name, base_qty=100, step_qty=20, cap_qty=300, max_order_qty=300, max_long=1000)
-        if number % 2 == 0:
-            symbol.strategy = "quoter"
-            symbol.quoter.half_spread, symbol.quoter.qty = "0.03", 100
-            symbol.quoter.inventory, symbol.quoter.skew, symbol.quoter.requote = 500, "0.01", "0.02"
-        else:
-            symbol.shadow = {"imbalance", "momentum"}
-            symbol.imbalance.share, symbol.imbalance.qty = 0.7, 100
-            symbol.momentum.ticks, symbol.momentum.window_s, symbol.momentum.qty = 2, 1, 100
-
-
-def steer(engine: Engine, names: list[str], now: float) -> None:
-    """Threshold buys at the offer in one turn and waits for better in the next."""
-    waits = int(now / _TURN_S) % 2
-    for name in names[1::2]:
-        symbol = engine.symbols[name]
-        offer_e4 = symbol.snapshot().ask_e4
-        if offer_e4:
-            symbol.set_targets(buy_below=(offer_e4 - 100 * waits) / 10_000, sell_above=(offer_e4 + 100) / 10_000)
-
-
-def compare(snapshots: Mapping[str, SymbolSnapshot], reader: Reader, summary: Mapping[str, Any]) -> list[Row]:
-    """Every figure of every symbol in the three ledgers, but the number of orders: the exchange never knew of those
-    that were lost. What was given back of them is added to its side for the same reason."""
-    booked: Mapping[str, Mapping[str, int]] = summary["accounts"].get(USERNAME, {})
-    exchange = {
-        name: replace(
-            ledger, canceled_qty=ledger.canceled_qty + reader.lost_qty[name], open_qty=booked[name]["open_qty"]
+    def _table(self) -> Iterator[str]:
+        yield (
+            f"{'symbol':<8}{'strategy':<11}{'orders':>8}{'fills':>7}{'broken':>8}{'rejected':>10}{'cancels':>9}"
+            f"{'lost':>6}{'position':>10}{'realized $':>15}{'fees $':>16}{'net P&L $':>15}"
         )
-        for name, ledger in exchange_ledger(summary, USERNAME).items()
-    }
-    result = reconcile(maps_ledger(snapshots.values()), reader.ledger.symbols, exchange)
-    rows = [row for row in result.rows if row.field != "orders"]
-    for name, snapshot in snapshots.items():
-        row = booked.get(name, {})
-        rows.append(Row(name, "broken", (snapshot.broken, reader.broken[name], row.get("broken", 0))))
-        rows.append(Row(name, "fees_e8", (snapshot.fees_e8, reader.fees_e8[name], row.get("fees_e8", 0))))
-    return rows
+        total = SymbolDay("all", "", *(sum(getattr(each, name) for each in self.symbols) for name in _COUNTED))
+        for each in (*self.symbols, total):
+            yield (
+                f"{each.symbol:<8}{each.strategy:<11}{each.orders:>8,}{each.fills:>7,}{each.broken:>8,}"
+                f"{each.rejected:>10,}{each.cancels:>9,}{each.lost:>6,}{each.position:>10,}"
+                f"{format_money_e4(each.realized_e4):>15}{shown_value('fees_e8', each.fees_e8):>16}"
+                f"{format_money_e4(each.net_e4):>15}"
+            )
+
+    def _troubles(self) -> Iterator[str]:
+        yield f"{self.messages:,} ITCH messages in {self.config.seconds:g} s, seed {self.config.seed}; what went wrong:"
+        for first in range(0, len(TROUBLES), _A_LINE):
+            some = TROUBLES[first : first + _A_LINE]
+            yield "  " + "".join(f"{kind.replace('_', ' '):<23}{self.troubles[kind]:>6,}  " for kind in some).rstrip()
+
+    def _verdict(self) -> Iterator[str]:
+        for row in self.reconciliation.differences:
+            figures = ", ".join(
+                f"{name} {shown_value(row.field, value)}" for name, value in zip(LEDGERS, row.values, strict=True)
+            )
+            yield f"DIFFERENT: {row.symbol} {row.field}: {figures}"
+        yield from (f"PROBLEM: {problem}" for problem in self.reconciliation.problems)
+        yield (
+            f"the three ledgers agree in all {len(self.reconciliation.rows)} figures, to the share and the 1/10000 "
+            "dollar, fees to the 1/100,000,000"
+            if self.ok
+            else "the three ledgers do NOT agree"
+        )
+
+
+_A_LINE = 3
+_COUNTED = (
+    "orders", "fills", "broken", "rejected", "cancels", "lost", "position", "realized_e4", "fees_e8", "net_e4",
+)  # fmt: skip
 
 
 class TradingDay:
-    """One run. Raises Interrupted when a signal came, TurboHftError when a step fails; all is cleaned up by then."""
+    """One day: `report = TradingDay(config, stop).run()`.
 
-    def __init__(self, seconds: float, symbols: int, seed: int, stop: StopFlag) -> None:
-        self.seconds, self.seed, self.stop = seconds, seed, stop
-        self.names = [f"SYM{number:02d}" for number in range(symbols)]
-        self.reconnects = 0
+    Raises Interrupted when a signal came, TurboHftError when a step fails; either way all is cleaned up by then.
+    """
 
-    def run(self) -> Day:
-        """Trade, close, compare."""
-        a = LabAddresses.of(*LAB)
+    def __init__(self, config: DayConfig, stop: StopFlag) -> None:
+        self._config = config
+        self._stop = stop
+        self._ledger = EventLedger(dict(parse_fee(f"{flag}={fee}") for flag, fee in _FEES.items()))
+        self._kinds: Counter[str] = Counter()
+        self._by_symbol: dict[str, Counter[str]] = {name: Counter() for name in config.names}
+        self._halted_in_silence = 0
+        self._sent = 0  # orders that had left when the engine was halted
+
+    def run(self) -> DayReport:
+        """Raise the lab, trade, take everything down, compare."""
+        own = os.getpid() % 10_000
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turbo-hft-day-")))
-            stack.enter_context(Lab(*LAB))
-            words = exchange_words(a, self.names, self.seconds, self.seed)
-            exchange = stack.enter_context(ExchangeProcess(words, folder))
-            engine = stack.enter_context(Engine.open(a.device))
-            for flag, dollars in FEES.items():
-                engine.fees[flag] = dollars
-            add_symbols(engine, self.names)
-            session = OrderSession(
-                local=(a.host_address, a.engine_port),
-                remote=(a.exchange_address, a.ouch50_port),
-                local_mac=a.host_mac,
-                remote_mac=a.exchange_mac,
-                username=USERNAME,
-                password=PASSWORD,
-                protocol="ouch50",
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turbo-hft-day-")))
+            lab = stack.enter_context(Lab(f"hft_day_{own}", f"hftd{own}a", f"hftd{own}b", _subnet(own)))
+            self._stop.check()
+            log = directory / "exchange.jsonl"
+            exchange = stack.enter_context(ExchangeProcess(self._exchange_arguments(lab, log), directory))
+            self._stop.check()
+            engine = stack.enter_context(Engine.open(lab.addresses.device, symbols=max(32, self._config.symbols)))
+            session = self._set_up(engine, lab)
+            exchange.wait_ready(self._stop.wait)
+            self._stop.check()
+            entry = stack.enter_context(
+                OrderEntry(engine, session, rearm=True, lost_after_s=_LOST_AFTER_S, silence_s=_SILENCE_S)
             )
-            engine.configure(session, FeedAddress(a.feed_group, a.feed_port, a.exchange_address))
-            reader = Reader(engine)
-            reader.read()
-            engine.attach()
-            exchange.wait_ready(self.stop.wait)
-            self.stop.check()
-            entry = stack.enter_context(OrderEntry(engine, session, rearm=True))
             entry.login()
-            self._trade(engine, reader)
-            engine.halt_and_cancel()
-            summary = self._close(engine, exchange, reader)
-            return self._report(engine, reader, entry, summary)
+            self._trade(engine, exchange)
+            stuck = self._take_down(engine, entry)
+            self._close(engine, exchange)
+            summary = exchange.summary()
+            with log.open(encoding="utf-8") as lines:
+                taken = lost_problems(self._ledger.sent, self._ledger.lost, map(json.loads, lines))
+            return self._report(engine, entry, summary, taken, stuck)
 
-    def _trade(self, engine: Engine, reader: Reader) -> None:
+    def _exchange_arguments(self, lab: Lab, log: Path) -> list[str]:
+        a, config = lab.addresses, self._config
+        arguments = ["--netns", a.namespace, "--bind", a.exchange_address, "--feed", f"{a.feed_group}:{a.feed_port}"]
+        arguments += ["--ouch50", str(a.ouch50_port), "--ouch42", str(a.ouch42_port)]
+        arguments += ["--account", f"{USERNAME}:{PASSWORD}", "--log", str(log), "--linger", str(_LINGER_S)]
+        arguments += ["--symbols", ",".join(config.names), "--seed", str(config.seed), "--rate", str(config.rate)]
+        arguments += ["--wait-for-login", "--duration", str(config.seconds + _EXCHANGE_SPARE_S)]
+        arguments += [word for option in _FAULTS.items() for word in option]
+        arguments += [word for flag, fee in _FEES.items() for word in ("--fee", f"{flag}={fee}")]
+        return arguments + list(_schedule(config))
+
+    def _set_up(self, engine: Engine, lab: Lab) -> OrderSession:
+        """Symbols, limits, fees; the event stream is open from the first event on."""
+        a = lab.addresses
+        widen(engine)
+        for number, name in enumerate(self._config.names):
+            _add_symbol(engine, name, quotes=number % 2 == 0)
+        for flag, fee in _FEES.items():
+            engine.fees[flag] = fee
+        session = OrderSession(
+            local=(a.host_address, a.engine_port),
+            remote=(a.exchange_address, a.ouch50_port),
+            local_mac=a.host_mac,
+            remote_mac=a.exchange_mac,
+            username=USERNAME,
+            password=PASSWORD,
+        )
+        engine.configure(session, FeedAddress(a.feed_group, a.feed_port, a.exchange_address))
+        self._read(engine)
+        engine.attach()
+        return session
+
+    def _trade(self, engine: Engine, exchange: ExchangeProcess) -> None:
+        swings = [_Swing(symbol) for symbol in engine.symbols if symbol.strategy == "threshold"]
+        steer = 0.0
+        choose = random.Random(self._config.seed)
         engine.lease.beat()
         engine.resume()
-        start, was = time.monotonic(), "active"
-        while (now := time.monotonic()) < start + self.seconds:
-            engine.lease.beat()
-            reader.read()
-            steer(engine, self.names, now)
-            self.reconnects += engine.state == "active" != was
-            was = engine.state
-            self.stop.wait(_STEP_S)
-            self.stop.check()
+        say(f"trading {self._config.symbols} symbols for {self._config.seconds:g} s")
+        end = time.monotonic() + self._config.seconds
+        while (now := time.monotonic()) < end:
+            if now >= steer:
+                steer = now + _STEER_S
+                for swing in swings:
+                    swing.step()
+                _cancel_one(engine, choose)
+            self._pause(engine)
+            if not exchange.running:
+                exchange.summary()  # raises with its last words if it failed
+                raise ExchangeError("the exchange ended while the market was open: somebody stopped it")
 
-    def _close(self, engine: Engine, exchange: ExchangeProcess, reader: Reader) -> dict[str, Any]:
+    def _take_down(self, engine: Engine, entry: OrderEntry) -> int:
+        """Halt, cancel what works, wait until the rest is settled; how many orders are left all the same."""
+        self._halted_in_silence = int(not entry.settled)
+        engine.halt()
+        self._pause(engine)  # whatever packet was inside has come out
+        self._sent = engine.session.orders_sent
+        say("halted; taking working orders down")
         end = time.monotonic() + _SETTLE_S
-        while engine.orders.open() and time.monotonic() < end:
-            self._pause(engine, reader)
+        while time.monotonic() < end:
+            report = engine.orders.cancel_all(timeout_s=0.5)
+            self._pause(engine)
+            if entry.settled and not report.left:
+                return 0
+        return len(engine.orders.open())
+
+    def _close(self, engine: Engine, exchange: ExchangeProcess) -> None:
+        """The exchange does what it still had in mind, closes and ends; the last replies are fetched meanwhile."""
         exchange.close_market()
         end = time.monotonic() + _CLOSE_S
         while exchange.running:
             if time.monotonic() > end:
                 raise ExchangeError(f"the exchange did not end within {_CLOSE_S:g} s of being asked to")
-            self._pause(engine, reader)
-        summary = exchange.summary()
-        self._pause(engine, reader)
-        return summary
+            self._pause(engine)
+        self._pause(engine)
 
-    def _pause(self, engine: Engine, reader: Reader) -> None:
-        engine.lease.beat()
-        self.stop.wait(_STEP_S)
-        self.stop.check()
-        reader.read()
+    def _pause(self, engine: Engine) -> None:
+        engine.lease.beat()  # after the halt too: nothing but that holds orders back
+        self._stop.wait(_STEP_S)
+        self._stop.check()
+        self._read(engine)
 
-    def _report(self, engine: Engine, reader: Reader, entry: OrderEntry, summary: dict[str, Any]) -> Day:
-        snapshots = {symbol.name: symbol.snapshot() for symbol in engine.symbols}
-        counters = engine.counters()
-        problems = reader.ledger.problems(counters["events"], counters["events_lost"])
-        if engine.session.health == "suspect":
-            problems.append("order entry is suspect: a reply did not fit what the engine knows")
-        return Day(
-            seconds=self.seconds,
-            symbols=len(self.names),
-            rows=compare(snapshots, reader, summary),
-            problems=problems,
-            missing=[kind for kind in _TROUBLE if not reader.kinds[kind]],
-            reconnects=self.reconnects,
-            lost_orders=len(entry.lost),
-            left_open=len(engine.orders.open()),
-            events=dict(reader.kinds),
-            refused=dict(reader.refused),
-            exchange={name: summary.get(name) for name in ("order_events", "replies", "unheard")},
-            pnl_e4=sum(snapshot.pnl_e4 for snapshot in snapshots.values()),
+    def _read(self, engine: Engine) -> None:
+        events = list(engine.events)
+        self._ledger.add(events)
+        for event in events:
+            self._kinds[event.kind] += 1
+            if event.symbol is not None:
+                self._by_symbol[event.symbol][event.kind] += 1
+
+    def _report(
+        self, engine: Engine, entry: OrderEntry, summary: dict[str, Any], problems: list[str], stuck: int
+    ) -> DayReport:
+        counters, feed, session = engine.counters(), engine.feed, engine.session
+        ledger = self._ledger
+        problems = ledger.problems(counters["events"], counters["events_lost"]) + problems
+        problems += feed_problems(summary["feed"]["by_type"], engine.itch_counts(), gaps=feed.gaps, missed=feed.missed)
+        if session.health == "suspect" or self._kinds["session_suspect"]:
+            problems.append("order entry became suspect: a reply did not fit docs/rules.md, rule 8")
+        if session.expected_seq < session.highest_seq:
+            problems.append(f"{session.highest_seq - session.expected_seq} replies were never had")
+        if not engine.halted:
+            problems.append(f"the engine is {engine.state}: the halt at the end of the day was undone")
+        if session.orders_sent != self._sent:
+            problems.append(f"{session.orders_sent - self._sent} orders left after the halt at the end of the day")
+        if stuck:
+            problems.append(f"{stuck} orders could not be taken down before the exchange closed")
+        if not entry.settled:
+            problems.append(f"order entry did not come back, {len(entry.uncertain)} orders are uncertain")
+        states = [symbol.snapshot() for symbol in engine.symbols]
+        maps = maps_ledger(states)
+        if not any(each.fills for each in maps.values()):
+            problems.append("nothing was traded: give it more --seconds or another --seed")
+        result = reconcile(maps, ledger.symbols, exchange_ledger(summary, USERNAME, ledger.lost.values()), problems)
+        return DayReport(
+            config=self._config,
+            reconciliation=result,
+            symbols=tuple(self._symbol_day(engine.symbols[state.name], state) for state in states),
+            troubles=self._troubles(entry, summary),
+            messages=summary["feed"]["messages"],
+            events=self._kinds,
+            refused={reason: times for reason, times in engine.refusals().items() if times},
+            exchange=summary,
         )
 
+    def _symbol_day(self, view: SymbolView, state: SymbolSnapshot) -> SymbolDay:
+        kinds = self._by_symbol[state.name]
+        return SymbolDay(
+            symbol=state.name,
+            strategy=view.strategy or "none",
+            orders=state.orders_sent,
+            fills=state.fills,
+            broken=state.broken,
+            rejected=kinds["rejected"],
+            cancels=kinds["canceled"],
+            lost=kinds["lost"],
+            position=state.position,
+            realized_e4=state.realized_e4,
+            fees_e8=state.fees_e8,
+            net_e4=state.realized_e4 + state.unrealized_e4 - fees_e4(state.fees_e8),
+        )
 
-def text(day: Day) -> str:
-    """For people."""
-    lines = [f"{day.symbols} symbols, {day.seconds:g} s: P&L net of fees {day.pnl_e4 / 10_000:,.2f} dollars"]
-    lines += [f"  {kind:<16} {count:>8,}" for kind, count in sorted(day.events.items())]
-    lines.append(f"reconnects {day.reconnects}, orders that never arrived {day.lost_orders}, left open {day.left_open}")
-    lines += [
-        f"DIFFERS {row.symbol} {row.field}: "
-        + ", ".join(f"{who} {what:,}" for who, what in zip(LEDGERS, row.values, strict=True))
-        for row in day.differences
-    ]
-    lines += [f"PROBLEM {problem}" for problem in day.problems]
-    if day.missing:
-        lines.append(f"did not happen: {', '.join(day.missing)} (a longer day, or another --seed, has more)")
-    lines.append(f"three ledgers equal: {len(day.rows)} figures" if day.equal else "the ledgers differ")
-    return "\n".join(lines)
+    def _troubles(self, entry: OrderEntry, summary: dict[str, Any]) -> dict[str, int]:
+        said, links, port = summary["order_events"], summary["order_links"]["ouch50"], summary["order_entry"]["ouch50"]
+        found = {kind: said.get(kind, 0) for kind in TROUBLES}
+        found |= {
+            "halts": said.get("trading_state_H", 0),
+            "pauses": said.get("trading_state_P", 0),
+            "operational_halts": said.get("trading_state_O", 0),
+            "unheard": summary["unheard"],
+            "sessions_dropped": port.get("dropped", 0),
+            "silences": entry.silences,
+            "reconnects": entry.logins - 1,
+            "orders_declared_lost": len(entry.lost),
+            "cancels_sent_again": entry.cancels_again,
+            "halted_in_silence": self._halted_in_silence,
+        }
+        for way in ("orders", "replies"):
+            found |= {f"{way}_{what}": links[way][what] for what in ("lost", "duplicated", "reordered")}
+        return found
 
 
-def main() -> int:
-    """The command: 0 if all ledgers are equal, 1 if not, 2 if it could not be run."""
-    parser = argparse.ArgumentParser(
-        prog="trading_day", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+class _Swing:
+    """Targets of threshold at the touch, so that it trades without pause: up to a position, down to none, up again."""
+
+    def __init__(self, symbol: SymbolView) -> None:
+        self._symbol = symbol
+        self._buys = True
+
+    def step(self) -> None:
+        """Move the targets after the market."""
+        state = self._symbol.snapshot()
+        if state.position >= _SWING_QTY or state.position <= 0:
+            self._buys = state.position <= 0
+        if state.bid_e4 and state.ask_e4:
+            self._symbol.set_targets(
+                buy_below=format_price_e4(state.ask_e4) if self._buys else None,
+                sell_above=None if self._buys else format_price_e4(state.bid_e4),
+            )
+
+
+def _cancel_one(engine: Engine, choose: random.Random) -> None:
+    """By hand: an order of the quoter, which puts another one there."""
+    orders = [order for order in engine.orders.open() if order.state == "live" and not order.pending]
+    if orders:
+        with contextlib.suppress(OrderRefused):  # it has ended meanwhile, or the session is away
+            engine.orders.cancel(choose.choice(orders).user_ref)
+
+
+def _subnet(number: int) -> str:
+    return f"10.{192 + number % 60}.{number // 60 % 250}.0/24"
+
+
+def _add_symbol(engine: Engine, name: str, *, quotes: bool) -> None:
+    """The quoter may sell short, threshold buys and sells what it has."""
+    symbol = engine.symbols.add(
+        name,
+        strategy="quoter" if quotes else "threshold",
+        shadow=("imbalance", "momentum"),
+        cap_qty=300,
+        max_short=1000 if quotes else 0,
+        short_ok=quotes,
+        max_loss=SYMBOL["max_loss"],
+        orders_per_second=50 if quotes else 10,
     )
-    parser.add_argument("--seconds", type=float, default=120, metavar="S", help="of trading (120; at least 15)")
-    parser.add_argument("--symbols", type=int, default=20, metavar="N", help="(20; at least 4)")
-    parser.add_argument("--seed", type=int, default=1, help="of the exchange (1)")
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    args = parser.parse_args()
-    if args.seconds < 15 or args.symbols < 4:
-        parser.error("give at least 15 seconds and 4 symbols: less has no room for what shall go wrong")
+    if quotes:
+        symbol.quoter.set({"half_spread": "0.01", "qty": 100, "skew": "0.005", "inventory": 50, "requote": "0.01"})
+    symbol.imbalance.set({"share": "0.9", "least": 200, "qty": 100})
+    symbol.momentum.set({"ticks": 5, "window_s": 1, "qty": 100})
+
+
+def _schedule(config: DayConfig) -> Iterator[str]:
+    """What happens at a time of its own: outages by turns, halts by turns in the busiest symbols that are quoted, and a
+    silence around the end of trading."""
+    names, at, silent = config.names, 0.15 * config.seconds, True
+    while at < 0.8 * config.seconds:
+        yield from ("--silence", f"{at:.3f}+{_SILENCE_S + 1}") if silent else ("--drop-session", f"{at:.3f}")
+        silent = not silent
+        at += max(5.5, config.seconds / 6)
+    begin, end = _LAST_SILENCE_S
+    yield from ("--silence", f"{config.seconds + begin:.3f}+{end - begin}")
+    quoted, turn, at = names[::2], 0, 0.5 * config.seconds % _HALTS_S
+    while at < 0.9 * config.seconds:
+        option = ("--halt", "--pause", "--operational-halt")[turn % 3]
+        yield from (option, f"{quoted[turn // 3 % min(3, len(quoted))]}@{at:.3f}+0.3")
+        turn += 1
+        at += _HALTS_S
+    yield from ("--short-sale-restriction", f"{quoted[-1]}@{0.3 * config.seconds:.3f}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it; 0 if the three ledgers agree."""
+    parser = argparse.ArgumentParser(
+        prog="python -m turbo_hft.testing.trading_day",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    default = DayConfig()
+    parser.add_argument(
+        "--seconds", type=seconds, default=default.seconds, metavar="S", help="of trading (default %(default)g)"
+    )
+    parser.add_argument("--symbols", type=count, default=default.symbols, metavar="N", help="default %(default)s")
+    parser.add_argument("--seed", type=int, default=default.seed, help="of flow and faults (default %(default)s)")
+    parser.add_argument("--json", action="store_true", help="the whole result as JSON on stdout")
+    options = parser.parse_args(arguments)
+    if options.seconds < SHORTEST_S or options.symbols < 6:
+        parser.error(f"give --seconds {SHORTEST_S:g} or more and --symbols 6 or more: all has to find its place")
+    config = DayConfig(seconds=options.seconds, symbols=options.symbols, seed=options.seed)
     try:
         with StopFlag() as stop:
-            day = TradingDay(args.seconds, args.symbols, args.seed, stop).run()
-    except Interrupted:
-        return 130
+            report = TradingDay(config, stop).run()
+    except (Interrupted, KeyboardInterrupt):
+        say("trading day: interrupted")
+        return codes.INTERRUPTED
     except TurboHftError as error:
-        print(f"trading_day: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(day.as_dict(), indent=2) if args.json else text(day))
-    return 0 if day.equal else 1
+        say(f"trading day: {error}")
+        return codes.FAILURE
+    print(json.dumps(report.as_dict(), indent=2) if options.json else "\n".join(report.lines()))
+    return codes.OK if report.ok else codes.FAILURE
 
 
 if __name__ == "__main__":
