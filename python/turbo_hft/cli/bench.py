@@ -8,7 +8,6 @@ again. `bench compare` holds two results files against each other and exits 1 wh
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from turbo_hft.cli import codes, common
 from turbo_hft.cli.signals import Interrupted, StopFlag
 from turbo_hft.errors import ConfigError, TurboHftError
+from turbo_hft.latency import needs
 
 if TYPE_CHECKING:
     from turbo_hft.latency.bench import Step
@@ -34,7 +34,6 @@ examples:
   turbo-hft bench --slow 2 --out slow               # would a slower engine be noticed?"""
 
 _OUT = Path("latency-lab")
-_NEEDS = {"hdrh": "hdrhistogram", "numpy": "numpy", "matplotlib": "matplotlib"}
 _LINE_S = 5.0
 
 
@@ -95,9 +94,8 @@ def _run_options(parser: argparse.ArgumentParser, *, again: bool = False) -> Non
 
 def run(args: argparse.Namespace) -> int:
     """Do it."""
-    missing = [package for module, package in _NEEDS.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        raise ConfigError(f"{', '.join(missing)} is not installed: pip install 'turbo-hft[bench]'")
+    if words := needs.missing():
+        raise ConfigError(words)
     return int(args.do(args))
 
 

@@ -25,6 +25,7 @@ from turbo_hft.demo.steering import Steering
 from turbo_hft.engine import Engine, Mode
 from turbo_hft.errors import ExchangeError, LabError, NotRunning
 from turbo_hft.lab import PASSWORD, USERNAME, Lab
+from turbo_hft.latency import needs
 from turbo_hft.order_entry import OrderEntry
 
 _STEP_S = 0.02
@@ -76,6 +77,9 @@ class Demo:
 
     def compare(self, report: DemoReport) -> DemoReport:
         """The report with the latency of engine and bot in it; a comparison that fails is part of the report too."""
+        if words := needs.missing():
+            say(f"latency beside the standard bot is not measured: {words}")
+            return report
         say("measuring latency beside the standard bot, on a lab of its own ...")
         found, failure = None, None
         try:

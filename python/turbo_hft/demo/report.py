@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from turbo_hft.dashboard.text import duration
 from turbo_hft.demo.latency import HookTimes
 from turbo_hft.demo.reconcile import LEDGERS, Reconciliation, Row
 from turbo_hft.exchange.fees import E8
-from turbo_hft.latency.compare import BOT
-from turbo_hft.latency.headline import ECHO, ENGINE
 from turbo_hft.latency.results import Results
-from turbo_hft.latency.statistics import Distribution, Interval, ratio
 from turbo_hft.wire.price import format_money_e4
+
+if TYPE_CHECKING:
+    from turbo_hft.latency.statistics import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,10 @@ def latency_lines(report: DemoReport) -> list[str]:
         lines.append(f"  PROBLEM: {report.comparison_failure}")
     if found is None:
         return lines
+    from turbo_hft.latency.compare import BOT  # what it needs is there: something was compared
+    from turbo_hft.latency.headline import ECHO, ENGINE
+    from turbo_hft.latency.statistics import Distribution, ratio
+
     series = {one.responder: one for one in found.series if one.measure == "rtt"}
     if missing := {ENGINE, BOT} - set(series):
         lines.append(f"  PROBLEM: no latency of {', '.join(sorted(missing))}")
