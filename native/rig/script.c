@@ -150,11 +150,10 @@ static int look(struct run *run, int *any)
 {
 	struct hft_script *script = run->script;
 	uint8_t datagram[DATAGRAM_BYTES];
-	uint64_t came = 0, seen;
-	int length = hft_wire_receive(script->wire, datagram, sizeof(datagram), &came), error = 0;
+	uint64_t came = 0, seen = 0;
+	int length = hft_wire_receive(script->wire, datagram, sizeof(datagram), &seen, &came), error = 0;
 	uint32_t trigger;
 
-	seen = now_ns();
 	*any = length != -EAGAIN;
 	if (length == -EAGAIN || !length)
 		return 0;

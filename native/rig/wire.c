@@ -187,7 +187,8 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static int receive_from_ring(struct hft_wire *wire, uint8_t *payload, uint32_t room, uint64_t *came_ns)
+static int receive_from_ring(struct hft_wire *wire, uint8_t *payload, uint32_t room, uint64_t *seen_ns,
+			     uint64_t *came_ns)
 {
 	uint64_t produced = __atomic_load_n(wire->produced, __ATOMIC_ACQUIRE);
 	const uint8_t *record = (const uint8_t *)wire->produced + wire->page + wire->position % HFT_RIG_RING_BYTES;
@@ -200,6 +201,7 @@ static int receive_from_ring(struct hft_wire *wire, uint8_t *payload, uint32_t r
 	size = __atomic_load_n((const uint32_t *)record, __ATOMIC_ACQUIRE);
 	if (size & BPF_RINGBUF_BUSY_BIT)
 		return -EAGAIN;
+	*seen_ns = now_ns();
 	*came_ns = taken->ns;
 	length = taken->length <= HFT_RIG_FRAME_BYTES ? unwrap(wire, taken->frame, taken->length, payload, room)
 						      : -EBADMSG;
@@ -208,16 +210,17 @@ static int receive_from_ring(struct hft_wire *wire, uint8_t *payload, uint32_t r
 	return length;
 }
 
-int hft_wire_receive(struct hft_wire *wire, uint8_t *payload, uint32_t room, uint64_t *came_ns)
+int hft_wire_receive(struct hft_wire *wire, uint8_t *payload, uint32_t room, uint64_t *seen_ns, uint64_t *came_ns)
 {
 	ssize_t length;
 
 	if (wire->programs)
-		return receive_from_ring(wire, payload, room, came_ns);
+		return receive_from_ring(wire, payload, room, seen_ns, came_ns);
 	length = read(wire->fd, wire->frame, sizeof(wire->frame));
 	if (length < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-	*came_ns = now_ns();
+	*seen_ns = now_ns();
+	*came_ns = 0;
 	return unwrap(wire, wire->frame, (uint32_t)length, payload, room);
 }
 

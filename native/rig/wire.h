@@ -36,9 +36,10 @@ void hft_wire_take(struct hft_wire *wire, int taking);
 /* Send one frame: 0, -EAGAIN for a wire that is full, or what the kernel said. */
 int hft_wire_send(struct hft_wire *wire, const uint8_t *frame, uint32_t length);
 
-/* The next datagram of the orders' flow that came in, its checksums right: bytes of its payload, copied, at most `room`; 0 for a frame that
- * is another's, -EAGAIN for none, -EBADMSG for a wrong length or checksum. *came_ns: CLOCK_MONOTONIC when it came. */
-int hft_wire_receive(struct hft_wire *wire, uint8_t *payload, uint32_t room, uint64_t *came_ns);
+/* The next datagram of the orders' flow that came in, its checksums right: bytes of its payload, copied, at most `room`; 0 for a frame
+ * that is another's, -EAGAIN for none, -EBADMSG for a wrong length or checksum. *seen_ns: CLOCK_MONOTONIC when it was here, before it
+ * was looked at; *came_ns: the device's own stamp, 0 where nothing stamps. */
+int hft_wire_receive(struct hft_wire *wire, uint8_t *payload, uint32_t room, uint64_t *seen_ns, uint64_t *came_ns);
 
 /* When the packet of the feed with that sequence left, by the device's own stamp; 0 where nothing stamps (a tap). */
 uint64_t hft_wire_left_ns(const struct hft_wire *wire, uint64_t sequence);

@@ -6,8 +6,8 @@ seen it.
 
 An exchange that falls silent halts the engine. Then it is logged in to again, under the same session, what is missing
 is asked for, and once the replies are whole the orders that were never answered are settled (`turbo_hft.unanswered`).
-Cancels that were never answered are sent again, silence or not.
-Until nothing is uncertain any more the engine stays halted; afterwards too, unless it was made with `rearm`.
+Until nothing is uncertain any more the engine stays halted; afterwards too, unless it was made with `rearm`. Cancels
+without an answer are sent again, after a silence or without one.
 """
 
 from __future__ import annotations

@@ -129,10 +129,11 @@ def listing(locate: int, name: str) -> list[bytes]:
 
 def received(handle: Any, seconds: float) -> list[bytes]:
     """What comes to the exchange within so long."""
-    room, buffer, came = 2048, ffi.new("uint8_t[]", 2048), ffi.new("uint64_t *")
+    room, buffer = 2048, ffi.new("uint8_t[]", 2048)
+    seen, came = ffi.new("uint64_t *"), ffi.new("uint64_t *")
     end, found = time.monotonic() + seconds, []
     while time.monotonic() < end:
-        length = lib.hft_wire_receive(handle, buffer, room, came)
+        length = lib.hft_wire_receive(handle, buffer, room, seen, came)
         if length > 0:
             found.append(bytes(ffi.buffer(buffer, length)))
         elif length < 0:

@@ -44,7 +44,7 @@ class Exchange:
         entered, given_up = threading.Event(), threading.Event()
 
         def body() -> None:
-            buffer, came = ffi.new("uint8_t[]", _ROOM), ffi.new("uint64_t *")
+            buffer, seen, came = ffi.new("uint8_t[]", _ROOM), ffi.new("uint64_t *"), ffi.new("uint64_t *")
             logged_in, deadline = False, None
             try:
                 while not (logged_in and entered.is_set()) and not given_up.is_set():
@@ -52,7 +52,7 @@ class Exchange:
                         deadline = deadline or time.monotonic() + timeout_s
                         if time.monotonic() > deadline:
                             raise ExchangeError(f"nobody logged in within {timeout_s} s: did the responder start?")
-                    length = lib.hft_wire_receive(self._wire, buffer, _ROOM, came)
+                    length = lib.hft_wire_receive(self._wire, buffer, _ROOM, seen, came)
                     if length == -errno.EAGAIN:
                         time.sleep(_POLL_S)
                     elif length < 0:
