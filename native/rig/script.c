@@ -184,15 +184,25 @@ static int look(struct run *run, int *any)
 	return error;
 }
 
+/* Take all that is there. */
+static int drain(struct run *run)
+{
+	int any = 1, error = 0;
+
+	while (!error && any)
+		error = look(run, &any);
+	return error;
+}
+
 /*
  * Until a time, look at the wire. Not in the last moment before: a look is a system call on a tap, and whatever it took would be counted as
  * the answer's. What comes then is seen right after the packet.
  */
 static int pass_time(struct run *run, uint64_t until)
 {
-	int any = 0, error = 0;
+	int any, error = 0;
 
-	while (!error && (any || now_ns() + LAST_MOMENT_NS < until))
+	while (!error && now_ns() + LAST_MOMENT_NS < until)
 		error = look(run, &any);
 	while (now_ns() < until)
 		;
@@ -235,8 +245,13 @@ static int perform(struct run *run)
 		if (error)
 			return error;
 		script->steps_done = i + 1;
-		if (!step->waits)
+		if (!step->waits) {
+			/* However late the next one is: nobody's answer waits for more than one packet. */
+			error = drain(run);
+			if (error)
+				return error;
 			continue;
+		}
 		error = await(run, step->trigger, script->sent_ns[i] + script->timeout_ns);
 		if (error)
 			return error;

@@ -27,6 +27,8 @@ MOST_STEAL = 0.03
 MOST_FLOOR_SPREAD = 1.5
 SPIN_S = 0.05
 ECHO = "echo"
+SHARED = "veth-cross"
+"""The rig on which a thread of the kernel's and a responder may have to share a CPU."""
 
 _STEAL = 7  # of the fields behind "cpu" in /proc/stat, proc(5)
 _FIELDS = 8  # the guest's two that follow are contained in the first two
@@ -74,10 +76,15 @@ def steal() -> tuple[int, int]:
 
 
 def floor_spread(series: Sequence[Series]) -> float | None:
-    """The largest max / min of the echo's p50 over repetitions, of any rig and load; None without two repetitions."""
+    """The largest max / min of the echo's p50 over repetitions, of any closed loop; None without two repetitions.
+
+    Not of a load that may be more than the rig takes, and not where two that answer share a CPU.
+    """
     spreads = []
     for one in series:
-        medians = per_repetition(one, 50.0) if one.responder == ECHO else ()
+        if one.responder != ECHO or one.load.kind != "closed" or one.rig == SHARED:
+            continue
+        medians = per_repetition(one, 50.0)
         if len(medians) > 1:
             spreads.append(max(medians) / min(medians))
     return max(spreads, default=None)

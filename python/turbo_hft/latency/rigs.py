@@ -100,20 +100,24 @@ def tap() -> Iterator[Wire]:
             if refused.errno in (errno.EPERM, errno.EACCES):
                 raise CapabilityError("making a tap device was refused: it needs CAP_NET_ADMIN") from refused
             raise LabError(f"no tap device {device} can be made: {refused}") from refused
-        with IPRoute() as ip:
-            quiet(device)
-            ip.link("set", index=require_link(ip, device)["index"], address=addresses.host_mac)
-            configure_end(
-                ip,
-                require_link(ip, device),
-                addresses.host_address,
-                addresses.prefix_length,
-                (addresses.exchange_address, addresses.exchange_mac),
-            )
+        quiet(device)
+
+        def configure() -> None:
+            with IPRoute() as ip:
+                ip.link("set", index=require_link(ip, device)["index"], address=addresses.host_mac)
+                configure_end(
+                    ip,
+                    require_link(ip, device),
+                    addresses.host_address,
+                    addresses.prefix_length,
+                    (addresses.exchange_address, addresses.exchange_mac),
+                )
 
         def take(wanted: Any) -> Any:
+            configure()  # anew: a responder that took the device down took its neighbours with it
             return _made(lambda error: lib.hft_wire_tap(fd, wanted, error), device)
 
+        configure()
         rig = Rig(
             name="tap",
             title="a tap device",
