@@ -159,8 +159,8 @@ def _claims(found: Iterable[Criterion]) -> Section:
         )
         for one in found
     )
-    table = Table("", ("engine faster than", "on", "published", "measured", "verdict"), rows, left=2)
-    return Section("claims", "What is published, held against this run", (), (table,))
+    table = Table("", ("engine faster than", "on", "aimed at", "measured", "verdict"), rows, left=2)
+    return Section("claims", "What is aimed at, held against this run", (), (table,))
 
 
 def _rig_section(results: Results, rig: Rig, seed: int) -> Section:
@@ -270,6 +270,8 @@ WHAT_THEY_ARE_NOT = Section(
         "No promise for another machine: ratios carry over better than times. Measure on yours with the same command.",
         "A closed loop asks the next question when the last one is answered: it hides queues, so it never makes a "
         "headline. An open loop counts from the time when a packet was due, whenever it really left.",
+        "A knee is one climb of the rate, which a moment ends early in which the machine stands still. It is a rate "
+        "that was kept, and no proof that a higher one is not: one far below its neighbours was such a moment.",
         "The echo is no rival: it sends the frame back and does none of the work. It is the floor that the rig costs "
         "everybody.",
     ),
