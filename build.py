@@ -74,11 +74,15 @@ typedef unsigned long long __u64;
 typedef int __s32;
 typedef long long __s64;
 #define HFT_XDP_GENERIC ...
+#define HFT_VERDICT_DROP ...
+#define HFT_VERDICT_PASS ...
+#define HFT_VERDICT_TX ...
 #define HFT_XDP_NATIVE ...
 """
 
 PREAMBLE = """
 #include <linux/types.h>
+#include <linux/bpf.h>
 #include <linux/if_link.h>
 #include "hft/limits.h"
 #include "hft/abi.h"
@@ -92,6 +96,9 @@ PREAMBLE = """
 #include "rig/script.h"
 #include "torture.h"
 #define HFT_XDP_GENERIC XDP_FLAGS_SKB_MODE
+#define HFT_VERDICT_DROP XDP_DROP
+#define HFT_VERDICT_PASS XDP_PASS
+#define HFT_VERDICT_TX XDP_TX
 #define HFT_XDP_NATIVE XDP_FLAGS_DRV_MODE
 """
 
@@ -114,51 +121,39 @@ def run(command: list[str], stdout: Path | None = None) -> None:
         stdout.write_bytes(result.stdout)
 
 
-def build_object() -> None:
-    """Make build/xdp_hft.bpf.o, its skeleton build/xdp_hft.skel.h, and build/slow.bpf.o."""
-    BUILD.mkdir(exist_ok=True)
+def clang(*includes: str) -> list[str]:
+    """The compiler of BPF objects."""
     machine = platform.machine()
     if machine not in BPF_ARCH:
         sys.exit(f"build: no BPF architecture name known for {machine}; add it to BPF_ARCH in build.py.")
+    return [tool("clang-19", "clang"), *BPF_FLAGS, f"-D__TARGET_ARCH_{BPF_ARCH[machine]}", "-Ibpf", *includes]
+
+
+def build_object() -> None:
+    """Make build/xdp_hft.bpf.o, its skeleton build/xdp_hft.skel.h, and build/slow.bpf.o."""
+    BUILD.mkdir(exist_ok=True)
     compiled, linked = BUILD / "xdp_hft.tmp.o", BUILD / "xdp_hft.bpf.o"
-    clang = [tool("clang-19", "clang"), *BPF_FLAGS, f"-D__TARGET_ARCH_{BPF_ARCH[machine]}", "-Ibpf"]
-    run([*clang, "-c", "bpf/xdp_hft.bpf.c", "-o", str(compiled)])
+    run([*clang(), "-c", "bpf/xdp_hft.bpf.c", "-o", str(compiled)])
     bpftool = tool("bpftool")
     run([bpftool, "gen", "object", str(linked), str(compiled)])
     compiled.unlink()
     run([bpftool, "gen", "skeleton", str(linked), "name", "xdp_hft"], stdout=BUILD / "xdp_hft.skel.h")
     # A strategy like a user's, which the latency lab links in where there is no compiler.
-    run([*clang, "-c", "bpf/slow.bpf.c", "-o", str(BUILD / "slow.bpf.o")])
+    run([*clang(), "-c", "bpf/slow.bpf.c", "-o", str(BUILD / "slow.bpf.o")])
 
 
-def build_rig() -> None:
-    """Make build/rig.skel.h: what the latency lab has on the exchange's end of a wire."""
-    machine, compiled = platform.machine(), BUILD / "rig.bpf.o"
-    clang = [tool("clang-19", "clang"), *BPF_FLAGS, f"-D__TARGET_ARCH_{BPF_ARCH[machine]}", "-Ibpf", "-Inative/rig"]
-    run([*clang, "-c", "bpf/rig.bpf.c", "-o", str(compiled)])
-    run([tool("bpftool"), "gen", "skeleton", str(compiled), "name", "rig_bpf"], stdout=BUILD / "rig.skel.h")
+def build_skeleton(source: str, *includes: str) -> None:
+    """Make build/NAME.skel.h of a small BPF program, bpf/NAME.bpf.c; its struct is NAME_bpf."""
+    compiled = BUILD / f"{source}.bpf.o"
+    run([*clang(*includes), "-c", f"bpf/{source}.bpf.c", "-o", str(compiled)])
+    run([tool("bpftool"), "gen", "skeleton", str(compiled), "name", f"{source}_bpf"], stdout=BUILD / f"{source}.skel.h")
 
 
-def build_peers() -> Path:
-    """Make build/pipeline.o, and build/peer.skel.h of the AF_XDP peer's own program. The pipeline."""
-    machine = platform.machine()
-    clang = tool("clang-19", "clang")
-    compiled, pipeline = BUILD / "peer.bpf.o", BUILD / "pipeline.o"
-    run(
-        [
-            clang,
-            *BPF_FLAGS,
-            f"-D__TARGET_ARCH_{BPF_ARCH[machine]}",
-            "-Ibpf",
-            "-c",
-            "bpf/peer.bpf.c",
-            "-o",
-            str(compiled),
-        ]
-    )
-    run([tool("bpftool"), "gen", "skeleton", str(compiled), "name", "xdp_peer"], stdout=BUILD / "peer.skel.h")
+def build_pipeline() -> Path:
+    """Make build/pipeline.o: the hook's own code, by the host's compiler."""
+    pipeline = BUILD / "pipeline.o"
     includes = ["-Ibpf", "-Inative", "-Inative/peers"]
-    run([clang, *PIPELINE_FLAGS, *includes, "-c", "native/peers/pipeline.c", "-o", str(pipeline)])
+    run([tool("clang-19", "clang"), *PIPELINE_FLAGS, *includes, "-c", "native/peers/pipeline.c", "-o", str(pipeline)])
     return pipeline
 
 
@@ -178,7 +173,7 @@ def declarations(header: str) -> str:
 def ffibuilder() -> FFI:
     """The cffi module, with the skeleton made first: setuptools calls this."""
     build_object()
-    build_rig()
+    build_skeleton("rig", "-Inative/rig")
     ffi = FFI()
     ffi.cdef(KERNEL_TYPES)
     for header in ("bpf/hft/limits.h", "bpf/hft/abi.h", *NATIVE_HEADERS):
@@ -190,7 +185,7 @@ def ffibuilder() -> FFI:
         include_dirs=["build", "bpf", "native"],
         libraries=["bpf", "elf", "z"],
         extra_compile_args=["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-sign-compare"],
-        depends=["build/xdp_hft.skel.h"],
+        depends=["build/xdp_hft.skel.h", "build/rig.skel.h"],
     )
     return ffi
 
@@ -198,7 +193,8 @@ def ffibuilder() -> FFI:
 def peers_ffibuilder() -> FFI:
     """The cffi module of the latency lab's responders. liburing is linked in: no wheel needs it."""
     BUILD.mkdir(exist_ok=True)
-    pipeline = build_peers()
+    build_skeleton("peer")
+    pipeline = build_pipeline()
     ffi = FFI()
     for header in PEER_HEADERS:
         ffi.cdef(declarations(header))

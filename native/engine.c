@@ -20,13 +20,11 @@
 #include "hft/layout.h"
 #include "xdp_hft.skel.h"
 
+#include "frame.h"
 #include "hft.h"
 #include "link.h"
 
 #define STATE_READ_TRIES 100000
-#define ETHERNET_BYTES 14
-#define IPV4_BYTES 20
-#define UDP_BYTES 8
 
 #define STATS_LOG 4 /* BPF_LOG_STATS of the kernel's bpf_verifier.h */
 #define MAX_MAPS 64 /* the kernel lets a program have no more */
@@ -666,24 +664,6 @@ int hft_test_run(int program_fd, const void *frame, unsigned int length, void *o
 	return 0;
 }
 
-/* One's complement sum of the IPv4 header, as a checksum; network byte order in and out. */
-static __u16 ipv4_checksum(const unsigned char *header)
-{
-	__u32 sum = 0;
-
-	for (int i = 0; i < IPV4_BYTES; i += 2)
-		sum += header[i] << 8 | header[i + 1];
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
-
-static void put_be16(unsigned char *at, __u16 value)
-{
-	at[0] = value >> 8;
-	at[1] = value;
-}
-
 /* Run `length` bytes of payload behind headers whose lengths and checksums are set here; the verdict or -errno. */
 static int run_datagram(int program_fd, unsigned char *frame, unsigned int headers_len, const void *payload,
 			unsigned int length)
@@ -694,17 +674,13 @@ static int run_datagram(int program_fd, unsigned char *frame, unsigned int heade
 	if (length > HFT_MAX_FRAME - headers_len)
 		return -EMSGSIZE;
 	memcpy(frame + headers_len, payload, length);
-	put_be16(ipv4 + 2, IPV4_BYTES + UDP_BYTES + length);
-	put_be16(ipv4 + 10, 0);
-	put_be16(ipv4 + 10, ipv4_checksum(ipv4));
-	put_be16(udp + 4, UDP_BYTES + length);
-	put_be16(udp + 6, 0);
+	frame_set_lengths(ipv4, length);
 	return bpf_prog_test_run_opts(program_fd, &options) ? -errno : (int)options.retval;
 }
 
 static int take_headers(unsigned char *frame, const void *headers, unsigned int headers_len)
 {
-	if (headers_len < ETHERNET_BYTES + IPV4_BYTES + UDP_BYTES || headers_len > HFT_MAX_HEADERS)
+	if (headers_len < FRAME_HEADERS || headers_len > HFT_MAX_HEADERS)
 		return -EINVAL;
 	memcpy(frame, headers, headers_len);
 	return 0;
@@ -742,24 +718,13 @@ int hft_run_packets(int program_fd, const void *headers, unsigned int headers_le
 	return result < 0 ? result : 0;
 }
 
-/* `verdict`, whatever the frame: two instructions. */
-static int load_constant(const char *name, int verdict)
+int hft_load_constant(unsigned int verdict)
 {
 	const struct bpf_insn program[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = verdict },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = (int)verdict },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, name, "Dual BSD/GPL", program, 2, NULL);
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "hft_constant", "Dual BSD/GPL", program, 2, NULL);
 
 	return fd < 0 ? -errno : fd;
-}
-
-int hft_load_pass(void)
-{
-	return load_constant("hft_pass", XDP_PASS);
-}
-
-int hft_load_echo(void)
-{
-	return load_constant("hft_echo", XDP_TX);
 }

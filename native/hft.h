@@ -139,9 +139,8 @@ int hft_inject(int program_fd, const void *headers, unsigned int headers_len, co
 int hft_run_packets(int program_fd, const void *headers, unsigned int headers_len, const void *packets,
 		    unsigned int count, size_t size, unsigned int *done);
 
-/* The two-instruction programs that pass every frame, or send it back as it is; their descriptors. */
-int hft_load_pass(void);
-int hft_load_echo(void);
+/* A program of two instructions, which says HFT_VERDICT_* of every frame; its descriptor. */
+int hft_load_constant(unsigned int verdict);
 
 /* The event ring. One reader at a time; records arrive in order. */
 struct hft_ring;

@@ -12,12 +12,9 @@
 
 #include "hft/limits.h"
 
-#include "bytes.h"
+#include "frame.h"
 #include "inside.h"
 
-#define ETHERNET 14
-#define IPV4 20
-#define UDP 8
 #define MOLD_SEQUENCE 10
 #define MOLD_COUNT 18
 #define MOLD_HEADER 20
@@ -44,55 +41,22 @@ static uint64_t now_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
-/* One's complement sum; in the machine's byte order, as a sum is the same in either. */
-static uint64_t sum_of(const uint8_t *at, uint32_t length, uint64_t sum)
-{
-	uint32_t word;
-
-	for (; length >= sizeof(word); at += sizeof(word), length -= sizeof(word)) {
-		memcpy(&word, at, sizeof(word));
-		sum += word;
-	}
-	word = 0;
-	memcpy(&word, at, length);
-	return sum + word;
-}
-
-static void put_checksum(uint8_t *at, uint64_t sum)
-{
-	uint16_t word;
-
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	word = (uint16_t)~sum;
-	if (!word)
-		word = 0xffff;
-	memcpy(at, &word, sizeof(word));
-}
-
 int hft_inside_frame(const struct hft_inside *inside, uint32_t flow, const uint8_t *payload, uint32_t length,
 		     uint8_t *out)
 {
-	uint8_t *ip, *udp, pseudo[4] = { 0, 17 };
+	uint8_t *ipv4;
 
-	if (flow >= HFT_INSIDE_FLOWS || inside->headers_len < ETHERNET + IPV4 + UDP ||
+	if (flow >= HFT_INSIDE_FLOWS || inside->headers_len < FRAME_HEADERS ||
 	    inside->headers_len > sizeof(inside->headers[0]))
 		return -EINVAL;
 	if (length > HFT_MAX_FRAME - inside->headers_len)
 		return -EMSGSIZE;
 	memcpy(out, inside->headers[flow], inside->headers_len);
 	memcpy(out + inside->headers_len, payload, length);
-	udp = out + inside->headers_len - UDP;
-	ip = udp - IPV4;
-	put_be(ip + 2, IPV4 + UDP + length, 2);
-	put_be(ip + 10, 0, 2);
-	put_checksum(ip + 10, sum_of(ip, IPV4, 0));
-	put_be(udp + 4, UDP + length, 2);
-	put_be(udp + 6, 0, 2);
-	if (inside->checksums) {
-		memcpy(pseudo + 2, udp + 4, 2);
-		put_checksum(udp + 6, sum_of(udp, UDP + length, sum_of(pseudo, 4, sum_of(ip + 12, 8, 0))));
-	}
+	ipv4 = out + inside->headers_len - UDP_BYTES - IPV4_BYTES;
+	frame_set_lengths(ipv4, length);
+	if (inside->checksums)
+		frame_seal(ipv4);
 	return (int)(inside->headers_len + length);
 }
 
@@ -111,17 +75,6 @@ int hft_inside_runtime(int program_fd, uint64_t *ns, uint64_t *runs)
 int hft_inside_statistics(void)
 {
 	int fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
-
-	return fd < 0 ? -errno : fd;
-}
-
-int hft_inside_constant(uint32_t verdict)
-{
-	const struct bpf_insn program[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = (int32_t)verdict },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "hft_constant", "Dual BSD/GPL", program, 2, NULL);
 
 	return fd < 0 ? -errno : fd;
 }

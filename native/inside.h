@@ -50,7 +50,8 @@ struct hft_inside_run {
 struct hft_inside_round {
 	uint8_t *tick;
 	uint8_t *undo; /* NULL = nothing to be undone */
-	uint8_t *reply; /* UFO: Accepted and Canceled, as native/rtt.c has them; NULL = no order is meant to leave */
+	uint8_t *
+		reply; /* UFO: Accepted and Canceled, as native/rig/script.c has them; NULL = no order is meant to leave */
 	uint32_t tick_len;
 	uint32_t undo_len;
 	uint32_t reply_len;
@@ -93,9 +94,6 @@ int hft_inside_frame(const struct hft_inside *inside, uint32_t flow, const uint8
  * thread's time on its CPU: the kernel waits for whole RCU grace periods before and behind such runs.
  */
 int hft_inside_repeat(int program_fd, const uint8_t *frame, uint32_t length, uint32_t repeat, int live, uint64_t *ns);
-
-/* A program of two instructions; its descriptor. */
-int hft_inside_constant(uint32_t verdict);
 
 /* Run-time statistics are kept as long as the descriptor is open. */
 int hft_inside_statistics(void);

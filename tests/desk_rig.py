@@ -77,7 +77,7 @@ class Desk:
         self.reply_sequence = max(self.reply_sequence, sequence + len(messages))
         self._reply(ufo.Sequenced(sequence, tuple(message.encode() for message in messages)))
 
-    def accepted(self, order: ouch50.EnterOrder | None = None, **values: Any) -> ouch50.Accepted:
+    def accepted(self, order: ouch50.Inbound | None = None, **values: Any) -> ouch50.Accepted:
         """The answer to an order that was sent, by default the newest."""
         sent = order or self.sent()
         assert isinstance(sent, ouch50.EnterOrder)

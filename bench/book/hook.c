@@ -147,7 +147,7 @@ int main(int count, char **words)
 	if (!books)
 		die("books", error);
 	configure(object, &day, books, track);
-	program = number_of(words, "empty") ? hft_load_pass() : hft_program_fd(object);
+	program = number_of(words, "empty") ? hft_load_constant(XDP_PASS) : hft_program_fd(object);
 	if (program < 0)
 		die("empty program", program);
 	headers_init();

@@ -41,7 +41,7 @@ struct ring {
 struct hft_xsk {
 	int socket;
 	int link;
-	struct xdp_peer *skeleton;
+	struct peer_bpf *skeleton;
 	unsigned char *frames;
 	struct ring receive;
 	struct ring transmit;
@@ -160,14 +160,14 @@ static int open_program(struct hft_xsk *xsk, const struct hft_xsk_place *place)
 	int error;
 
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
-	xsk->skeleton = xdp_peer__open();
+	xsk->skeleton = peer_bpf__open();
 	if (!xsk->skeleton)
 		return -errno;
 	xsk->skeleton->rodata->wanted[0].addr_be = place->feed_addr_be;
 	xsk->skeleton->rodata->wanted[0].port_be = place->feed_port_be;
 	xsk->skeleton->rodata->wanted[1].addr_be = place->entry_addr_be;
 	xsk->skeleton->rodata->wanted[1].port_be = place->entry_port_be;
-	error = xdp_peer__load(xsk->skeleton);
+	error = peer_bpf__load(xsk->skeleton);
 	if (error)
 		return error;
 	if (bpf_map_update_elem(bpf_map__fd(xsk->skeleton->maps.peer_sockets), &queue, &xsk->socket, BPF_ANY))
@@ -225,7 +225,7 @@ void hft_xsk_close(struct hft_xsk *xsk)
 {
 	if (xsk->link >= 0)
 		close(xsk->link);
-	xdp_peer__destroy(xsk->skeleton);
+	peer_bpf__destroy(xsk->skeleton);
 	unmap_ring(&xsk->receive);
 	unmap_ring(&xsk->transmit);
 	unmap_ring(&xsk->fill);

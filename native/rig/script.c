@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "bytes.h"
 #include "frame.h"
 #include "wire.h"
 #include "script.h"
@@ -18,8 +17,8 @@ enum {
 	ORDER_SYMBOL = ORDER + 10, /* symbol and price lie behind each other, as in `keys` */
 	KEY_BYTES = 16,
 
-	REPLY_SEQUENCE = FRAME_PAYLOAD + 1,
-	ACCEPTED = FRAME_PAYLOAD + 9, /* UFO header 7, length of the first block 2 */
+	REPLY_SEQUENCE = FRAME_HEADERS + 1,
+	ACCEPTED = FRAME_HEADERS + 9, /* UFO header 7, length of the first block 2 */
 	CANCELED = ACCEPTED + 64 + 2,
 	REPLY_BYTES = CANCELED + 18,
 	REPLIES = 2,
@@ -48,27 +47,13 @@ struct run {
 	uint64_t ends_ns;
 };
 
-/* A frame that was patched gets its UDP checksum anew; what IPv4's covers stays. */
-static void seal(uint8_t *frame)
-{
-	uint16_t sum;
-
-	put_be(frame + FRAME_UDP_CHECKSUM, 0, 2);
-	sum = frame_udp_checksum(frame);
-	put_be(frame + FRAME_UDP_CHECKSUM, sum ? sum : 0xffff, 2);
-}
-
 void hft_script_seal(uint8_t *frames, const struct hft_script_step *steps, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		uint8_t *frame = frames + steps[i].offset, *ip = frame + FRAME_IPV4;
-		uint32_t length = steps[i].length;
+		uint8_t *ipv4 = frames + steps[i].offset + ETHERNET_BYTES;
 
-		put_be(ip + 2, length - FRAME_IPV4, 2);
-		put_be(ip + 10, 0, 2);
-		put_be(ip + 10, frame_checksum(ip, FRAME_UDP - FRAME_IPV4, 0), 2);
-		put_be(frame + FRAME_UDP_LENGTH, length - FRAME_UDP, 2);
-		seal(frame);
+		frame_set_lengths(ipv4, steps[i].length - FRAME_HEADERS);
+		frame_seal(ipv4);
 	}
 }
 
@@ -99,7 +84,7 @@ static int answer(struct run *run, const uint8_t *datagram)
 	memcpy(canceled + 13, order + 6, 4); /* quantity */
 	script->reply_seq += REPLIES;
 	script->exchange_ns++;
-	seal(script->reply);
+	frame_seal(script->reply + ETHERNET_BYTES);
 	return transmit(run, script->reply, script->reply_length);
 }
 
@@ -176,7 +161,7 @@ static int look(struct run *run, int *any)
 	else
 		script->late++;
 	/* Several orders in one datagram: each is answered, the first one counts. */
-	for (int at = 0; !error && at + ORDER + ORDER_FIXED <= length; at += 2 + (int)frame_be16(datagram + at)) {
+	for (int at = 0; !error && at + ORDER + ORDER_FIXED <= length; at += 2 + (int)get_be(datagram + at, 2)) {
 		if (at && find_trigger(run, datagram + at + ORDER_SYMBOL, &trigger))
 			took(run, trigger, datagram + at, length - at, seen, came);
 		error = answer(run, datagram + at);
@@ -235,7 +220,7 @@ static int perform(struct run *run)
 		if (error)
 			return error;
 		if (step->trigger != HFT_SCRIPT_NO_TRIGGER) {
-			run->sequences[step->trigger] = get_be(frame + FRAME_PAYLOAD + MOLD_SEQUENCE, 8);
+			run->sequences[step->trigger] = get_be(frame + FRAME_HEADERS + MOLD_SEQUENCE, 8);
 			run->sent = step->trigger + 1;
 		}
 		script->sent_ns[i] = now_ns();

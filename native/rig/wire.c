@@ -163,19 +163,19 @@ int hft_wire_send(struct hft_wire *wire, const uint8_t *frame, uint32_t length)
 /* The payload of a datagram of the orders' flow. */
 static int unwrap(const struct hft_wire *wire, const uint8_t *frame, uint32_t length, uint8_t *into, uint32_t room)
 {
+	const uint8_t *ipv4 = frame + ETHERNET_BYTES;
 	uint32_t payload;
 
-	if (length < FRAME_PAYLOAD || memcmp(frame + FRAME_IPV4 - 2, UDP_IN_IPV4, sizeof(UDP_IN_IPV4)) ||
-	    frame[FRAME_IPV4 + 9] != IPPROTO_UDP || memcmp(frame + FRAME_FLOW, wire->flows.orders, 12))
+	if (length < FRAME_HEADERS || memcmp(ipv4 - 2, UDP_IN_IPV4, sizeof(UDP_IN_IPV4)) || ipv4[9] != IPPROTO_UDP ||
+	    memcmp(ipv4 + IPV4_ADDRESSES, wire->flows.orders, sizeof(wire->flows.orders)))
 		return 0;
-	payload = frame_be16(frame + FRAME_UDP_LENGTH) - (FRAME_PAYLOAD - FRAME_UDP);
-	if (payload > room || payload > length - FRAME_PAYLOAD)
+	payload = (uint32_t)get_be(ipv4 + UDP_LENGTH, 2) - UDP_BYTES;
+	if (payload > room || payload > length - FRAME_HEADERS)
 		return -EBADMSG;
 	/* A network stack would have dropped it without a word. No UDP checksum at all is allowed. */
-	if (frame_checksum(frame + FRAME_IPV4, FRAME_UDP - FRAME_IPV4, 0) ||
-	    (frame_be16(frame + FRAME_UDP_CHECKSUM) && frame_udp_checksum(frame)))
+	if (frame_ipv4_checksum(ipv4) || (get_be(ipv4 + UDP_CHECKSUM, 2) && frame_udp_checksum(ipv4)))
 		return -EBADMSG;
-	memcpy(into, frame + FRAME_PAYLOAD, payload);
+	memcpy(into, frame + FRAME_HEADERS, payload);
 	return (int)payload;
 }
 

@@ -334,7 +334,7 @@ def _attach_pass(ip: IPRoute, index: int) -> None:
         from turbo_hft._native import lib
     except ImportError as missing:
         raise LabError(f"the native extension is not built ({missing}): run make") from missing
-    program = lib.hft_load_pass()
+    program = lib.hft_load_constant(lib.HFT_VERDICT_PASS)
     if program < 0:
         if -program in (errno.EPERM, errno.EACCES):
             raise CapabilityError(

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from turbo_hft.lab import LabAddresses
+from turbo_hft.lab import PASSWORD, USERNAME, LabAddresses
 
 TAG = f"{os.getpid() % 100_000:05d}"
 MARK = "TURBO_HFT_TEST_MARK"
@@ -22,6 +22,18 @@ ADDRESSES = LabAddresses.of(*NAMES)
 NAME_OPTIONS = [
     word for option, name in zip(("namespace", "device", "peer", "subnet"), NAMES, strict=True)
     for word in (f"--{option}", name)
+]  # fmt: skip
+_A = ADDRESSES
+ON = ["--interface", _A.device]
+EXCHANGE = [
+    "exchange", "--netns", _A.namespace, "--bind", _A.exchange_address, "--feed", f"{_A.feed_group}:{_A.feed_port}",
+    "--wait-for-login", "--symbols", "AAPL=163.20", "--rate", "1000", "--duration", "60",
+]  # fmt: skip
+SESSION = [
+    "--no-lab-defaults", "--local", f"{_A.host_address}:{_A.engine_port}",
+    "--remote", f"{_A.exchange_address}:{_A.ouch50_port}", "--local-mac", _A.host_mac, "--remote-mac", _A.exchange_mac,
+    "--account", f"{USERNAME}:{PASSWORD}", "--feed", f"{_A.feed_group}:{_A.feed_port}",
+    "--feed-source", _A.exchange_address,
 ]  # fmt: skip
 BPF_FS = Path("/sys/fs/bpf")
 PACKAGE_ROOT = Path(__file__).parents[2] / "python"
@@ -110,7 +122,7 @@ def leftovers() -> list[str]:
 
 def _is_orphan(namespace: str) -> bool:
     prefix, _, pid = namespace.rpartition("_")
-    return prefix == "hft_lat" and not Path(f"/proc/{pid}").exists()
+    return prefix.startswith("hft_lat") and not Path(f"/proc/{pid}").exists()
 
 
 def remove_lab() -> None:

@@ -68,7 +68,7 @@ def test_with_the_latency_comparison() -> None:
     assert done.returncode == 0, done.stderr
     assert {one["responder"] for one in report["comparison"]["series"]} == {"engine", "python", "echo"}
     assert report["comparison"]["orders_compared"] == 2 * (100 + 200)
-    assert "bot / engine" in done.stderr or "engine" in done.stdout
+    assert all(run["missed"] == 0 for one in report["comparison"]["series"] for run in one["repetitions"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

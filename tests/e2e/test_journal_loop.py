@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from e2e.helpers import (
     ADDRESSES,
+    EXCHANGE,
     NAME_OPTIONS,
+    ON,
+    SESSION,
     eventually,
     leftovers,
     pins,
@@ -22,22 +25,12 @@ from e2e.helpers import (
 )
 from turbo_hft.journal import EventRecord, JournalReader, Note, verify
 from turbo_hft.journal.reader import changes_of
-from turbo_hft.lab import PASSWORD, USERNAME
+from turbo_hft.lab import PASSWORD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel, pytest.mark.timeout(180)]
 
 A = ADDRESSES
-ON = ["--interface", A.device]
-EXCHANGE = [
-    "exchange", "--netns", A.namespace, "--bind", A.exchange_address, "--feed", f"{A.feed_group}:{A.feed_port}",
-    "--wait-for-login", "--symbols", "AAPL=163.20", "--rate", "1000", "--duration", "60",
-]  # fmt: skip
-RUN = [
-    "run", *ON, "--no-lab-defaults", "--local", f"{A.host_address}:{A.engine_port}",
-    "--remote", f"{A.exchange_address}:{A.ouch50_port}", "--local-mac", A.host_mac, "--remote-mac", A.exchange_mac,
-    "--account", f"{USERNAME}:{PASSWORD}", "--feed", f"{A.feed_group}:{A.feed_port}",
-    "--feed-source", A.exchange_address, "--symbol", "AAPL:max_long=100000", "--json",
-]  # fmt: skip
+RUN = ["run", *ON, *SESSION, "--symbol", "AAPL:max_long=100000", "--json"]
 
 
 @pytest.fixture

@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 from e2e.helpers import (
     ADDRESSES,
+    EXCHANGE,
     NAME_OPTIONS,
+    ON,
+    SESSION,
     eventually,
     leftovers,
     pins,
@@ -28,17 +31,6 @@ from turbo_hft.lab import PASSWORD, USERNAME
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel, pytest.mark.timeout(180)]
 
 A = ADDRESSES
-ON = ["--interface", A.device]
-EXCHANGE = [
-    "exchange", "--netns", A.namespace, "--bind", A.exchange_address, "--feed", f"{A.feed_group}:{A.feed_port}",
-    "--wait-for-login", "--symbols", "AAPL=163.20", "--rate", "1000", "--duration", "60",
-]  # fmt: skip
-SESSION = [
-    "--no-lab-defaults", "--local", f"{A.host_address}:{A.engine_port}",
-    "--remote", f"{A.exchange_address}:{A.ouch50_port}", "--local-mac", A.host_mac, "--remote-mac", A.exchange_mac,
-    "--account", f"{USERNAME}:{PASSWORD}", "--feed", f"{A.feed_group}:{A.feed_port}",
-    "--feed-source", A.exchange_address,
-]  # fmt: skip
 OBJECT = Path(__file__).parents[2] / "build" / "xdp_hft.bpf.o"
 
 

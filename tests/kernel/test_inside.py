@@ -12,7 +12,7 @@ from turbo_hft.errors import CapabilityError, ConfigError
 from turbo_hft.latency import inside
 from turbo_hft.latency.histogram import decode
 from turbo_hft.latency.inside import control, hook_time, scale, stages, throughput, verifier
-from turbo_hft.latency.inside.rig import Frames, HookRig, InsideError, constant, statistics
+from turbo_hft.latency.inside.hook_rig import Frames, HookRig, InsideError, constant, statistics
 from turbo_hft.latency.inside.sampling import TINY, figure, in_turns, median, percentiles
 from turbo_hft.latency.results import Figure, Skipped
 

@@ -168,7 +168,7 @@ def attach_generic(namespace: str, device: str) -> None:
     """Hang the PASS program on the generic hook, as a person with the wrong flag would."""
 
     def attach() -> None:
-        program = lib.hft_load_pass()
+        program = lib.hft_load_constant(lib.HFT_VERDICT_PASS)
         with IPRoute() as ip:
             attributes = [("IFLA_XDP_FD", program), ("IFLA_XDP_FLAGS", lib.HFT_XDP_GENERIC)]
             ip.link("set", index=socket.if_nametoindex(device), xdp={"attrs": attributes})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import threading
 import time
@@ -22,7 +23,7 @@ from turbo_hft.latency.headline import ECHO, ENGINE
 from turbo_hft.latency.loads import CLOSED, open_loop, opening, prepare
 from turbo_hft.latency.peers import Running, peer
 from turbo_hft.latency.results import Load, Responder
-from turbo_hft.latency.rigs import RIGS, Wire, raised
+from turbo_hft.latency.rigs import NAMES, RIGS, Wire, raised
 from turbo_hft.latency.threshold import Threshold
 from turbo_hft.latency.trial import Arrays, run, trial, why_not
 from turbo_hft.latency.work import Work
@@ -60,6 +61,11 @@ def xdp_program(device: str) -> int | None:
     return None if code == -errno.ENOENT else int(program[0])
 
 
+def namespaces() -> set[str]:
+    """Those of rigs of this process."""
+    return {path.name for path in Path("/run/netns").glob(f"{NAMES}_*_{os.getpid()}")}
+
+
 @pytest.mark.parametrize("name", [ENGINE, GENERIC, "python"])
 def test_every_tick_is_answered_with_the_right_bytes(wire: Wire, name: str) -> None:
     work, script = prepare(CLOSED, wire.addresses, 99, warmup=1)
@@ -90,18 +96,23 @@ def test_the_devices_own_stamps_lie_inside_of_what_the_exchange_sees(wire: Wire)
     assert all(sent <= left < came <= seen for sent, left, came, seen in times)
 
 
-@pytest.mark.parametrize("load", [open_loop(2_000), open_loop(1_000, 5), opening(20)], ids=lambda load: load.title)
+@pytest.mark.parametrize("load", [open_loop(2_000), open_loop(1_000, 5)], ids=lambda load: load.title)
 def test_loads_are_answered_without_loss(wire: Wire, load: Load) -> None:
-    if load.kind == "burst" and wire.rig.name == "veth-cross":
-        pytest.skip("the queue of 256 frames in front of a thread is shorter than what one turn of a busy CPU holds up")
     work, script = prepare(load, wire.addresses, 60, warmup=4)
     found = run(wire, WHO[ENGINE], work, script)
-    assert found.lost == 0
-    if load.kind == "burst":  # a machine that stands still for a moment leaves an order under way for the next tick
-        assert sum(map(bool, found.orders)) > len(found.orders) // 2
-    else:
-        assert all(found.orders)
+    assert found.lost == 0 and all(found.orders)
     assert found.packets == script.packets
+
+
+@pytest.mark.parametrize("name", ["tap", "veth"])
+def test_a_burst_is_answered_without_loss(name: str) -> None:
+    """Not across CPUs: the queue of 256 frames before a thread is shorter than what a turn of a busy CPU holds up."""
+    with raised(name) as wire:
+        work, script = prepare(opening(20), wire.addresses, 60)
+        found = run(wire, WHO[ENGINE], work, script)
+    assert found.lost == 0 and found.packets == script.packets
+    # A machine that stands still for a moment leaves an order under way for the next tick.
+    assert sum(map(bool, found.orders)) > len(found.orders) // 2
 
 
 def test_the_exchanges_end_gets_its_program_back(veth: Wire) -> None:
@@ -159,6 +170,7 @@ def test_responders_take_turns_and_who_fails_is_named() -> None:
     stubborn = Contestant(Responder("stubborn", "stubborn", "nothing", headline=True), cannot)
     absent = Contestant(Responder("absent", "absent", "nothing", headline=True), cannot, lambda: "there is none here")
     seen: list[tuple[str, int]] = []
+    before = namespaces()
     found = trial(
         "veth",
         CLOSED,
@@ -177,7 +189,7 @@ def test_responders_take_turns_and_who_fails_is_named() -> None:
         "stubborn": "it does not want to",
         "absent": "there is none here",
     }
-    assert not [path for path in Path("/run/netns").glob("hft_v_*") if path.name == found.rig.name]
+    assert namespaces() == before, "a rig of it is still there"
 
 
 def test_an_order_of_another_decision_is_refused(veth: Wire) -> None:

@@ -23,12 +23,12 @@ from turbo_hft.latency.loads import CLOSED, prepare
 from turbo_hft.latency.peers import Peer, Running, peer, peers
 from turbo_hft.latency.results import Responder
 from turbo_hft.latency.rigs import Wire, raised
-from turbo_hft.latency.script import feed_frame
+from turbo_hft.latency.script import feed_frame, listing
 from turbo_hft.latency.threshold import Threshold
 from turbo_hft.latency.trial import run
 from turbo_hft.latency.work import Work
 from turbo_hft.wire import moldudp64
-from turbo_hft.wire.itch50 import AddOrder, StockDirectory, StockTradingAction, SystemEvent
+from turbo_hft.wire.itch50 import AddOrder, SystemEvent
 
 pytestmark = [pytest.mark.kernel]
 
@@ -104,27 +104,8 @@ def offer(locate: int, ref: int, name: str, price_e4: int, side: str = "S") -> b
     ).encode()
 
 
-def listing(locate: int, name: str) -> list[bytes]:
-    stamp = {"stock_locate": locate, "tracking_number": 0, "timestamp": 34_200_000_000_000}
-    directory = StockDirectory(
-        **stamp,
-        stock=name,
-        market_category="Q",
-        financial_status="N",
-        round_lot_size=100,
-        round_lots_only="N",
-        issue_classification="C",
-        issue_subtype="Z",
-        authenticity="P",
-        short_sale_threshold="N",
-        ipo_flag="N",
-        luld_tier="1",
-        etp_flag="N",
-        etp_leverage=0,
-        inverse="N",
-    )
-    trading = StockTradingAction(**stamp, stock=name, trading_state="T", reserved="", reason="")
-    return [directory.encode(), trading.encode(), offer(locate, 100 + locate, name, 1_630_000, "B")]
+def listed(locate: int, name: str) -> list[bytes]:
+    return [*listing(locate, name), offer(locate, 100 + locate, name, 1_630_000, "B")]
 
 
 def received(handle: Any, seconds: float) -> list[bytes]:
@@ -158,10 +139,10 @@ def orders_of(wire: Wire, one: Peer, packets: list[bytes]) -> tuple[list[bytes],
 @pytest.mark.parametrize("name", ["python", "busy", "af_xdp"])
 def test_several_symbols_are_armed_and_a_gap_ends_all_trading(wire: Wire, name: str) -> None:
     opening = SystemEvent(stock_locate=0, tracking_number=0, timestamp=34_200_000_000_000, event_code="Q").encode()
-    listed = [opening, *listing(1, "AAPL"), *listing(2, "MSFT"), *listing(3, "INTC")]
+    session = [opening, *listed(1, "AAPL"), *listed(2, "MSFT"), *listed(3, "INTC")]
     both = [offer(1, 1, "AAPL", 1_632_000), offer(2, 2, "MSFT", 1_631_900), offer(3, 3, "INTC", 1_631_000)]
     packets = [
-        moldudp64.Packet("LATENCY001", 1, tuple(listed)).encode(),
+        moldudp64.Packet("LATENCY001", 1, tuple(session)).encode(),
         moldudp64.Packet("LATENCY001", 11, tuple(both)).encode(),
         moldudp64.Packet("LATENCY001", 20, (offer(1, 9, "AAPL", 1_631_000),)).encode(),
     ]

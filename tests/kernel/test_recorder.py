@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,11 @@ def order(rig: GateRig, qty: int) -> str | None:
     except OrderRefused as error:
         return error.reason
     return None
+
+
+def held(recorder: Recorder, count: int) -> bool:
+    """Have so many events not been written?"""
+    return recorder._held_events + recorder.unrecorded == count
 
 
 def eventually(condition: Callable[[], bool], timeout_s: float = 10) -> None:
@@ -185,7 +191,7 @@ def test_what_does_not_fit_into_memory_either_is_told_by_its_ids(
         full["full"] = True
         for qty in (1, 2, 3):
             assert order(rig, qty) is None
-            eventually(lambda qty=qty: recorder._held_events + recorder.unrecorded == qty)  # type: ignore[misc]
+            eventually(partial(held, recorder, qty))
         full["full"] = False
         eventually(lambda: alarms[-1].kind == "recovered")
         assert order(rig, 4) is None

@@ -7,8 +7,8 @@ import statistics
 import pytest
 from turbo_hft.errors import ConfigError
 from turbo_hft.latency import slow
-from turbo_hft.latency.inside.rig import ARMED, HookRig
-from turbo_hft.latency.inside.rig import statistics as runtime_statistics
+from turbo_hft.latency.inside.hook_rig import ARMED, HookRig
+from turbo_hft.latency.inside.hook_rig import statistics as runtime_statistics
 
 pytestmark = pytest.mark.kernel
 

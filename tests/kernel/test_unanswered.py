@@ -117,7 +117,7 @@ def test_a_gap_begins_the_wait_anew(desk: Desk, now: float) -> None:
 
 def test_a_cancel_without_an_answer_is_due_each_second(desk: Desk, now: float) -> None:
     first, second = enter(desk, "163.00"), enter(desk, "162.99")
-    desk.answer(desk.accepted(desk.sent(0)), desk.accepted(desk.sent(1)))  # type: ignore[arg-type]
+    desk.answer(desk.accepted(desk.sent(0)), desk.accepted(desk.sent(1)))
     cancels = UnansweredCancels(desk.engine)
     assert cancels.due(now) == []
     desk.engine.orders.cancel(first)

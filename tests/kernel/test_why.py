@@ -123,13 +123,15 @@ def test_what_is_not_there_is_said(recorded: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == ""
 
 
-def test_changes_that_were_seen_in_one_look_are_not_told_apart(rig: GateRig, tmp_path: Path) -> None:
+def test_changes_that_were_seen_in_one_look_are_not_told_apart(
+    rig: GateRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = rig.engine
     with Journal.open(tmp_path) as journal, Recorder(engine, journal) as recorder:
         # It looks once, at the end.
         recorder._looked = time.monotonic() + 3600
-        recorder._watch.stirred = lambda: False  # type: ignore[method-assign]
-        recorder._hear = lambda: None  # type: ignore[method-assign]
+        monkeypatch.setattr(recorder._watch, "stirred", lambda: False)
+        monkeypatch.setattr(recorder, "_hear", lambda: None)
         engine.symbols["AAPL"].limits.max_order_qty = 10
         orders_epoch = engine.epoch
         with pytest.raises(OrderRefused):

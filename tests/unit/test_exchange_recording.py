@@ -8,8 +8,9 @@ import pytest
 from turbo_hft.errors import ConfigError, ExchangeError
 from turbo_hft.exchange import ExchangeConfig, ExchangeCore, Phase
 from turbo_hft.exchange.interfaces import mac_of
-from turbo_hft.exchange.recording import Capture, MessageRecord, multicast_mac
+from turbo_hft.exchange.recording import Capture, MessageRecord
 from turbo_hft.wire import binaryfile, frame, moldudp64, pcapng
+from turbo_hft.wire.frame import multicast_mac
 
 SECOND = 1_000_000_000
 SOURCE = ("10.77.0.2", 40000)

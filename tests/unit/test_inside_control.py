@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from turbo_hft.latency.inside.control import Change, judge
-from turbo_hft.latency.inside.rig import InsideError
+from turbo_hft.latency.inside.hook_rig import InsideError
 
 STOP = Change("stop", 100, 110, False)
 

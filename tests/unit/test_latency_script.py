@@ -91,8 +91,7 @@ def echoed(script: Script, stall_at: int, stall_s: float) -> Arrays:
 
 def test_who_stalls_pays_for_everything_that_was_due_meanwhile() -> None:
     """A stall of 40 ms at 1,000 packets a second: a loop that waited for its answer would have seen one slow packet."""
-    builder, work = None, many_symbols(4, 0)
-    builder = ScriptBuilder(ADDRESSES, work)
+    builder = ScriptBuilder(ADDRESSES, many_symbols(4, 0))
     for number in range(120):
         tick, _, trigger = builder.tick(number % 4)
         builder.packet(number * 1_000_000, [tick], trigger)

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from turbo_hft.cli import codes, common
 from turbo_hft.cli.signals import Interrupted, StopFlag
@@ -80,7 +80,7 @@ def _run_options(parser: argparse.ArgumentParser, *, again: bool = False) -> Non
         type=_sections,
         metavar="SECTION,…",
         default=default(None),
-        help="closed, open, burst, inside, or a section of the hook alone (--list)",
+        help="closed, open, burst, knee, inside, or a section of the hook alone (--list)",
     )
     parser.add_argument(
         "--slow",
@@ -165,7 +165,7 @@ def _list(args: argparse.Namespace) -> int:
     from turbo_hft.latency.trial import why_not
 
     chosen = plan("full" if args.full else "short")
-    planned = [
+    planned: list[dict[str, Any]] = [
         {
             "rig": one.rig,
             "load": one.load.title,
@@ -180,7 +180,7 @@ def _list(args: argparse.Namespace) -> int:
         common.print_json({"trials": planned, "responders": people, "inside": list(inside.SECTIONS)}, indent=2)
         return codes.OK
     for trial in planned:
-        print(f"{trial['rig']}, {trial['load']}: {trial['why_not'] or ', '.join(trial['responders'])}")  # type: ignore[arg-type]
+        print(f"{trial['rig']}, {trial['load']}: {trial['why_not'] or ', '.join(trial['responders'])}")
     print(f"the hook alone: {', '.join(inside.SECTIONS)}")
     for one in people:
         print(f"  {one['name']:<16}{one['title']}" + (f": not here: {one['why_not']}" if one["why_not"] else ""))

@@ -94,27 +94,7 @@ class ItchPublisher:
     def directory(self, symbol: str, time_ns: int) -> None:
         """R: list a symbol under the next stock locate."""
         locate = self._locates[symbol] = len(self._locates) + 1 + self._locate_shift
-        self.raw(
-            itch50.StockDirectory(
-                stock_locate=locate,
-                tracking_number=_TRACKING,
-                timestamp=time_ns,
-                stock=symbol,
-                market_category="Q",
-                financial_status="N",
-                round_lot_size=100,
-                round_lots_only="N",
-                issue_classification="C",
-                issue_subtype="Z",
-                authenticity="P",
-                short_sale_threshold="N",
-                ipo_flag="N",
-                luld_tier="1",
-                etp_flag="N",
-                etp_leverage=0,
-                inverse="N",
-            ).encode()
-        )
+        self.raw(itch50.common_stock(symbol, locate, time_ns, _TRACKING).encode())
 
     def trading_action(self, symbol: str, state: str, time_ns: int, reason: str = "") -> None:
         """H: `state` T trading, H halted, P paused, Q quotation only."""

@@ -71,7 +71,7 @@ class Capture:
         waiting, self._waiting = self._waiting, []
         try:
             for time_ns, line, source, to, payload in waiting:
-                group = multicast_mac(to[0])
+                group = frame.multicast_mac(to[0])
                 raw = frame.udp_frame(
                     src_mac=self._mac,
                     # Only the kernel knows a neighbour's address; on loopback there is none anyway.
@@ -92,14 +92,6 @@ class Capture:
             self.write()
         finally:
             _close(self._file, self._path)
-
-
-def multicast_mac(address: str) -> str | None:
-    """The Ethernet address of an IPv4 group (RFC 1112); None for an address that is no group."""
-    octets = [int(octet) for octet in address.split(".")]
-    if not 224 <= octets[0] <= 239:
-        return None
-    return f"01:00:5e:{octets[1] & 0x7F:02x}:{octets[2]:02x}:{octets[3]:02x}"
 
 
 def _close(file: BinaryIO, path: Path) -> None:

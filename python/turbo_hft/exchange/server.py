@@ -26,8 +26,9 @@ from turbo_hft.exchange.feed_line import FeedLine
 from turbo_hft.exchange.glimpse_server import GlimpseServer
 from turbo_hft.exchange.interfaces import mac_of
 from turbo_hft.exchange.line import CommonLoss, Faults, Line
-from turbo_hft.exchange.recording import Capture, multicast_mac
+from turbo_hft.exchange.recording import Capture
 from turbo_hft.exchange.rerequest import RerequestServer
+from turbo_hft.wire.frame import multicast_mac
 
 _RECEIVE_BUFFER = 1 << 20
 _DATAGRAM = 65_535

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -334,11 +335,11 @@ class Recorder:
             if isinstance(item, bytes):
                 count = len(item) // form.EVENT_BYTES
                 records = ffi.from_buffer("struct hft_event[]", item)
-                if not self._try(lambda records=records, count=count: self.journal.events(records, count)):  # type: ignore[misc]
+                if not self._try(partial(self.journal.events, records, count)):
                     return
                 self.recorded += count
                 self._held_events -= count
-            elif not self._try(lambda item=item: self.journal.note(*item)):  # type: ignore[misc]
+            elif not self._try(partial(self.journal.note, *item)):
                 return
             self._held.popleft()
         if self._missed is not None:

@@ -56,7 +56,7 @@ class Exchange:
                     if length == -errno.EAGAIN:
                         time.sleep(_POLL_S)
                     elif length < 0:
-                        raise ExchangeError(f"a login cannot be read: {os.strerror(-length)}")
+                        raise ExchangeError(f"a login cannot be read: {os.strerror(-length)}; is the rig still up?")
                     elif length:
                         for request in ufo.decode_upstream(bytes(ffi.buffer(buffer, length))):
                             logged_in |= self._serve(request)

@@ -78,7 +78,7 @@ def plan(form: Form) -> Plan:
             form,
             (
                 Trial("tap", CLOSED, _FEW, 3, 5_000),
-                Trial("tap", open_loop(20_000), _FEW, 5, _asked(20_000)),
+                Trial("tap", open_loop(20_000), _FEW, 5, 5_000),
                 Trial("veth", CLOSED, ("engine", "echo", "busy"), 3, 5_000),
             ),
         )

@@ -41,7 +41,7 @@ _RC: dict[Any, Any] = {
     "axes.axisbelow": True,
 }
 _WIDTH = 8.5  # inches
-_POINTS = 300
+_POINTS = 100
 _AXIS = "axis"  # the parameter that names the one which is varied
 _NO_STAGES = ("floor", "whole", "frame of others")  # of the section of stages, and no part of the sum
 _TAILS = (0.5, 0.1, 0.01, 0.001, 0.0001, 0.00001, 0.000001)

@@ -296,11 +296,12 @@ def _verdict(ratio: Interval | None, margin: float, *, lower_is_better: bool, co
         return "cannot tell"
     if ratio.few and not counted:
         margin = margin**2
-    worse, better = ("regression", "improvement") if lower_is_better else ("improvement", "regression")
+    ways: tuple[Verdict, Verdict] = ("regression", "improvement")
+    worse, better = ways if lower_is_better else ways[::-1]
     if ratio.low > margin:
-        return worse  # type: ignore[return-value]
+        return worse
     if ratio.high < 1 / margin:
-        return better  # type: ignore[return-value]
+        return better
     # The value within the margin is no change that could be shown; one beyond it, whose interval is not, is not known.
     return "no change" if 1 / margin <= ratio.value <= margin else "cannot tell"
 

@@ -36,6 +36,9 @@ _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 _SUBNETS = {"tap": "10.79.{}.0/24", "veth": "10.80.{}.0/24", "veth-cross": "10.81.{}.0/24"}
 _THREAD_S = 2.0
 _raised = itertools.count()
+
+NAMES = "hft_lat"
+"""What the names of all namespaces and devices of a rig begin with; the namespaces end with the process."""
 _OFFLOADS = ("tx-checksumming", "generic-segmentation-offload", "generic-receive-offload")
 
 
@@ -75,9 +78,11 @@ def flows(addresses: LabAddresses, *, echo: bool) -> Any:
 
 
 def _names(kind: str) -> tuple[str, str, str, str]:
-    tag = (os.getpid() + 10_007 * next(_raised)) % 100_000  # several may be up in one process
-    short = {"tap": "t", "veth": "v", "veth-cross": "c"}[kind]
-    return f"hft_{short}_{tag}", f"hft{short}{tag}", f"exc{short}{tag}", _SUBNETS[kind].format(tag % 250)
+    """Namespace, device, peer, subnet: of this process, and of one more rig in it each time."""
+    number, letter = next(_raised), {"tap": "t", "veth": "v", "veth-cross": "c"}[kind]
+    tag = (os.getpid() + 10_007 * number) % 100_000
+    namespace = f"{NAMES}_{letter}{number}_{os.getpid()}"
+    return namespace, f"{NAMES}{letter}{tag}", f"hft_exc{letter}{tag}", _SUBNETS[kind].format(tag % 250)
 
 
 @contextmanager
@@ -99,7 +104,9 @@ def tap() -> Iterator[Wire]:
         except OSError as refused:
             if refused.errno in (errno.EPERM, errno.EACCES):
                 raise CapabilityError("making a tap device was refused: it needs CAP_NET_ADMIN") from refused
-            raise LabError(f"no tap device {device} can be made: {refused}") from refused
+            raise LabError(
+                f"no tap device {device} can be made ({refused}): does another program hold one of that name?"
+            ) from refused
         quiet(device)
 
         def configure() -> None:

@@ -13,13 +13,12 @@ from typing import Any
 
 from turbo_hft._native import ffi, lib
 from turbo_hft.errors import ConfigError, ExchangeError
-from turbo_hft.exchange.recording import multicast_mac
 from turbo_hft.lab import LabAddresses
 from turbo_hft.latency.threshold import Threshold
 from turbo_hft.latency.work import Work
 from turbo_hft.wire import moldudp64, ouch50, ufo
-from turbo_hft.wire.frame import udp_frame
-from turbo_hft.wire.itch50 import StockDirectory, StockTradingAction, SystemEvent
+from turbo_hft.wire.frame import multicast_mac, udp_frame
+from turbo_hft.wire.itch50 import StockTradingAction, SystemEvent, common_stock
 
 SESSION = "LATENCY001"
 FIRST_TIME_NS = 34_200_000_000_000  # 09:30
@@ -183,7 +182,7 @@ class ScriptBuilder:
         for the collar to be around, and resting offers that the threshold never reaches."""
         messages = [SystemEvent(stock_locate=0, tracking_number=0, timestamp=FIRST_TIME_NS, event_code="Q").encode()]
         for place, name in enumerate(names):
-            messages += _listing(self.locate(place), name)
+            messages += listing(self.locate(place), name)
         for place, one in enumerate(self._work.armed):
             stock, locate = self.stocks[place], self.locate(place)
             bid = one.buy_below_e4 - _BID_TICKS * one.tick_e4
@@ -200,37 +199,18 @@ class ScriptBuilder:
                 at, size, due_ns = end + 1, 0, due_ns + _PACE_NS
 
 
-def _listing(locate: int, name: str) -> list[bytes]:
-    return [
-        StockDirectory(
-            stock_locate=locate,
-            tracking_number=0,
-            timestamp=FIRST_TIME_NS,
-            stock=name,
-            market_category="Q",
-            financial_status="N",
-            round_lot_size=100,
-            round_lots_only="N",
-            issue_classification="C",
-            issue_subtype="Z",
-            authenticity="P",
-            short_sale_threshold="N",
-            ipo_flag="N",
-            luld_tier="1",
-            etp_flag="N",
-            etp_leverage=0,
-            inverse="N",
-        ).encode(),
-        StockTradingAction(
-            stock_locate=locate,
-            tracking_number=0,
-            timestamp=FIRST_TIME_NS,
-            stock=name,
-            trading_state="T",
-            reserved="",
-            reason="",
-        ).encode(),
-    ]
+def listing(locate: int, name: str, time_ns: int = FIRST_TIME_NS) -> list[bytes]:
+    """A symbol is listed, and trades."""
+    trading = StockTradingAction(
+        stock_locate=locate,
+        tracking_number=0,
+        timestamp=time_ns,
+        stock=name,
+        trading_state="T",
+        reserved="",
+        reason="",
+    )
+    return [common_stock(name, locate, time_ns).encode(), trading.encode()]
 
 
 def feed_frame(addresses: LabAddresses, payload: bytes) -> bytes:
@@ -263,9 +243,8 @@ def end_of_session(addresses: LabAddresses, script: Script) -> bytes:
     return feed_frame(addresses, moldudp64.EndOfSession(SESSION, script.messages + 1).encode())
 
 
-def reply_template(addresses: LabAddresses) -> bytearray:
-    """The frame that answers an order, complete but for what native/rig/script.c patches."""
-    order = Threshold().order(1, Threshold().buy_below_e4)
+def answer(order: ouch50.EnterOrder) -> bytes:
+    """The exchange's reply to an order of the rig, a UFO datagram: accepted, and all of it canceled."""
     accepted = ouch50.Accepted(
         timestamp=0,
         user_ref_num=order.user_ref_num,
@@ -275,15 +254,20 @@ def reply_template(addresses: LabAddresses) -> bytearray:
         price=order.price,
         tif=order.tif,
         display=order.display,
-        order_ref=0,
+        order_ref=1,
         capacity=order.capacity,
         iso=order.iso,
         cross_type=order.cross_type,
         order_state="L",
         cl_ord_id=order.cl_ord_id,
     )
-    canceled = ouch50.Canceled(timestamp=0, user_ref_num=1, quantity=order.quantity, reason="I")
-    return bytearray(reply_frame(addresses, ufo.Sequenced(1, (accepted.encode(), canceled.encode())).encode()))
+    canceled = ouch50.Canceled(timestamp=0, user_ref_num=order.user_ref_num, quantity=order.quantity, reason="I")
+    return ufo.Sequenced(1, (accepted.encode(), canceled.encode())).encode()
+
+
+def reply_template(addresses: LabAddresses) -> bytearray:
+    """The frame that answers an order, complete but for what native/rig/script.c patches."""
+    return bytearray(reply_frame(addresses, answer(Threshold().order(1, Threshold().buy_below_e4))))
 
 
 def check_orders(script: Script, orders: Sequence[bytes]) -> int:

@@ -271,7 +271,7 @@ WHAT_THEY_ARE_NOT = Section(
         "A closed loop asks the next question when the last one is answered: it hides queues, so it never makes a "
         "headline. An open loop counts from the time when a packet was due, whenever it really left.",
         "A knee is one climb of the rate, which a moment ends early in which the machine stands still. It is a rate "
-        "that was kept, and no proof that a higher one is not: one far below its neighbours was such a moment.",
+        "that was kept, and no proof that a higher one is not: where one lies far below its neighbours, measure again.",
         "The echo is no rival: it sends the frame back and does none of the work. It is the floor that the rig costs "
         "everybody.",
     ),

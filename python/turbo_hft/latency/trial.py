@@ -110,7 +110,10 @@ def run(wire: Wire, contestant: Contestant, work: Work, script: Script) -> Run:
 
 def _gave_up(contestant: Contestant, failed: int, native: Any) -> str:
     if failed == -errno.ETIME:
-        return f"{contestant.name} kept the exchange too long: after {native.steps_done} packets its time was over"
+        return (
+            f"{contestant.name} kept the exchange too long: after {native.steps_done} packets its time was over; "
+            "measure it at a lower rate"
+        )
     return (
         f"{_PATIENCE} ticks in a row brought no order of {contestant.name}: is its feed live, its gate open? "
         f"{native.bad} frames had a wrong length or checksum, {native.late} orders were late"

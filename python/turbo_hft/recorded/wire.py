@@ -14,8 +14,7 @@ from typing import TypeVar
 
 from turbo_hft import lab, netns
 from turbo_hft.errors import CapabilityError, ConfigError, TurboHftError
-from turbo_hft.exchange.recording import multicast_mac
-from turbo_hft.wire.frame import udp_frame
+from turbo_hft.wire.frame import multicast_mac, udp_frame
 
 T = TypeVar("T")
 

@@ -880,21 +880,4 @@ def rewrite_payload(frame: bytes, change: Callable[[bytes], bytes]) -> bytes:
 
 
 def stock_directory(name: str, locate: int, stamp: dict[str, int]) -> bytes:
-    return itch50.StockDirectory(
-        stock_locate=locate,
-        **stamp,
-        stock=name,
-        market_category="Q",
-        financial_status="N",
-        round_lot_size=100,
-        round_lots_only="N",
-        issue_classification="C",
-        issue_subtype="Z",
-        authenticity="P",
-        short_sale_threshold="N",
-        ipo_flag="N",
-        luld_tier="1",
-        etp_flag="N",
-        etp_leverage=0,
-        inverse="N",
-    ).encode()
+    return itch50.common_stock(name, locate, **stamp).encode()

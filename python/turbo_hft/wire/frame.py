@@ -57,6 +57,14 @@ def checksum(data: bytes) -> int:
     return folded ^ 0xFFFF
 
 
+def multicast_mac(address: str) -> str | None:
+    """The Ethernet address of an IPv4 group (RFC 1112); None for an address that is no group."""
+    octets = [int(octet) for octet in address.split(".")]
+    if not 224 <= octets[0] <= 239:
+        return None
+    return f"01:00:5e:{octets[1] & 0x7F:02x}:{octets[2]:02x}:{octets[3]:02x}"
+
+
 def _pseudo(src: bytes, dst: bytes, length: int) -> bytes:
     return src + dst + struct.pack(">HH", IPPROTO_UDP, length)
 

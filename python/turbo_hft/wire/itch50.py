@@ -346,3 +346,26 @@ LENGTHS: dict[str, int] = {cls.TYPE: cls.LENGTH for cls in _BY_TYPE.values()}
 def decode(data: bytes | memoryview) -> Message:
     """One message. Errors: MalformedMessage for an unknown type, a wrong length or text that is not ASCII."""
     return _decode(data)
+
+
+def common_stock(stock: str, stock_locate: int, timestamp: int, tracking_number: int = 0) -> StockDirectory:
+    """The directory entry of a common stock listed at NASDAQ, with round lots of 100 and nothing special about it."""
+    return StockDirectory(
+        stock_locate=stock_locate,
+        tracking_number=tracking_number,
+        timestamp=timestamp,
+        stock=stock,
+        market_category="Q",
+        financial_status="N",
+        round_lot_size=100,
+        round_lots_only="N",
+        issue_classification="C",
+        issue_subtype="Z",
+        authenticity="P",
+        short_sale_threshold="N",
+        ipo_flag="N",
+        luld_tier="1",
+        etp_flag="N",
+        etp_leverage=0,
+        inverse="N",
+    )

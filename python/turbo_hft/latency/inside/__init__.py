@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 
 from turbo_hft.errors import CapabilityError, ConfigError
 from turbo_hft.latency.inside import control, hook_time, scale, stages, throughput, verifier
+from turbo_hft.latency.inside.hook_rig import InsideError
 from turbo_hft.latency.inside.hook_time import ENGINE, FLOOR, RIG
-from turbo_hft.latency.inside.rig import InsideError
 from turbo_hft.latency.inside.sampling import Effort, effort_of
 from turbo_hft.latency.results import Figure, Form, Responder, Series, Skipped
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from turbo_hft._native import ffi, lib
-from turbo_hft.latency.inside.rig import ARMED, HookRig, InsideError, Kind, checked
+from turbo_hft.latency.inside.hook_rig import ARMED, HookRig, InsideError, Kind, checked
 from turbo_hft.latency.inside.sampling import WARM_UP, Effort, figure, measuring_cpu, median, other_cpu, percentiles
 from turbo_hft.latency.placement import on_cpu
 from turbo_hft.latency.results import Figure, Series, Skipped

@@ -14,8 +14,8 @@ from contextlib import ExitStack
 
 from turbo_hft._native import lib
 from turbo_hft.latency.histogram import encode, histogram_of
+from turbo_hft.latency.inside.hook_rig import Frames, HookRig, InsideError, Round, constant, statistics
 from turbo_hft.latency.inside.markets import Market
-from turbo_hft.latency.inside.rig import Frames, HookRig, InsideError, Round, constant, statistics
 from turbo_hft.latency.inside.sampling import WARM_UP, Effort, figure, in_turns, median, percentiles, pinned
 from turbo_hft.latency.results import Figure, Load, Repetition, Rig, Series
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from turbo_hft._native import ffi
 from turbo_hft.exchange.market import MarketConfig, MarketFlow
-from turbo_hft.latency.inside.rig import SESSION, Frames, InsideError, Runs, bare_engine, map_bytes
+from turbo_hft.latency.inside.hook_rig import SESSION, Frames, InsideError, Runs, bare_engine, map_bytes
 from turbo_hft.strategies import Trading
 
 _SEED = 20190130

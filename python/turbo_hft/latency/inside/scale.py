@@ -20,8 +20,7 @@ from typing import Any
 from turbo_hft._native import ffi, lib
 from turbo_hft.engine import Engine
 from turbo_hft.exchange.market import MarketConfig, MarketFlow
-from turbo_hft.latency.inside.markets import Market
-from turbo_hft.latency.inside.rig import (
+from turbo_hft.latency.inside.hook_rig import (
     FLOW,
     SESSION,
     Frames,
@@ -31,6 +30,7 @@ from turbo_hft.latency.inside.rig import (
     runtime_ns,
     statistics,
 )
+from turbo_hft.latency.inside.markets import Market
 from turbo_hft.latency.inside.sampling import Effort, Parameter, figure, in_turns, measuring_cpu, other_cpu, pinned
 from turbo_hft.latency.placement import on_cpu
 from turbo_hft.latency.results import Figure, Series, Skipped

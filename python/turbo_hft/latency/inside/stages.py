@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from turbo_hft._native import lib
-from turbo_hft.latency.inside.rig import Frames, HookRig, InsideError, Kind, Round, constant, statistics
+from turbo_hft.latency.inside.hook_rig import Frames, HookRig, InsideError, Kind, Round, constant, statistics
 from turbo_hft.latency.inside.sampling import WARM_UP, Effort, figure, in_turns, median, pinned
 from turbo_hft.latency.results import Figure, Series
 

@@ -16,8 +16,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from turbo_hft._native import ffi, lib
-from turbo_hft.latency.inside.markets import Market
-from turbo_hft.latency.inside.rig import (
+from turbo_hft.latency.inside.hook_rig import (
     KEPT,
     LARGE,
     SESSION,
@@ -30,6 +29,7 @@ from turbo_hft.latency.inside.rig import (
     runtime_ns,
     statistics,
 )
+from turbo_hft.latency.inside.markets import Market
 from turbo_hft.latency.inside.sampling import WARM_UP, Effort, figure, in_turns, pinned
 from turbo_hft.latency.results import Figure, Series
 from turbo_hft.wire import moldudp64

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable
 
-from turbo_hft.latency.inside.rig import InsideError
+from turbo_hft.latency.inside.hook_rig import InsideError
 from turbo_hft.latency.inside.sampling import Effort, figure
 from turbo_hft.latency.results import Figure, Series
 from turbo_hft.program import Program

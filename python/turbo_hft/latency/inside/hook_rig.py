@@ -8,7 +8,6 @@ installed package can measure. Checksums are verified, events are written and dr
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,14 +20,15 @@ from turbo_hft.addresses import FeedAddress
 from turbo_hft.engine import Engine
 from turbo_hft.errors import CapabilityError, TurboHftError
 from turbo_hft.lab import LabAddresses
+from turbo_hft.latency.script import answer, listing
 from turbo_hft.latency.threshold import Threshold
 from turbo_hft.latency.work import Work, configure, session_of
 from turbo_hft.program import map_shapes, os_error
 from turbo_hft.strategies import Trading
 from turbo_hft.testing.wide import SYMBOL, widen
-from turbo_hft.wire import moldudp64, ouch50, ufo
-from turbo_hft.wire.frame import udp_frame
-from turbo_hft.wire.itch50 import AddOrder, OrderDelete, StockDirectory, StockTradingAction, SystemEvent
+from turbo_hft.wire import moldudp64, ufo
+from turbo_hft.wire.frame import multicast_mac, udp_frame
+from turbo_hft.wire.itch50 import AddOrder, OrderDelete, SystemEvent
 
 SESSION = "INSIDE0001"
 LARGE = 20  # messages of a packet in which the feed is busy
@@ -96,7 +96,7 @@ def statistics() -> Iterator[None]:
 @contextmanager
 def constant(verdict: int) -> Iterator[int]:
     """A program of two instructions; its descriptor. Raises CapabilityError, TurboHftError."""
-    fd = checked(lib.hft_inside_constant(verdict), "cannot load a program of two instructions")
+    fd = checked(lib.hft_load_constant(verdict), "cannot load a program of two instructions")
     try:
         yield fd
     finally:
@@ -156,11 +156,9 @@ class Frames:
             "other": ((a.exchange_address, _OTHER_PORT), (a.host_address, _OTHER_PORT)),
         }
         for name, (source, destination) in ways.items():
-            group = ipaddress.IPv4Address(destination[0])
-            mac = (0x01005E000000 | int(group) & 0x7FFFFF).to_bytes(6, "big").hex(":")
             headers = udp_frame(
                 src_mac=a.exchange_mac,
-                dst_mac=mac if group.is_multicast else a.host_mac,
+                dst_mac=multicast_mac(destination[0]) or a.host_mac,
                 src=source,
                 dst=destination,
                 payload=b"",
@@ -233,30 +231,9 @@ def add(frames: Frames, symbol: str, ref: int, price_e4: int, side: str = "S", s
     ).encode()
 
 
-def listing(frames: Frames, symbol: str, locate: int) -> tuple[bytes, bytes]:
+def listed(frames: Frames, symbol: str, locate: int) -> list[bytes]:
     """A symbol is listed, and trades."""
-    directory = StockDirectory(
-        stock_locate=locate,
-        stock=symbol,
-        market_category="Q",
-        financial_status="N",
-        round_lot_size=100,
-        round_lots_only="N",
-        issue_classification="C",
-        issue_subtype="Z",
-        authenticity="P",
-        short_sale_threshold="N",
-        ipo_flag="N",
-        luld_tier="1",
-        etp_flag="N",
-        etp_leverage=0,
-        inverse="N",
-        **stamp(frames),
-    )
-    trading = StockTradingAction(
-        stock_locate=locate, stock=symbol, trading_state="T", reserved="", reason="", **stamp(frames)
-    )
-    return directory.encode(), trading.encode()
+    return listing(locate, symbol, int(frames.native.exchange_ns))
 
 
 def market_open(frames: Frames) -> bytes:
@@ -288,7 +265,7 @@ class HookRig(Frames):
             for side, price_e4 in [("B", _BID_E4), *(("S", ARMED.buy_below_e4 + 100 * n) for n in range(1, _RESTING))]:
                 book.append(add(self, symbol, native.order_ref, price_e4, side))
                 native.order_ref += 1
-            self.market(*listing(self, symbol, locate), *book)
+            self.market(*listed(self, symbol, locate), *book)
         self.run("reply", ufo.LoginAccepted(SESSION, 1).encode())
         self.engine.lease.forever()
         self.engine.resume()
@@ -305,30 +282,8 @@ class HookRig(Frames):
             return Round(tick, b"", b"", flow=flow, messages=1, spoiled=int(kind == "spoiled"), interval_ns=interval_ns)
         gone = OrderDelete(stock_locate=LOCATES[symbol], order_ref=1, **stamp(self)).encode()
         undo = moldudp64.Packet(SESSION, 1, (gone,)).encode()
-        reply = self._reply() if kind == "trigger" else b""
+        reply = answer(ARMED.order(1, TICK_E4)) if kind == "trigger" else b""
         return Round(tick, undo, reply, messages=1, interval_ns=interval_ns)
-
-    @staticmethod
-    def _reply() -> bytes:
-        order = ARMED.order(1, TICK_E4)
-        accepted = ouch50.Accepted(
-            timestamp=0,
-            user_ref_num=1,
-            side=order.side,
-            quantity=order.quantity,
-            symbol=order.symbol,
-            price=order.price,
-            tif=order.tif,
-            display=order.display,
-            order_ref=1,
-            capacity=order.capacity,
-            iso=order.iso,
-            cross_type=order.cross_type,
-            order_state="L",
-            cl_ord_id=order.cl_ord_id,
-        )
-        canceled = ouch50.Canceled(timestamp=0, user_ref_num=1, quantity=order.quantity, reason="I")
-        return ufo.Sequenced(1, (accepted.encode(), canceled.encode())).encode()
 
     def drain(self) -> int:
         """Empty the event ring; how many records there were."""
