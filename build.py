@@ -32,6 +32,7 @@ NATIVE_SOURCES = [
     "native/depth.c",
     "native/link.c",
     "native/market.c",
+    "native/pin.c",
     "native/reference.c",
     "native/replay.c",
     "native/ring.c",
