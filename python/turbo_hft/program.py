@@ -266,6 +266,10 @@ class Successor:
         """What the kernel says of it."""
         return _facts(self._handle)
 
+    def run(self, frame: bytes) -> tuple[int, bytes]:
+        """As `Program.run`."""
+        return _run(self.fd, frame)
+
     @property
     def handle(self) -> Any:
         """The ``struct hft_object *``, borrowed."""
@@ -360,6 +364,15 @@ def adopt_program(program_id: int, what: str) -> Any:
     if handle == ffi.NULL:
         raise os_error(error[0], f"cannot open {what}")
     return handle
+
+
+def _run(fd: int, frame: bytes) -> tuple[int, bytes]:
+    out, length = ffi.new("unsigned char[]", _ROOM), ffi.new("unsigned int *", _ROOM)
+    verdict, duration = ffi.new("unsigned int *"), ffi.new("unsigned int *")
+    error = lib.hft_test_run(fd, ffi.from_buffer(frame), len(frame), out, length, 1, verdict, duration)
+    if error:
+        raise os_error(error, f"cannot run a frame of {len(frame)} bytes")
+    return int(verdict[0]), bytes(ffi.buffer(out, length[0]))
 
 
 def _user_map(handle: Any, name: str) -> int | None:
@@ -596,12 +609,7 @@ class Program:
 
         Raises TurboHftError if the kernel refuses.
         """
-        out, length = ffi.new("unsigned char[]", _ROOM), ffi.new("unsigned int *", _ROOM)
-        verdict, duration = ffi.new("unsigned int *"), ffi.new("unsigned int *")
-        error = lib.hft_test_run(self.fd, ffi.from_buffer(frame), len(frame), out, length, 1, verdict, duration)
-        if error:
-            raise os_error(error, f"cannot run a frame of {len(frame)} bytes")
-        return int(verdict[0]), bytes(ffi.buffer(out, length[0]))
+        return _run(self.fd, frame)
 
     def inject_all(self, headers: bytes, payloads: Sequence[bytes]) -> None:
         """Run many datagrams through the program, in order: a replay without a device. As `inject` otherwise; orders

@@ -29,6 +29,7 @@ from turbo_hft.cli import (
     strategies,
     strategy,
     trust,
+    upgrade,
     version,
 )
 from turbo_hft.cli import set as set_command
@@ -37,7 +38,7 @@ from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunnin
 
 _COMMANDS = (
     *(demo, lab, exchange, run, dashboard, status, set_command, limits),
-    *(halt, reduce, resume, orders, cancel, strategies, strategy, rearm, trust, resync, book, replay, version),
+    *(halt, reduce, resume, orders, cancel, strategies, strategy, rearm, trust, resync, upgrade, book, replay, version),
 )
 
 

@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turbo_hft.cli import codes, common, orders, session_options, settings
@@ -83,9 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--keep-orders", action="store_true", help="leave working orders at the exchange at the end")
     parser.add_argument(
-        "--pin", action="store_true", help="keep the engine on the BPF file system, below /sys/fs/bpf/turbo_hft"
+        "--pin", action="store_true", help="pin the engine, so that it outlives this process; --pin-root does too"
     )
-    parser.add_argument("--pin-root", type=Path, metavar="DIR", help="the same, below another directory of one")
     parser.add_argument(
         "--on-restart",
         choices=("halt", "trade"),
@@ -112,9 +110,13 @@ def run(args: argparse.Namespace) -> int:
                 engine.detach()
             raise
         end = None if args.duration is None else time.monotonic() + args.duration
+        generation = engine.user.generation
         while not stop.wait(_STEP_S) and (end is None or time.monotonic() < end):
             engine.lease.beat()
             _print(running.events.drain(), as_json=args.json)
+            if engine.user.generation != generation:
+                generation = engine.user.generation
+                common.say(f"generation {generation} of the program is in force")
             if _over(engine, logged_in=running.entry is not None):
                 common.say("the exchange ended feed and session")
                 break

@@ -127,7 +127,7 @@ class UserStrategy:
         *,
         keep_params: bool,
         built: bytes | None = None,
-        watch: Callable[[], None] | None = None,
+        watch: Callable[[Successor], None] | None = None,
     ) -> Generation:
         """Put a program in force that is made of the engine's object (`built`, or that which is in force) and a user's
         (`data`). `watch` looks at it once it is: what it raises puts the program of before in force again."""
@@ -185,7 +185,7 @@ class UserStrategy:
         data: bytes | None,
         link: int | None,
         engine_digest: bytes,
-        watch: Callable[[], None] | None,
+        watch: Callable[[Successor], None] | None,
     ) -> Generation:
         table, pins = self.generations, self._pins()
         new = successor.facts().id
@@ -220,10 +220,12 @@ class UserStrategy:
         table.settle(number, self._epoch())
         return table[number]
 
-    def _watch(self, watch: Callable[[], None], successor: Successor, link: int, old: int, pins: Pins | None) -> None:
+    def _watch(
+        self, watch: Callable[[Successor], None], successor: Successor, link: int, old: int, pins: Pins | None
+    ) -> None:
         """Look at the program that is in force; back to the one of before if that raises."""
         try:
-            watch()
+            watch(successor)
         except BaseException:
             error = lib.hft_link_update(link, self._program.fd, successor.fd)
             if error:
