@@ -29,7 +29,7 @@ PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
-.PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc clean distclean help
+.PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc config-doc clean distclean help
 .PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test bench-book bench-gate mutation trading-day
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
@@ -115,6 +115,9 @@ vmlinux: deps ## bpf/vmlinux.h anew, from the running kernel's BTF
 
 abi-doc: build ## docs/abi.md anew, from the contract
 	$(PY) tools/abi_doc.py
+
+config-doc: build ## docs/config.md anew, from the dataclasses of the configuration
+	$(PY) -m tools.config_doc docs/config.md
 
 clean: ## remove what was built; the venv stays
 	rm -rf build dist python/*.egg-info python/turbo_hft/_native*.so

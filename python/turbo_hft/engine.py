@@ -285,7 +285,7 @@ class Engine(Switch):
                 if not self.pins.layout.of(in_force).program.exists():
                     self.pins.save(self.program.handle, in_force)
                 self.pins.keep_only(in_force)
-        lines = [at[0] for at, flow in self._flow_table() if flow.role == lib.HFT_ROLE_FEED]
+        lines = [at[0] for at, flow in self.flow_table() if flow.role == lib.HFT_ROLE_FEED]
         self._groups = tuple(address for address in lines if is_multicast(address))
         self._join()
 
@@ -398,6 +398,11 @@ class Engine(Switch):
         """Is there an order template?"""
         return bool(self._template[0].protocol != lib.HFT_PROTOCOL_NONE)
 
+    @property
+    def template(self) -> Any:
+        """The order frame, a ``struct hft_template`` in shared memory: to be read."""
+        return self._template[0]
+
     def _add_flow(
         self, at: tuple[str, int], role: int, peer: tuple[str | None, int], *, feed: int = 0, line: int = 0
     ) -> None:
@@ -415,7 +420,7 @@ class Engine(Switch):
         while lib.hft_map_next_key(flows, ffi.NULL, key) == 0:
             lib.hft_map_delete(flows, key)
 
-    def _flow_table(self) -> Iterator[tuple[tuple[str, int], Any]]:
+    def flow_table(self) -> Iterator[tuple[tuple[str, int], Any]]:
         """Every (destination, ``struct hft_flow``) of the flow table."""
         flows, before, key = self.program.map("flows"), ffi.NULL, ffi.new("struct hft_flow_key *")
         while lib.hft_map_next_key(flows, before, key) == 0:
@@ -442,7 +447,7 @@ class Engine(Switch):
             raise ConfigError("only a configured engine on an interface has frames to steer.")
         lines = {value: name for name, value in _LINES.items()}
         flows = []
-        for (address, port), flow in self._flow_table():
+        for (address, port), flow in self.flow_table():
             if flow.role == lib.HFT_ROLE_FEED:
                 flows.append(SteeredFlow(flow.feed, lines[flow.line], address, port))
             elif flow.role == lib.HFT_ROLE_ORDER_ENTRY:
@@ -479,7 +484,7 @@ class Engine(Switch):
     def _to_commands(self) -> bytes:
         """Headers of a frame that carries a command."""
         if not self._command_headers:
-            at = next((at for at, flow in self._flow_table() if flow.role == lib.HFT_ROLE_COMMAND), None)
+            at = next((at for at, flow in self.flow_table() if flow.role == lib.HFT_ROLE_COMMAND), None)
             if at is None:
                 raise ConfigError("this engine takes no commands before it is configured: use engine.configure first.")
             self._command_headers = _command_frame(at)

@@ -12,6 +12,7 @@ from turbo_hft.cli import (
     book,
     cancel,
     codes,
+    config,
     dashboard,
     demo,
     exchange,
@@ -37,7 +38,7 @@ from turbo_hft.cli.signals import Interrupted
 from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunning, TurboHftError
 
 _COMMANDS = (
-    *(demo, lab, exchange, run, dashboard, status, set_command, limits),
+    *(demo, lab, exchange, run, config, dashboard, status, set_command, limits),
     *(halt, reduce, resume, orders, cancel, strategies, strategy, rearm, trust, resync, upgrade, book, replay, version),
 )
 

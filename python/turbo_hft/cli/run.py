@@ -8,6 +8,9 @@ dashboard. If this process is killed, stopped or hangs, orders stop within the l
 With --pin or --pin-root the engine outlives this process: killed, it leaves program, positions, orders and books where
 they are, and the next `run` takes them over as they stand (what was set live stays set). Only its regular end takes the
 engine away, unless --leave says not to.
+
+With --config everything is said by a file. An engine that is taken over is changed to it; on SIGHUP it is read again.
+What cannot be changed live (sizes, session, feed) is refused by name, and nothing is changed then.
 """
 
 from __future__ import annotations
@@ -17,20 +20,23 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from turbo_hft.cli import codes, common, orders, session_options, settings
+from turbo_hft.cli.settings import SymbolSpec
 from turbo_hft.cli.signals import StopFlag
+from turbo_hft.config.schema import help_of
 from turbo_hft.dashboard import text
 from turbo_hft.dashboard.view import event_row
-from turbo_hft.errors import ConfigError
+from turbo_hft.errors import ConfigError, TurboHftError
 
 if TYPE_CHECKING:
-    from turbo_hft.addresses import FeedAddress, OrderSession
+    from turbo_hft.config.schema import Config
     from turbo_hft.engine import Engine
     from turbo_hft.events import Event, EventStream
     from turbo_hft.order_entry import OrderEntry
-    from turbo_hft.recovery import Glimpse, Recovery
+    from turbo_hft.recovery import Recovery
 
 NAME = "run"
 HELP = "raise an engine on an interface and print its events"
@@ -49,11 +55,20 @@ _STEP_S = 0.02
 _SETTLE_S = 1.0
 
 
+_OF_THE_PROCESS = ("help", "config", "duration", "json", "debug", "run_defaults")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="take all of this from a TOML file: docs/config.md",
+    )
     common.add_interface(parser)
     parser.add_argument(
-        "--mode", choices=("native", "generic"), default="native", help="where the program runs (default %(default)s)"
+        "--mode", choices=("native", "generic"), default="native", help=f"{help_of('engine', 'mode')} (%(default)s)"
     )
     session_options.add_symbol_option(parser)
     parser.add_argument(
@@ -64,47 +79,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of all symbols together (see below); may be given several times",
     )
     parser.add_argument(
-        "--lease",
-        type=common.seconds,
-        default=1.0,
-        metavar="S",
-        help="orders stop so long after this process was killed, stopped or hangs (default %(default)s)",
+        "--lease", type=common.seconds, default=1.0, metavar="S", help=f"{help_of('engine', 'lease_s')} (%(default)s)"
     )
     parser.add_argument("--duration", type=common.seconds, metavar="S", help="stop after so many seconds")
-    parser.add_argument(
-        "--strategy-object", metavar="FILE.o", help="link a strategy of your own in: see `turbo-hft strategy --help`"
-    )
-    parser.add_argument("--halted", action="store_true", help="start halted; `turbo-hft resume` lets it trade")
+    parser.add_argument("--strategy-object", type=Path, metavar="FILE.o", help=help_of("engine", "strategy_object"))
+    parser.add_argument("--halted", action="store_true", help=help_of("engine", "halted"))
     parser.add_argument("--no-recovery", action="store_true", help="leave gaps and doubtful books as they are")
-    parser.add_argument("--recover", action="store_true", help="take orders and positions from the day's replies")
-    parser.add_argument(
-        "--rearm", action="store_true", help="trade on after a silence of the exchange that left nothing uncertain"
-    )
-    parser.add_argument("--keep-orders", action="store_true", help="leave working orders at the exchange at the end")
-    parser.add_argument(
-        "--pin", action="store_true", help="pin the engine, so that it outlives this process; --pin-root does too"
-    )
+    parser.add_argument("--recover", action="store_true", help=help_of("engine", "recover"))
+    parser.add_argument("--rearm", action="store_true", help=help_of("engine", "rearm"))
+    parser.add_argument("--keep-orders", action="store_true", help=help_of("engine", "keep_orders"))
+    parser.add_argument("--pin", action="store_true", help=f"{help_of('engine', 'pin')}; --pin-root does too")
     parser.add_argument(
         "--on-restart",
         choices=("halt", "trade"),
         default="halt",
-        help="an engine that is taken over stays halted until a person resumes it, or goes on as it was (%(default)s)",
+        help=f"{help_of('engine', 'on_restart')} (%(default)s)",
     )
-    parser.add_argument("--leave", action="store_true", help="leave engine and orders as they are at the end")
+    parser.add_argument("--leave", action="store_true", help=help_of("engine", "leave"))
     parser.add_argument("--no-login", action="store_true", help="only follow the feed: no order-entry session")
     session_options.add_session_options(parser)
     session_options.add_size_options(parser)
     common.add_json(parser, "events as JSON, one a line")
+    parser.set_defaults(run_defaults={one.dest: one.default for one in parser._actions})
+
+
+def config_from(args: argparse.Namespace) -> Config:
+    """From the file, or from the options: one way or the other. Raises ConfigError."""
+    from turbo_hft.config.read import read
+    from turbo_hft.config.schema import Config, EngineTable, FeedTable, SessionTable, SizesTable
+
+    if args.config is not None:
+        given = [name for name, default in args.run_defaults.items() if getattr(args, name, default) != default]
+        others = [f"--{name.replace('_', '-')}" for name in given if name not in _OF_THE_PROCESS]
+        if others:
+            raise ConfigError(f"--config and {', '.join(others)}: the file says everything; write it there")
+        return read(args.config)
+    session, feed = session_options.session_from(args)
+    glimpse = session_options.glimpse_from(args, session)
+    engine = EngineTable(
+        interface=args.interface,
+        mode=args.mode,
+        strategy_object=args.strategy_object,
+        pin=args.pin,
+        pin_root=args.pin_root,
+        lease_s=args.lease,
+        halted=args.halted,
+        on_restart=args.on_restart,
+        login=not args.no_login,
+        login_timeout_s=args.login_timeout,
+        recover=args.recover,
+        rearm=args.rearm,
+        recovery=not args.no_recovery,
+        keep_orders=args.keep_orders,
+        leave=args.leave,
+    )
+    if engine.leave and not (engine.pin or engine.pin_root):
+        raise ConfigError("--leave: only an engine that is pinned can be left; give --pin or --pin-root")
+    symbols = args.symbol or session_options.default_symbols()
+    sizes: dict[str, Any] = {**session_options.sizes_from(args)}
+    return Config(
+        engine=engine,
+        session=SessionTable.of(session),
+        feed=FeedTable.of(feed, None if glimpse is None else glimpse.server),
+        sizes=SizesTable(**sizes),
+        account=settings.parse_account_settings(args.limit),
+        symbols={spec.name: spec.settings for spec in symbols},
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run until it ends."""
-    session, feed = session_options.session_from(args)
-    glimpse = session_options.glimpse_from(args, session)
-    with StopFlag() as stop, ExitStack() as stack:
-        engine = stack.enter_context(_engine(args, session, feed))
+    config = config_from(args)
+    with StopFlag(reload=args.config is not None) as stop, ExitStack() as stack:
+        engine = stack.enter_context(_engine(config, from_file=args.config is not None))
         try:
-            running = _start(engine, args, session, feed, glimpse, stop, stack)
+            running = _start(engine, config, stop, stack)
         except BaseException:
             if engine.owner:  # nobody has traded with it yet
                 engine.detach()
@@ -117,17 +166,36 @@ def run(args: argparse.Namespace) -> int:
             if engine.user.generation != generation:
                 generation = engine.user.generation
                 common.say(f"generation {generation} of the program is in force")
+            if stop.take_reload():
+                _reload(engine, args.config)
             if _over(engine, logged_in=running.entry is not None):
                 common.say("the exchange ended feed and session")
                 break
         interrupted = bool(stop.number)
-        if args.leave:
+        if config.engine.leave:
             if running.entry is not None:
                 running.entry.leave()
-            common.say(f"the engine on {args.interface} is left as it is: `turbo-hft run` takes it over")
+            common.say(f"the engine on {engine.interface} is left as it is: `turbo-hft run` takes it over")
         else:
-            _end(engine, running, args)
+            _end(engine, running, config, as_json=args.json)
     return codes.INTERRUPTED if interrupted else codes.OK
+
+
+def _reload(engine: Engine, path: Path) -> None:
+    """Change a running engine to what the file says now; one that is wrong changes nothing."""
+    from turbo_hft.config.read import read
+    from turbo_hft.config.running import apply
+
+    try:
+        config = read(path)
+        changed = apply(engine, config)
+        engine.lease.seconds = config.engine.lease_s
+    except TurboHftError as error:
+        common.say(f"{path} was not applied: {error}")
+        return
+    for one in changed:
+        common.say(f"changed {one.line()}")
+    common.say(f"{path} was applied: {len(changed)} changes, epoch {engine.epoch}")
 
 
 @dataclass(slots=True)
@@ -139,30 +207,32 @@ class _Running:
     entry: OrderEntry | None
 
 
-def _engine(args: argparse.Namespace, session: OrderSession, feed: FeedAddress) -> Engine:
+def _engine(config: Config, *, from_file: bool) -> Engine:
     """The one that is pinned, taken over; or a fresh one, configured and not attached yet."""
+    from turbo_hft.config.running import apply
     from turbo_hft.engine import Engine, Mode
     from turbo_hft.layout import DEFAULT_ROOT
     from turbo_hft.pins import Pins
 
-    root = args.pin_root or (DEFAULT_ROOT if args.pin else None)
-    if args.leave and root is None:
-        raise ConfigError("--leave: only an engine that is pinned can be left; give --pin or --pin-root")
-    if root is not None and Pins(root, args.interface).there:
-        engine = Engine.adopt(args.interface, pin=root)
+    own = config.engine
+    root = own.pin_root or (DEFAULT_ROOT if own.pin else None)
+    if root is not None and Pins(root, own.interface).there:
+        engine = Engine.adopt(own.interface, pin=root)
         try:
             engine.take_over()
+            if from_file:
+                for one in apply(engine, config):
+                    common.say(f"changed {one.line()}")
         except BaseException:
             engine.close()
             raise
         return engine
-    limits = settings.parse_account_settings(args.limit)
-    sizes = session_options.sizes_from(args)
-    engine = Engine.open(args.interface, mode=Mode(args.mode), strategy=args.strategy_object, pin=root, **sizes)
+    loaded: Any = config.load_settings()
+    engine = Engine.open(own.interface, mode=Mode(own.mode), strategy=own.strategy_object, pin=root, **loaded)
     try:
-        settings.apply_account(engine, limits)
-        session_options.add_symbols(engine, args.symbol or session_options.default_symbols())
-        engine.configure(session, feed)
+        settings.apply_account(engine, config.account)
+        session_options.add_symbols(engine, [SymbolSpec(name, values) for name, values in config.symbols.items()])
+        engine.configure(config.session.order_session(), config.feed.address())
         engine.take_over()
     except BaseException:
         engine.close()
@@ -170,37 +240,33 @@ def _engine(args: argparse.Namespace, session: OrderSession, feed: FeedAddress) 
     return engine
 
 
-def _start(
-    engine: Engine,
-    args: argparse.Namespace,
-    session: OrderSession,
-    feed: FeedAddress,
-    glimpse: Glimpse | None,
-    stop: StopFlag,
-    stack: ExitStack,
-) -> _Running:
+def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack) -> _Running:
     from turbo_hft.order_entry import OrderEntry
-    from turbo_hft.recovery import Recovery
+    from turbo_hft.recovery import Glimpse, Recovery
 
-    engine.lease.seconds = args.lease
+    own, session, feed = config.engine, config.session.order_session(), config.feed.address()
+    engine.lease.seconds = own.lease_s
     events = engine.events  # before the first frame, so that none is missed
     stop.check()
     recovery = None
-    if not args.no_recovery and (feed.rerequest is not None or glimpse is not None):
+    glimpse = None
+    if config.feed.snapshots is not None:
+        glimpse = Glimpse(config.feed.snapshots.pair, session.username, session.password)
+    if own.recovery and (feed.rerequest is not None or glimpse is not None):
         recovery = stack.enter_context(Recovery(engine, feed, glimpse))
     adopted = not engine.owner
     if not adopted:
         engine.attach()
     entry = None
-    if not args.no_login and not (adopted and engine.session.health == "ended"):
+    if own.login and not (adopted and engine.session.health == "ended"):
         engine.lease.beat()
-        entry = OrderEntry(engine, session, rearm=args.rearm)
+        entry = OrderEntry(engine, session, rearm=own.rearm)
         stack.callback(_let_go, engine, entry)
-        trade = not args.halted and (args.on_restart == "trade" or not adopted)
+        trade = not own.halted and (own.on_restart == "trade" or not adopted)
         if adopted and engine.session.health != "down":
-            entry.take_over(args.login_timeout, trade_on=trade)
+            entry.take_over(own.login_timeout_s, trade_on=trade)
         else:
-            entry.login(args.login_timeout, recover=args.recover)
+            entry.login(own.login_timeout_s, recover=own.recover)
             if trade:
                 engine.lease.beat()
                 engine.resume()
@@ -209,7 +275,7 @@ def _start(
     names = ", ".join(symbol.name for symbol in engine.symbols)
     how = "halted" if engine.halted and (entry is None or entry.settled) else "trading"
     taken = f", taken over with {len(engine.orders.open())} orders open" if adopted else ""
-    common.say(f"engine on {args.interface} ({engine.mode.value}): {how} {names}{taken}")
+    common.say(f"engine on {engine.interface} ({engine.mode.value}): {how} {names}{taken}")
     return _Running(events, recovery, entry)
 
 
@@ -221,15 +287,15 @@ def _let_go(engine: Engine, entry: OrderEntry) -> None:
     entry.close()
 
 
-def _end(engine: Engine, running: _Running, args: argparse.Namespace) -> None:
+def _end(engine: Engine, running: _Running, config: Config, *, as_json: bool) -> None:
     """Halt, take orders down, say what came of it, leave the interface."""
     engine.halt()
-    if not args.keep_orders:
+    if not config.engine.keep_orders:
         left = engine.orders.cancel_all(timeout_s=_SETTLE_S).left
         if left:
             common.say(f"{len(left)} orders are left at the exchange: " + "; ".join(map(orders.line, left)))
     _settle(engine)
-    _print(running.events, as_json=args.json)
+    _print(running.events, as_json=as_json)
     lost = running.events.lost
     common.say(_summary(engine) + (f", {lost} events LOST" if lost else ""))
     if running.recovery is not None and (status := running.recovery.status()).history:
