@@ -22,6 +22,7 @@ VERIFIER_ARGS ?=
 BOOK_CHECK_ARGS ?=
 TORTURE_ARGS ?=
 SWAP_ARGS ?=
+CRASH_ARGS ?=
 LEASE_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -30,7 +31,7 @@ BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
 .PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc config-doc clean distclean help
-.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test bench-book bench-gate mutation trading-day
+.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test bench-book bench-gate mutation trading-day
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
 
@@ -97,6 +98,9 @@ bench-book: build ## ns/message of a whole book beside other ITCH books (ITCH_OR
 
 swap-test: build ## a user's strategy swapped 1,000 times under a whole market's feed (SWAP_ARGS="--swaps 100")
 	$(PY) -m tools.swap_test $(SWAP_ARGS)
+
+crash-test: build ## kill the control process and swap the program, 100 times each, under full load (CRASH_ARGS="--kills 10")
+	$(PY) -m tools.crash_test $(CRASH_ARGS)
 
 verifier: build ## what the verifier says: instructions, states, stack, sizes (VERIFIER_ARGS="--kernels")
 	$(PY) -m tools.verifier $(VERIFIER_ARGS)

@@ -160,7 +160,8 @@ int hft_run_packets(int program_fd, const void *headers, unsigned int headers_le
 int hft_load_pass(void);
 int hft_load_echo(void);
 
-/* The event ring. One reader at a time; records arrive in order. */
+/* The event ring. One reader at a time; records arrive in order. What a call has returned counts as read when the next one begins, or at
+ * the close: who dies in between leaves it to the next reader. */
 struct hft_ring;
 struct hft_ring *hft_ring_open(int map_fd, int *error);
 void hft_ring_close(struct hft_ring *ring);

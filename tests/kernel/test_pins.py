@@ -13,7 +13,7 @@ from turbo_hft import lab_feed, lab_session
 from turbo_hft.change import map_id
 from turbo_hft.control_lock import is_controlled
 from turbo_hft.engine import Engine
-from turbo_hft.errors import ConfigError, NotRunning
+from turbo_hft.errors import ConfigError, NotRunning, OrderRefused
 from turbo_hft.lab import Lab, LabAddresses
 from turbo_hft.pins import Pins, found
 from turbo_hft.program import query
@@ -171,3 +171,27 @@ def test_a_suspended_engine_tells_what_it_was(addresses: LabAddresses, root: Pat
         engine.halt()
         assert engine.suspended_from == "halted"
         engine.detach()
+
+
+def test_a_reader_that_is_killed_leaves_what_it_had_in_its_hands() -> None:
+    with Engine.load(symbols=4, orders=64, kept=64) as engine:
+        engine.configure(lab_session(), lab_feed())
+        engine.symbols.add("AAPL")
+        engine.orders.send = lambda frame: None
+        for _ in range(3):
+            with pytest.raises(OrderRefused, match="session_down"):
+                engine.orders.enter("AAPL", "buy", 1, "1.00")
+        child = os.fork()
+        if child == 0:
+            _read_and_die(engine)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+        assert [event.id for event in engine.events.drain()] == [1, 2, 3]
+        assert engine.events.drain() == []
+
+
+def _read_and_die(engine: Engine) -> None:
+    try:
+        if len(engine.events.drain()) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+    finally:
+        os._exit(1)
