@@ -96,7 +96,7 @@ class Report:
             f"feed: {self.sent:,} messages sent, the next one expected is {self.expected_seq:,}; {self.gaps} gaps, "
             f"{self.contended} packets passed unhandled",
             f"orders {self.orders:,}, executions {self.fills:,}; {self.figures} figures compared with the exchange's",
-            f"events: {self.events:,} written; {self.again} were printed twice, {self.events_lost} did not fit the ring",
+            f"events: {self.events:,} written; {self.again} printed twice, {self.events_lost} did not fit the ring",
             f"cold start to the first decision {self.cold_s:.2f} s, memory of the process {self.rss_kb / 1024:.0f} MB",
         ]
         for what, times in (("killed, to orders again", self.back_s), ("an upgrade, checks included", self.upgrade_s)):

@@ -15,6 +15,7 @@ from turbo_hft.cli import (
     config,
     dashboard,
     demo,
+    detach,
     exchange,
     halt,
     lab,
@@ -39,7 +40,23 @@ from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunnin
 
 _COMMANDS = (
     *(demo, lab, exchange, run, config, dashboard, status, set_command, limits),
-    *(halt, reduce, resume, orders, cancel, strategies, strategy, rearm, trust, resync, upgrade, book, replay, version),
+    *(
+        halt,
+        reduce,
+        resume,
+        orders,
+        cancel,
+        strategies,
+        strategy,
+        rearm,
+        trust,
+        resync,
+        upgrade,
+        detach,
+        book,
+        replay,
+        version,
+    ),
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from turbo_hft.cli import codes, common, orders
 from turbo_hft.dashboard.plain import plain_lines
 from turbo_hft.dashboard.view import ViewCollector
+from turbo_hft.errors import NotRunning
 
 NAME = "status"
 HELP = "show the running engine once"
@@ -21,11 +22,14 @@ HELP = "show the running engine once"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     common.add_interface(parser)
+    parser.add_argument("--all", action="store_true", help="a line for each engine of this machine")
     common.add_json(parser, "as one JSON object, with all counters and working orders")
 
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
+    if args.all:
+        return _all(args)
     with common.adopt(args) as engine:
         view = ViewCollector(engine).collect()
         counters, itch, refusals = engine.counters(), engine.itch_counts(), engine.refusals()
@@ -62,3 +66,18 @@ def _program(about: dict[str, Any]) -> str:
     words.append("pinned" if about["pinned"] else "not pinned")
     words.append(f"run by process {about['controller']}" if about["controller"] else "run by nobody")
     return ", ".join(words)
+
+
+def _all(args: argparse.Namespace) -> int:
+    from turbo_hft.engines import engines
+    from turbo_hft.layout import DEFAULT_ROOT
+
+    listed = engines(args.pin_root or DEFAULT_ROOT)
+    if args.json:
+        common.print_json([asdict(one) for one in listed], indent=2)
+        return codes.OK
+    for one in listed:
+        print(one.line())
+    if not listed:
+        raise NotRunning("no engine runs on this machine, as far as this user may see: start one with `turbo-hft run`.")
+    return codes.OK
