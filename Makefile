@@ -30,7 +30,7 @@ PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
-.PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc config-doc clean distclean help
+.PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc config-doc man clean distclean help
 .PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test bench-book bench-gate mutation trading-day
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
@@ -119,6 +119,10 @@ vmlinux: deps ## bpf/vmlinux.h anew, from the running kernel's BTF
 
 abi-doc: build ## docs/abi.md anew, from the contract
 	$(PY) tools/abi_doc.py
+
+man: build ## build/turbo-hft.1, the manual page, from the parsers
+	$(BIN)/argparse-manpage --module turbo_hft.cli.entry --function build_parser --prog turbo-hft --project-name turbo-hft \
+		--manual-title "Turbo-HFT" --output build/turbo-hft.1
 
 config-doc: build ## docs/config.md anew, from the dataclasses of the configuration
 	$(PY) -m tools.config_doc docs/config.md

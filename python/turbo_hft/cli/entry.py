@@ -12,10 +12,12 @@ from turbo_hft.cli import (
     book,
     cancel,
     codes,
+    completion,
     config,
     dashboard,
     demo,
     detach,
+    doctor,
     exchange,
     halt,
     lab,
@@ -39,24 +41,8 @@ from turbo_hft.cli.signals import Interrupted
 from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunning, TurboHftError
 
 _COMMANDS = (
-    *(demo, lab, exchange, run, config, dashboard, status, set_command, limits),
-    *(
-        halt,
-        reduce,
-        resume,
-        orders,
-        cancel,
-        strategies,
-        strategy,
-        rearm,
-        trust,
-        resync,
-        upgrade,
-        detach,
-        book,
-        replay,
-        version,
-    ),
+    *(demo, lab, exchange, run, config, dashboard, status, set_command, limits, halt, reduce, resume, orders, cancel),
+    *(strategies, strategy, rearm, trust, resync, upgrade, detach, doctor, book, replay, completion, version),
 )
 
 
