@@ -22,6 +22,7 @@ VERIFIER_ARGS ?=
 BOOK_CHECK_ARGS ?=
 TORTURE_ARGS ?=
 SWAP_ARGS ?=
+CRASH_ARGS ?=
 LEASE_ARGS ?=
 JOURNAL_ARGS ?=
 
@@ -30,8 +31,8 @@ PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
-.PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc clean distclean help
-.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test bench-book bench-gate mutation trading-day journal-check
+.PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc config-doc man clean distclean help
+.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test bench-book bench-gate mutation trading-day journal-check
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
 
@@ -102,6 +103,9 @@ bench-book: build ## ns/message of a whole book beside other ITCH books (ITCH_OR
 swap-test: build ## a user's strategy swapped 1,000 times under a whole market's feed (SWAP_ARGS="--swaps 100")
 	$(PY) -m tools.swap_test $(SWAP_ARGS)
 
+crash-test: build ## kill the control process and swap the program, 100 times each, under full load (CRASH_ARGS="--kills 10")
+	$(PY) -m tools.crash_test $(CRASH_ARGS)
+
 verifier: build ## what the verifier says: instructions, states, stack, sizes (VERIFIER_ARGS="--kernels --record")
 	$(PY) -m tools.verifier $(VERIFIER_ARGS)
 
@@ -119,6 +123,13 @@ vmlinux: deps ## bpf/vmlinux.h anew, from the running kernel's BTF
 
 abi-doc: build ## docs/abi.md anew, from the contract
 	$(PY) tools/abi_doc.py
+
+man: build ## build/turbo-hft.1, the manual page, from the parsers
+	$(BIN)/argparse-manpage --module turbo_hft.cli.entry --function build_parser --prog turbo-hft --project-name turbo-hft \
+		--manual-title "Turbo-HFT" --output build/turbo-hft.1
+
+config-doc: build ## docs/config.md anew, from the dataclasses of the configuration
+	$(PY) -m tools.config_doc docs/config.md
 
 clean: ## remove what was built; the venv stays
 	rm -rf build dist python/*.egg-info python/turbo_hft/_native*.so python/turbo_hft/latency/_*.so

@@ -34,6 +34,7 @@ NATIVE_SOURCES = [
     "native/journal.c",
     "native/link.c",
     "native/market.c",
+    "native/pin.c",
     "native/reference.c",
     "native/replay.c",
     "native/ring.c",

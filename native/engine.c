@@ -30,6 +30,7 @@
 #define MAX_MAPS 64 /* the kernel lets a program have no more */
 #define MAP_NAME 16 /* and keeps no more of a name */
 #define GENERATIONS "generations"
+#define TYPES "types"
 
 _Static_assert(HFT_GENERATIONS == sizeof(((struct hft_generations *)0)->entry) / sizeof(struct hft_generation),
 	       "the table holds what its name says");
@@ -210,6 +211,25 @@ static int hold_generations(struct hft_object *object, const struct hft_object *
 	return bpf_prog_bind_map(object->program, fd, NULL) ? -errno : 0;
 }
 
+/* The program's types, in a map of its own: the kernel shows BTF to nobody but CAP_SYS_ADMIN. */
+static int hold_types(struct hft_object *object)
+{
+	int fd = make_table(TYPES, object->btf_size), error;
+	__u32 zero = 0;
+
+	if (fd < 0)
+		return fd;
+	if (bpf_map_update_elem(fd, &zero, object->btf, BPF_ANY)) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	error = hold_map(object, fd);
+	if (error)
+		return error;
+	return bpf_prog_bind_map(object->program, fd, NULL) ? -errno : 0;
+}
+
 /* All that outlives the skeleton. */
 static int hold_all(struct hft_object *object, const struct xdp_hft *skeleton, const struct hft_object *from)
 {
@@ -233,7 +253,7 @@ static int hold_all(struct hft_object *object, const struct xdp_hft *skeleton, c
 		return -ENOMEM;
 	memcpy(object->btf, btf, size);
 	object->btf_size = size;
-	return hold_generations(object, from);
+	return hold_types(object) ?: hold_generations(object, from);
 }
 
 static int load_skeleton(struct hft_object *object, const struct xdp_hft *skeleton, const struct hft_config *config,
@@ -372,6 +392,55 @@ static int adopt(struct hft_object *object, unsigned int program_id)
 	return error ?: hold_btf(object, info.btf_id);
 }
 
+/* The same from the map, for who may not ask the kernel. */
+static int hold_btf_of_map(struct hft_object *object)
+{
+	int fd = hft_map_fd(object, TYPES);
+	struct bpf_map_info info = {};
+	__u32 length = sizeof(info), zero = 0;
+
+	if (fd < 0)
+		return fd;
+	if (bpf_obj_get_info_by_fd(fd, &info, &length))
+		return -errno;
+	object->btf = malloc(info.value_size);
+	if (!object->btf)
+		return -ENOMEM;
+	object->btf_size = info.value_size;
+	return bpf_map_lookup_elem(fd, &zero, object->btf) ? -errno : 0;
+}
+
+static int hold(struct hft_object *object, int program_fd, const int *map_fds, unsigned int maps)
+{
+	struct bpf_prog_info info = {};
+	__u32 length = sizeof(info);
+	int error = 0;
+
+	object->program = copy_of(program_fd);
+	if (object->program < 0 || bpf_obj_get_info_by_fd(object->program, &info, &length))
+		return -errno;
+	for (unsigned int i = 0; i < maps && !error; i++)
+		error = hold_map(object, copy_of(map_fds[i]));
+	if (error)
+		return error;
+	error = hold_btf(object, info.btf_id);
+	return error == -EPERM || error == -EACCES ? hold_btf_of_map(object) : error;
+}
+
+struct hft_object *hft_hold(int program_fd, const int *map_fds, unsigned int maps, int *error)
+{
+	struct hft_object *object = new_object(error);
+
+	if (!object)
+		return NULL;
+	*error = hold(object, program_fd, map_fds, maps);
+	if (*error) {
+		hft_unload(object);
+		return NULL;
+	}
+	return object;
+}
+
 struct hft_object *hft_adopt(unsigned int program_id, int *error)
 {
 	struct hft_object *object = new_object(error);
@@ -409,6 +478,14 @@ int hft_map_fd(const struct hft_object *object, const char *name)
 		if (!strncmp(object->map[i].name, name, MAP_NAME - 1))
 			return object->map[i].fd;
 	return -ENOENT;
+}
+
+int hft_map_at(const struct hft_object *object, unsigned int index, const char **name)
+{
+	if (index >= object->maps)
+		return -ENOENT;
+	*name = object->map[index].name;
+	return object->map[index].fd;
 }
 
 const void *hft_btf(const struct hft_object *object, size_t *size)

@@ -25,11 +25,18 @@ struct hft_object *hft_load(const struct hft_config *config, const struct hft_so
 
 /* The running program of that id. On failure NULL and *error. */
 struct hft_object *hft_adopt(unsigned int program_id, int *error);
+
+/* One of a program and maps that were opened elsewhere, by their pins: their descriptors stay the caller's. Its BTF is asked of the kernel,
+ * or, if that is not allowed, taken from the map "types". */
+struct hft_object *hft_hold(int program_fd, const int *map_fds, unsigned int maps, int *error);
 void hft_unload(struct hft_object *object);
 
 /* Borrowed: good as long as the object is. Maps are known by their first 15 characters; -ENOENT if the program uses none of that name. */
 int hft_program_fd(const struct hft_object *object);
 int hft_map_fd(const struct hft_object *object, const char *name);
+
+/* All of them, by number from 0 on: the same, and *name as the kernel has it; -ENOENT behind the last. */
+int hft_map_at(const struct hft_object *object, unsigned int index, const char **name);
 
 /* The BTF of the program as the kernel has it, and of the engine's own object: borrowed, NULL if there is none. */
 const void *hft_btf(const struct hft_object *object, size_t *size);
@@ -56,6 +63,16 @@ int hft_link_of_program(unsigned int program_id);
 
 /* From the next packet on the link has `program_fd`, if it had `replaced_fd` until now. */
 int hft_link_update(int link_fd, int program_fd, int replaced_fd);
+
+/* What a link of an interface holds; *ifindex 0: the interface has gone. -EINVAL for another kind of link. */
+int hft_link_facts(int link_fd, unsigned int *program_id, unsigned int *ifindex);
+
+/* Is that path on a BPF file system? 1, 0 or -errno. */
+int hft_on_bpffs(const char *path);
+
+/* Give what a descriptor refers to a name there, and a descriptor by such a name. */
+int hft_pin(int fd, const char *path);
+int hft_open_pin(const char *path);
 
 /* Wait until every packet that was under way in a program when this was called has left it. */
 int hft_wait_for_packets(void);
@@ -142,7 +159,8 @@ int hft_run_packets(int program_fd, const void *headers, unsigned int headers_le
 /* A program of two instructions, which says HFT_VERDICT_* of every frame; its descriptor. */
 int hft_load_constant(unsigned int verdict);
 
-/* The event ring. One reader at a time; records arrive in order. */
+/* The event ring. One reader at a time; records arrive in order. What a call has returned counts as read when the next one begins, or at
+ * the close: who dies in between leaves it to the next reader. */
 struct hft_ring;
 struct hft_ring *hft_ring_open(int map_fd, int *error);
 void hft_ring_close(struct hft_ring *ring);
@@ -151,7 +169,7 @@ int hft_ring_drain(struct hft_ring *ring, struct hft_event *events, int room);
 /* The same, polling for up to `timeout_ns` until there is at least one. */
 int hft_ring_wait(struct hft_ring *ring, struct hft_event *events, int room, unsigned long long timeout_ns);
 
-/* A strategy that was linked in. The table of them is a map of the program, "generations", which the hook does not read. */
+/* What a program was made of: the engine's object, and a strategy that was linked in. The table of them is a map of the program, "generations", which the hook does not read. */
 struct hft_generation {
 	__u64 number;
 	__u64 first_epoch; /* no order of this epoch or a later one is older than this generation */
@@ -160,11 +178,16 @@ struct hft_generation {
 	__u32 object_bytes; /* 0 = none is linked in */
 	unsigned char sha256[32];
 	char name[64];
+	unsigned char engine_sha256[32]; /* of the engine's own object */
+	__u64 since_ns; /* CLOCK_REALTIME when it came into force */
+	__u64 pad0[3];
 };
 
 struct hft_generations {
 	__u64 current; /* its entry is entry[current % HFT_GENERATIONS] */
-	__u64 pad0[15];
+	__u64 suspended_from; /* enum hft_kill before the control plane made it HFT_SUSPENDED */
+	__u64 controller; /* process id of who took the engine over last; whether it lives is told by its lock */
+	__u64 pad0[13];
 	struct hft_generation entry[1023];
 };
 

@@ -94,7 +94,7 @@ class Twin:
                 self.model.add_flow(line.address, line.port, Role.FEED, peer or "", port, index, LINES[line.line])
         self.model.add_flow(*session.local, Role.ORDER_ENTRY, *session.remote)
         # Where commands go is made up by the engine, so that nobody else knows it.
-        self.commands = next(at for at, flow in self.engine._flow_table() if flow.role == lib.HFT_ROLE_COMMAND)
+        self.commands = next(at for at, flow in self.engine.flow_table() if flow.role == lib.HFT_ROLE_COMMAND)
         self.model.add_flow(*self.commands, Role.COMMAND)
         self.model.command_nonce = self.engine.command_nonce
 

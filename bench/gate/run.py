@@ -118,7 +118,7 @@ class Contestant:
         intent = ffi.new("struct hft_intent *")
         intent.action, intent.side, intent.price_e4, intent.qty = lib.HFT_ACTION_ENTER, lib.HFT_BUY, price_e4, qty
         header = _COMMAND.pack(engine.command_nonce, lib.HFT_OP_ORDER, 0, 0, 1, 0, 0, 0)
-        at = next(at for at, flow in engine._flow_table() if flow.role == lib.HFT_ROLE_COMMAND)
+        at = next(at for at, flow in engine.flow_table() if flow.role == lib.HFT_ROLE_COMMAND)
         mac = "02:00:00:00:00:00"
         payload = header + blocks.join((bytes(ffi.buffer(intent)),))
         return udp_frame(src_mac=mac, dst_mac=mac, src=("240.0.0.0", 1), dst=at, payload=payload)

@@ -17,14 +17,17 @@ from turbo_hft import abi
 from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import FeedAddress, FeedLine, OrderSession
 from turbo_hft.change import Changes, map_id
-from turbo_hft.errors import AttachError, CapabilityError, ConfigError, TurboHftError
+from turbo_hft.control_lock import ControlLock, is_controlled
+from turbo_hft.errors import AttachError, CapabilityError, ConfigError, NotRunning, TurboHftError
 from turbo_hft.events import EventStream
 from turbo_hft.fees import Fees
 from turbo_hft.kill import KillState, Switch
+from turbo_hft.layout import DEFAULT_ROOT
 from turbo_hft.lease import Lease
 from turbo_hft.limits import ACCOUNT_DEFAULTS, STRATEGY_DEFAULTS, AccountLimits
 from turbo_hft.orders import Answer, CancelReport, Orders
-from turbo_hft.program import Closed, LoadSettings, Program, interface_index, os_error, query
+from turbo_hft.pins import PinnedLink, Pins, check_bpffs
+from turbo_hft.program import Closed, LoadSettings, Program, adopt_program, interface_index, os_error, query
 from turbo_hft.snapshots import (
     Account,
     FeedSnapshot,
@@ -41,6 +44,7 @@ from turbo_hft.strategies import Strategies, strategy_name
 from turbo_hft.symbols import Symbols
 from turbo_hft.template import cancel_message, order_template
 from turbo_hft.user_strategy import Generation, UserStrategy
+from turbo_hft.user_strategy.lock import SwapLock
 from turbo_hft.wire.frame import udp_frame
 
 if TYPE_CHECKING:
@@ -88,11 +92,13 @@ class Engine(Switch):
     context manager: leaving it detaches and unloads what this process owns; an adopted engine goes on.
     """
 
-    def __init__(self, program: Program, *, interface: str | None, mode: Mode) -> None:
+    def __init__(self, program: Program, *, interface: str | None, mode: Mode, pins: Pins | None = None) -> None:
         self.program = program
         self.interface = interface
         self.mode = mode
+        self.pins = pins
         self._link = -1
+        self._control_lock: ControlLock | None = None
         self._memberships: Memberships | None = None
         self._groups: tuple[str, ...] = ()
         self._events: EventStream | None = None
@@ -112,7 +118,13 @@ class Engine(Switch):
         self.lease = Lease(self._control, feed_clock=program.config.clock == "feed")
         self.fees = Fees(program, self._changes)
         self.orders = Orders(program, self.symbols, self._submit, self._declare_lost, interface)
-        self.user = UserStrategy(program, link=self._link_fd, epoch=lambda: self.epoch, changed=self._changes.note)
+        self.user = UserStrategy(
+            program,
+            link=self._link_fd,
+            epoch=lambda: self.epoch,
+            changed=self._changes.note,
+            pins=lambda: self.pins if self._link >= 0 else None,
+        )
 
     # Life
 
@@ -126,8 +138,22 @@ class Engine(Switch):
         return cls._loaded(None, Mode.NATIVE, settings, strategy)
 
     @classmethod
-    def _loaded(cls, interface: str | None, mode: Mode, settings: LoadSettings, strategy: str | Path | None) -> Engine:
-        engine = cls(Program.load(**settings), interface=interface, mode=mode)
+    def load_built(cls, built: bytes, **settings: Unpack[LoadSettings]) -> Engine:
+        """As `load`, of another build of the engine's object: to try it."""
+        return cls._loaded(None, Mode.NATIVE, settings, None, built=built)
+
+    @classmethod
+    def _loaded(
+        cls,
+        interface: str | None,
+        mode: Mode,
+        settings: LoadSettings,
+        strategy: str | Path | None,
+        *,
+        pins: Pins | None = None,
+        built: bytes | None = None,
+    ) -> Engine:
+        engine = cls(Program.load(built, **settings), interface=interface, mode=mode, pins=pins)
         try:
             engine.use_default_limits()
             engine._open_commands()
@@ -145,19 +171,74 @@ class Engine(Switch):
         *,
         mode: Mode = Mode.NATIVE,
         strategy: str | Path | None = None,
+        pin: str | Path | None = None,
         **settings: Unpack[LoadSettings],
     ) -> Engine:
         """Load a program for `interface`, as `load` does; `attach` puts it there. Raises NotRunning without such an
-        interface."""
+        interface.
+
+        `pin`: a directory of a BPF file system (`layout.DEFAULT_ROOT`) below which it is pinned once it is attached.
+        It then stays, with all its state, whatever becomes of this process, until `detach`; `adopt` finds it again.
+        Raises ConfigError when there is one already, or no such file system.
+        """
         interface_index(interface)
-        return cls._loaded(interface, mode, settings, strategy)
+        pins = None if pin is None else Pins(pin, interface)
+        if pins is not None:
+            check_bpffs(pins.layout.root)
+            if pins.there:
+                raise ConfigError(
+                    f"an engine of {interface} is pinned in {pins.layout.directory} already: adopt it (`turbo-hft run` "
+                    "takes it over), or take it away with `turbo-hft detach`."
+                )
+            pins.remove()  # what a process has left behind that died before it was done
+        return cls._loaded(interface, mode, settings, strategy, pins=pins)
 
     @classmethod
-    def adopt(cls, interface: str) -> Engine:
-        """Control the program that runs on `interface`, whoever loaded it. Raises NotRunning, AbiMismatch."""
+    def adopt(cls, interface: str, *, pin: str | Path | None = None) -> Engine:
+        """Control the program that runs on `interface`, whoever loaded it. Raises NotRunning, AbiMismatch.
+
+        By its pins below `pin`, or below the usual root if it is pinned there; otherwise by its kernel id, which only
+        CAP_SYS_ADMIN may.
+        """
+        pins = Pins(DEFAULT_ROOT if pin is None else pin, interface)
+        if pin is not None or pins.there:
+            return cls._adopt_pinned(pins)
         _, flags = query(interface)
         mode = Mode.NATIVE if flags == lib.HFT_XDP_NATIVE else Mode.GENERIC
         return cls(Program.adopt(interface), interface=interface, mode=mode)
+
+    @classmethod
+    def _adopt_pinned(cls, pins: Pins) -> Engine:
+        interface = pins.interface
+        link = pins.open_link()
+        try:
+            holds = link.facts()
+            if holds.ifindex != interface_index(interface):
+                raise NotRunning(
+                    f"the engine that is pinned for {interface} was on an interface that is gone: take it away with "
+                    f"`turbo-hft detach --interface {interface}`, then start one anew."
+                )
+            on_it, flags = query(interface)
+            if on_it != holds.program_id:
+                raise NotRunning(
+                    f"program {on_it} is on {interface}, the pins hold {holds.program_id}: is this another network "
+                    "namespace than the engine's?"
+                )
+
+            def opener(program_id: int, what: str) -> Any:
+                try:
+                    return pins.open_program(program_id)
+                except NotRunning:  # somebody swapped it who did not know of the pins
+                    return adopt_program(program_id, what)
+
+            handle = opener(holds.program_id, f"the program on {interface}")
+            mode = Mode.NATIVE if flags == lib.HFT_XDP_NATIVE else Mode.GENERIC
+            engine = cls(Program.adopt_pinned(handle, opener), interface=interface, mode=mode, pins=pins)
+        except BaseException:
+            os.close(link.fd)
+            raise
+        engine._link = link.fd
+        return engine
 
     @property
     def owner(self) -> bool:
@@ -174,11 +255,45 @@ class Engine(Switch):
         if not self.owner:
             raise ConfigError(f"the program on {self.interface} is adopted: it is attached already.")
         index = interface_index(self.interface)
+        program_id = self.program.facts().id
+        if self.pins is not None:
+            self.pins.save(self.program.handle, program_id)
         link = lib.hft_attach(self.program.fd, index, _FLAGS[self.mode])
         if link < 0:
             raise self._attach_error(link)
         self._link = link
+        if self.pins is not None:
+            self.pins.commit(link, program_id)
         self._join()
+
+    def take_over(self) -> None:
+        """Be the one process that keeps this engine (its lease, session and groups), as long as this process lives.
+
+        Finishes what a process that died in the middle of a swap has left, and joins the feeds' groups again. Raises
+        ConfigError while another process has it.
+        """
+        if self._control_lock is None:
+            self._control_lock = ControlLock(map_id(self.program.map("control")), self.controller)
+            self.program.generations.controller = os.getpid()
+        if self.pins is not None and self._link >= 0:
+            with SwapLock(self.program):
+                in_force = PinnedLink(self._link).facts().program_id
+                if self.user.generations.finish(in_force, self.epoch):
+                    lib.hft_wait_for_packets()
+                    self._changes.note()
+                    self.user.generations.settle(self.user.generation, self.epoch)
+                if not self.pins.layout.of(in_force).program.exists():
+                    self.pins.save(self.program.handle, in_force)
+                self.pins.keep_only(in_force)
+        lines = [at[0] for at, flow in self.flow_table() if flow.role == lib.HFT_ROLE_FEED]
+        self._groups = tuple(address for address in lines if is_multicast(address))
+        self._join()
+
+    @property
+    def controller(self) -> int | None:
+        """Process id of who has taken this engine over; None if nobody has."""
+        taken = is_controlled(map_id(self.program.map("control")))
+        return int(self.program.generations.controller) if taken else None
 
     def _link_fd(self) -> int | None:
         """Of the link that holds the program: -1 = another process has it, None = it is not attached."""
@@ -202,7 +317,14 @@ class Engine(Switch):
         return AttachError(f"{where} {remedies.get(code, 'See `dmesg` for the driver.')}")
 
     def detach(self) -> None:
-        """Take the program off its interface; maps keep their state. Does nothing when not attached by this process."""
+        """Take the program off its interface, and its pins away; maps keep their state while somebody has them open.
+        Does nothing when it is not attached by this process, nor pinned."""
+        if self.pins is not None and self._link >= 0:
+            self.pins.remove()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of what keeps it attached from here: a pinned one stays where it is."""
         if self._memberships is not None:
             self._memberships.close()
             self._memberships = None
@@ -216,8 +338,11 @@ class Engine(Switch):
         return self._link >= 0 or (not self.owner and self.interface is not None)
 
     def close(self) -> None:
-        """Detach, and give everything back."""
-        self.detach()
+        """Give everything back; what is not pinned is detached."""
+        self._let_go()
+        if self._control_lock is not None:
+            self._control_lock.close()
+            self._control_lock = None
         if self._events is not None:
             self._events.close()
             self._events = None
@@ -278,6 +403,11 @@ class Engine(Switch):
         nobody answered."""
         return cancel_message(self._template[0], user_ref)
 
+    @property
+    def template(self) -> Any:
+        """The order frame, a ``struct hft_template`` in shared memory: to be read."""
+        return self._template[0]
+
     def _add_flow(
         self, at: tuple[str, int], role: int, peer: tuple[str | None, int], *, feed: int = 0, line: int = 0
     ) -> None:
@@ -295,7 +425,7 @@ class Engine(Switch):
         while lib.hft_map_next_key(flows, ffi.NULL, key) == 0:
             lib.hft_map_delete(flows, key)
 
-    def _flow_table(self) -> Iterator[tuple[tuple[str, int], Any]]:
+    def flow_table(self) -> Iterator[tuple[tuple[str, int], Any]]:
         """Every (destination, ``struct hft_flow``) of the flow table."""
         flows, before, key = self.program.map("flows"), ffi.NULL, ffi.new("struct hft_flow_key *")
         while lib.hft_map_next_key(flows, before, key) == 0:
@@ -322,7 +452,7 @@ class Engine(Switch):
             raise ConfigError("only a configured engine on an interface has frames to steer.")
         lines = {value: name for name, value in _LINES.items()}
         flows = []
-        for (address, port), flow in self._flow_table():
+        for (address, port), flow in self.flow_table():
             if flow.role == lib.HFT_ROLE_FEED:
                 flows.append(SteeredFlow(flow.feed, lines[flow.line], address, port))
             elif flow.role == lib.HFT_ROLE_ORDER_ENTRY:
@@ -359,7 +489,7 @@ class Engine(Switch):
     def _to_commands(self) -> bytes:
         """Headers of a frame that carries a command."""
         if not self._command_headers:
-            at = next((at for at, flow in self._flow_table() if flow.role == lib.HFT_ROLE_COMMAND), None)
+            at = next((at for at, flow in self.flow_table() if flow.role == lib.HFT_ROLE_COMMAND), None)
             if at is None:
                 raise ConfigError("this engine takes no commands before it is configured: use engine.configure first.")
             self._command_headers = _command_frame(at)
@@ -547,11 +677,24 @@ class Engine(Switch):
         self._need_lease()
         super().resume()
 
-    def suspend(self) -> None:
-        """Halt, as order entry does when its exchange falls silent: `lift` may undo it. A halt stays a halt."""
+    def suspend(self, *, lifts: bool = True) -> None:
+        """Halt, as order entry does when its exchange falls silent: `lift` may undo it. A halt stays a halt. `lifts`:
+        may whoever takes the engine over do so, should this process end?"""
+        generations = self.program.generations
         for state in (lib.HFT_ACTIVE, lib.HFT_REDUCING):
+            if self._control[0].kill == state:
+                # First: it is read only of an engine that is suspended.
+                generations.suspended_from = state if lifts else lib.HFT_HALTED
             self._exchange_kill(state, lib.HFT_SUSPENDED)
         self._note_kill()
+
+    @property
+    def suspended_from(self) -> KillState:
+        """The state that `suspend` left, of an engine that is suspended; otherwise the state it is in."""
+        if self._control[0].kill != lib.HFT_SUSPENDED:
+            return self.state
+        before = int(self.program.generations.suspended_from)
+        return {lib.HFT_ACTIVE: "active", lib.HFT_REDUCING: "reducing"}.get(before, "halted")  # type: ignore[return-value]
 
     def lift(self, state: KillState) -> bool:
         """Go back to `state` (``active`` or ``reducing``) from `suspend`. False, and nothing happens, if anybody has

@@ -33,6 +33,17 @@ class AbiMismatch(TurboHftError):
     """Program, extension module and package do not speak the same ABI version."""
 
 
+class UpgradeError(TurboHftError):
+    """A program that cannot take the place of the one that runs. `reasons`: all of them, the message names the first
+    ones. What was in force stays in force."""
+
+    reasons: tuple[str, ...]
+
+    def __init__(self, message: str, reasons: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.reasons = reasons
+
+
 class ConfigError(TurboHftError):
     """A setting that cannot be used."""
 

@@ -1,7 +1,8 @@
 """The event stream: one record per decision and per reply, in order.
 
 The hook never wakes a reader (that would be an interrupt on its own CPU), so waiting is polling every 50 microseconds.
-A ring has one reader: a second one is refused, because each would see half.
+A ring has one reader: a second one is refused, because each would see half. What was read counts as read from the next
+read on: of a reader that was killed the next one sees the last batch again, as the ids say, and nothing is missing.
 """
 
 from __future__ import annotations

@@ -34,12 +34,7 @@ class Fees(Mapping[str, Decimal]):
 
     def __setitem__(self, flag: str, dollars: Price) -> None:
         """Raises ConfigError for a flag that is no character, and a fee that cannot be."""
-        fee: Decimal | None = None
-        with contextlib.suppress(InvalidOperation):
-            fee = Decimal(str(dollars).strip()) * _E8
-        if isinstance(dollars, bool) or fee is None or not fee.is_finite() or abs(fee) > _MOST * _E8 or fee % 1:
-            raise ConfigError(f"fee {dollars!r} of {flag!r}: give dollars a share, -10 to 10, with at most 8 decimals.")
-        self._fees[_index(flag)] = int(fee)
+        self._fees[_index(flag)] = fee_e8(flag, dollars)
         self._changes.note()
 
     def __iter__(self) -> Iterator[str]:
@@ -47,6 +42,17 @@ class Fees(Mapping[str, Decimal]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def fee_e8(flag: str, dollars: Price) -> int:
+    """A fee in 1/100,000,000 dollar. Raises ConfigError."""
+    _index(flag)
+    fee: Decimal | None = None
+    with contextlib.suppress(InvalidOperation):
+        fee = Decimal(str(dollars).strip()) * _E8
+    if isinstance(dollars, bool) or fee is None or not fee.is_finite() or abs(fee) > _MOST * _E8 or fee % 1:
+        raise ConfigError(f"fee {dollars!r} of {flag!r}: give dollars a share, -10 to 10, with at most 8 decimals.")
+    return int(fee)
 
 
 def _index(flag: str) -> int:

@@ -72,6 +72,7 @@ class OrderEntry:
         self._cancels = UnansweredCancels(engine)
         self._away = False  # silent; being logged in to again
         self._before: KillState | None = None  # the engine's state before a silence, until all is settled
+        self._lift = False  # back into it without `rearm`: of a session that was taken over
         self._settled = 0.0
         self._heard = 0.0
         self._stop = threading.Event()
@@ -139,6 +140,31 @@ class OrderEntry:
             raise ExchangeError(
                 f"order entry is {self.engine.session.health}: restart the engine after looking at its events."
             )
+        if self.session.protocol == "ouch50":
+            self._continue_user_refs(deadline)
+        self._thread = threading.Thread(target=self._keep, name="order-entry", daemon=True)
+        self._thread.start()
+
+    def take_over(self, timeout_s: float = 5.0, *, trade_on: bool) -> None:
+        """Continue the session of a process that is gone, as the hook has kept it: sequence, UserRefNum, orders.
+
+        Nothing leaves until every reply is there and no order is uncertain. Then, with `trade_on`, the engine goes back
+        into the state it was in; without, it is halted. Raises ExchangeError, as `login`, and for a session that has
+        ended: the day's replies can then be read into a fresh engine (`recover`).
+        """
+        health = self.engine.session.health
+        if health in ("down", "ended"):
+            raise ExchangeError(f"order entry is {health}: there is no session to be taken over.")
+        self._before = self.engine.suspended_from
+        self._lift = trade_on
+        if trade_on:
+            self.engine.suspend()
+        else:
+            self.engine.halt()
+        deadline = time.monotonic() + timeout_s
+        self._login(deadline)
+        if health == "recovering":
+            self._read_day(deadline)
         if self.session.protocol == "ouch50":
             self._continue_user_refs(deadline)
         self._thread = threading.Thread(target=self._keep, name="order-entry", daemon=True)
@@ -255,9 +281,10 @@ class OrderEntry:
         self._away = True
         if self._before is None:
             self._before = self.engine.state
+        self._lift = False
         if not self.engine.halted:
             self.silences += 1
-            self.engine.suspend()
+            self.engine.suspend(lifts=self._rearm)
 
     def _hear(self, message: ufo.Downstream) -> None:
         """What a reply means for the session; orders and positions are the hook's."""
@@ -281,7 +308,8 @@ class OrderEntry:
         if self._before is None or self._unanswered.uncertain or not self._whole():
             return
         before, self._before = self._before, None
-        if self._rearm:
+        lift, self._lift = self._rearm or self._lift, False
+        if lift:
             with contextlib.suppress(ConfigError):  # without a lease it stays halted
                 self.engine.lift(before)
 
@@ -296,14 +324,21 @@ class OrderEntry:
         this
         engine, because replies to them would be missed.
         """
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        if self.leave():
             self.engine.halt()
             self._send(ufo.Logoff())
             self.engine.leave_session()
         self._socket.close()
+
+    def leave(self) -> bool:
+        """Stop looking after the session, and leave it and the engine as they are: for who takes it over. Was it being
+        looked after? `close` gives the address back."""
+        self._stop.set()
+        if self._thread is None:
+            return False
+        self._thread.join()
+        self._thread = None
+        return True
 
     def __enter__(self) -> OrderEntry:
         return self

@@ -7,12 +7,14 @@ kernel keeps for them, so it does not matter who loaded the object (this package
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, Unpack
 from weakref import WeakKeyDictionary
@@ -264,6 +266,15 @@ class Successor:
         """What the kernel says of it."""
         return _facts(self._handle)
 
+    def run(self, frame: bytes) -> tuple[int, bytes]:
+        """As `Program.run`."""
+        return _run(self.fd, frame)
+
+    @property
+    def handle(self) -> Any:
+        """The ``struct hft_object *``, borrowed."""
+        return self._handle
+
     def release(self) -> Any:
         """Give the handle away."""
         handle, self._handle = self._handle, None
@@ -286,16 +297,28 @@ def use_engine_object(built: bytes | None) -> None:
     _engine_object = built
 
 
-def _source(user: bytes | None = None, replaces: Any = ffi.NULL, *, explain: bool = False) -> Any:
+def engine_object() -> bytes:
+    """The engine's object that this process loads."""
+    if _engine_object is not None:
+        return _engine_object
+    size = ffi.new("size_t *")
+    start = lib.hft_engine_object(size)
+    return bytes(ffi.buffer(ffi.cast("char *", start), size[0]))
+
+
+def _source(
+    user: bytes | None = None, replaces: Any = ffi.NULL, *, explain: bool = False, engine: bytes | None = None
+) -> Any:
     source = ffi.new("struct hft_source *")
     source.replaces, source.explain = replaces, explain
     kept = []
     if user is not None:
         kept.append(ffi.from_buffer(user))
         source.user, source.user_size = kept[-1], len(user)
-    if _engine_object is not None:
-        kept.append(ffi.from_buffer(_engine_object))
-        source.engine, source.engine_size = kept[-1], len(_engine_object)
+    engine = _engine_object if engine is None else engine
+    if engine is not None:
+        kept.append(ffi.from_buffer(engine))
+        source.engine, source.engine_size = kept[-1], len(engine)
     _alive[source] = kept
     return source
 
@@ -334,12 +357,22 @@ def refusal(log: str) -> str:
     return lines[-1] if lines else "no message"
 
 
-def _adopt(program_id: int, what: str) -> Any:
+def adopt_program(program_id: int, what: str) -> Any:
+    """A ``struct hft_object *`` of the program of a kernel id, which CAP_SYS_ADMIN may open."""
     error = ffi.new("int *")
     handle = lib.hft_adopt(program_id, error)
     if handle == ffi.NULL:
         raise os_error(error[0], f"cannot open {what}")
     return handle
+
+
+def _run(fd: int, frame: bytes) -> tuple[int, bytes]:
+    out, length = ffi.new("unsigned char[]", _ROOM), ffi.new("unsigned int *", _ROOM)
+    verdict, duration = ffi.new("unsigned int *"), ffi.new("unsigned int *")
+    error = lib.hft_test_run(fd, ffi.from_buffer(frame), len(frame), out, length, 1, verdict, duration)
+    if error:
+        raise os_error(error, f"cannot run a frame of {len(frame)} bytes")
+    return int(verdict[0]), bytes(ffi.buffer(out, length[0]))
 
 
 def _user_map(handle: Any, name: str) -> int | None:
@@ -369,8 +402,10 @@ class Program:
     or by another one; this object then stands for the new one. `lock` is held while they change places.
     """
 
-    def __init__(self, handle: Any, *, owner: bool) -> None:
+    def __init__(self, handle: Any, *, owner: bool, opener: Callable[[int, str], Any] | None = None) -> None:
+        """`opener`: a handle of the program of that kernel id; the text says what it is."""
         self.owner = owner
+        self._opener = opener or adopt_program
         self.lock = threading.RLock()
         self._handle = handle
         self._fd = os.dup(lib.hft_program_fd(handle))
@@ -381,22 +416,41 @@ class Program:
         self._generation = int(self.generations.current)
 
     @classmethod
-    def load(cls, **settings: Unpack[LoadSettings]) -> Program:
-        """Load a fresh program. Raises ConfigError, CapabilityError, or LoadError with the verifier's log."""
-        return cls(_load(load_config(**settings), _source()), owner=True)
+    def load(cls, built: bytes | None = None, **settings: Unpack[LoadSettings]) -> Program:
+        """Load a fresh program; `built`: another build of the engine's object. Raises ConfigError, CapabilityError, or
+        LoadError with the verifier's log."""
+        program = cls(_load(load_config(**settings), _source(engine=built)), owner=True)
+        program.remember(built or engine_object())
+        return program
+
+    def remember(self, built: bytes) -> None:
+        """Note in the table of generations what the first one is made of."""
+        first = self.generations.entry[0]
+        first.engine_sha256 = list(hashlib.sha256(built).digest())
+        first.program_id, first.since_ns = self.facts().id, time.time_ns()
 
     @classmethod
     def adopt(cls, interface: str) -> Program:
         """The Turbo-HFT program that runs on `interface`. Raises NotRunning if there is none, AbiMismatch if it is
         another version."""
         program_id, _ = query(interface)
-        handle = _adopt(program_id, f"the program on {interface}")
+        handle = adopt_program(program_id, f"the program on {interface}")
         if lib.hft_map_fd(handle, _CONFIG_MAP.encode()) < 0:
             lib.hft_unload(handle)
             raise NotRunning(
                 f"the XDP program on {interface} is not Turbo-HFT's. Detach it, or name another interface."
             )
         return cls(handle, owner=False)
+
+    @classmethod
+    def adopt_pinned(cls, handle: Any, opener: Callable[[int, str], Any]) -> Program:
+        """One that was opened by its pins, and how those that take its place are. Raises AbiMismatch."""
+        return cls(handle, owner=False, opener=opener)
+
+    @property
+    def handle(self) -> Any:
+        """The ``struct hft_object *``, borrowed."""
+        return self._handle
 
     @property
     def fd(self) -> int:
@@ -412,7 +466,7 @@ class Program:
         if generation != self._generation:
             program_id = self.generations.entry[generation % lib.HFT_GENERATIONS].program_id
             what = f"generation {generation} of the strategy, which another process put in force"
-            self._take(_adopt(program_id, what), generation)
+            self._take(self._opener(program_id, what), generation)
 
     def _take(self, handle: Any, generation: int) -> None:
         # Whoever uses the descriptor at this moment uses the one or the other.
@@ -422,14 +476,18 @@ class Program:
 
     # Replacement
 
-    def successor(self, name: str, user: bytes | None, *, explain: bool = False) -> Successor:
+    def successor(
+        self, name: str, user: bytes | None, *, explain: bool = False, built: bytes | None = None
+    ) -> Successor:
         """Load a program with the same maps, and with a user's object linked in; it is not in force yet.
 
-        Raises LoadError with the verifier's log. `explain`: have the verifier's figures in `Successor.log`.
+        `built`: another build of the engine's object. Raises LoadError with the verifier's log. `explain`: have the
+        verifier's figures in `Successor.log`.
         """
         assert self.fd >= 0, "a closed program has no maps to share"
         log = ffi.new("char[]", _LOG_BYTES)
-        handle = _load(ffi.NULL, _source(user, self._handle, explain=explain), log=log, strategy=name)
+        source = _source(user, self._handle, explain=explain, engine=built)
+        handle = _load(ffi.NULL, source, log=log, strategy=name)
         return Successor(handle, name, ffi.string(log).decode(errors="replace"))
 
     def become(self, successor: Successor, generation: int) -> None:
@@ -459,7 +517,15 @@ class Program:
         if fd < 0:  # `ip link` loaded it: nobody can replace it
             return ffi.new("struct hft_generations *")
         self._fds["generations"] = os.dup(fd)
-        return share_array(fd, Shape("generations", "struct hft_generations", flat=True), writable=True)
+        wanted, found = Shape("generations", "struct hft_generations", flat=True), ffi.new("struct hft_map_shape *")
+        lib.hft_map_shape(fd, found)
+        if found.value_size != wanted.bytes:
+            self.close()
+            raise AbiMismatch(
+                f"the table of generations has {found.value_size} bytes, this package expects {wanted.bytes}: run the "
+                "package version that loaded the program, or load it again."
+            )
+        return share_array(fd, wanted, writable=True)
 
     def _check(self) -> None:
         """Believe no map whose shape is not this package's."""
@@ -543,12 +609,7 @@ class Program:
 
         Raises TurboHftError if the kernel refuses.
         """
-        out, length = ffi.new("unsigned char[]", _ROOM), ffi.new("unsigned int *", _ROOM)
-        verdict, duration = ffi.new("unsigned int *"), ffi.new("unsigned int *")
-        error = lib.hft_test_run(self.fd, ffi.from_buffer(frame), len(frame), out, length, 1, verdict, duration)
-        if error:
-            raise os_error(error, f"cannot run a frame of {len(frame)} bytes")
-        return int(verdict[0]), bytes(ffi.buffer(out, length[0]))
+        return _run(self.fd, frame)
 
     def inject_all(self, headers: bytes, payloads: Sequence[bytes]) -> None:
         """Run many datagrams through the program, in order: a replay without a device. As `inject` otherwise; orders

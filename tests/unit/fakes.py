@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from turbo_hft.program import Config, Program, load_config, map_shapes
 from turbo_hft.snapshots import Account, WorkingOrder, account_snapshot, fees_e4
 from turbo_hft.strategies import Strategies
 from turbo_hft.symbols import SymbolView, _Shared, wire_name
+from turbo_hft.user_strategy import Generation
 
 
 @dataclass
@@ -240,6 +242,12 @@ def order(user_ref: int = 1, **values: Any) -> WorkingOrder:
     return WorkingOrder(user_ref=user_ref, **(usual | values))
 
 
+class FakeUser:
+    """A strategy that is linked in."""
+
+    now = Generation(2, "lean", "cd" * 32, 100, 3, 4, 99, "ab" * 32, 1_700_000_000_000_000_000)
+
+
 class FakeEngine(Switch):
     """An engine on an interface, with two symbols; its limits and switches are real ones, on plain memory."""
 
@@ -251,6 +259,8 @@ class FakeEngine(Switch):
         self.interface = "veth_hft"
         self.attached = self.configured = True
         self.lease = FakeLease()
+        self.user = FakeUser()
+        self.controller, self.pins = 17, Path("/pins")
         self.feeds = [FakeFeed(), FakeFeed(health="idle")]
         self.session = FakeSession()
         self.symbols = symbols or FakeSymbols([FakeSymbol("AAPL"), FakeSymbol("MSFT")])

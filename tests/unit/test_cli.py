@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from argparse import Namespace
 from decimal import Decimal
 
 import pytest
@@ -28,9 +29,9 @@ COMMANDS = (
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
 
-    def adopt(interface: str) -> FakeEngine:
-        if interface != fake.interface:
-            raise NotRunning(f"no engine runs on {interface}:\nstart one with `turbo-hft run`.")
+    def adopt(args: Namespace) -> FakeEngine:
+        if args.interface != fake.interface:
+            raise NotRunning(f"no engine runs on {args.interface}:\nstart one with `turbo-hft run`.")
         return fake
 
     monkeypatch.setattr(common, "adopt", adopt)
@@ -106,7 +107,7 @@ def test_nothing_running_exits_3_with_one_line(
 def test_debug_shows_the_traceback_and_the_verifier(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def adopt(interface: str) -> FakeEngine:
+    def adopt(args: Namespace) -> FakeEngine:
         raise LoadError("the kernel refused the program", "R1 invalid mem access")
 
     monkeypatch.setattr(common, "adopt", adopt)
@@ -120,7 +121,7 @@ def test_debug_shows_the_traceback_and_the_verifier(
 
 
 def test_unbuilt_package_names_the_remedy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def adopt(interface: str) -> FakeEngine:
+    def adopt(args: Namespace) -> FakeEngine:
         raise ImportError("libbpf.so.1: cannot open shared object file", name="turbo_hft._native")
 
     monkeypatch.setattr(common, "adopt", adopt)
@@ -132,7 +133,7 @@ def test_unbuilt_package_names_the_remedy(monkeypatch: pytest.MonkeyPatch, capsy
 def test_interrupted_exits_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException
 ) -> None:
-    def adopt(interface: str) -> FakeEngine:
+    def adopt(args: Namespace) -> FakeEngine:
         raise error
 
     monkeypatch.setattr(common, "adopt", adopt)
@@ -320,6 +321,10 @@ def test_status_as_lines_and_as_json(engine: FakeEngine, capsys: pytest.CaptureF
     engine.count["frames"] = 12
     assert main(["status"]) == 0
     out = capsys.readouterr().out
+    assert (
+        "generation 2, sha256 abababababababab, since " in out
+        and "with strategy lean, pinned, run by process 17" in out
+    )
     assert "veth_hft TRADING" in out and "counters: frames 12" in out and "itch: A 7" in out
     assert main(["status", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
@@ -465,7 +470,7 @@ def test_every_error_of_the_package_has_an_exit_code(
     expected = {"NotRunning": 3, "ConfigError": 2, "MalformedMessage": 2}
     for kind in TurboHftError.__subclasses__():
 
-        def adopt(interface: str, kind: type[TurboHftError] = kind) -> FakeEngine:
+        def adopt(args: Namespace, kind: type[TurboHftError] = kind) -> FakeEngine:
             raise kind("wrong")
 
         monkeypatch.setattr(common, "adopt", adopt)

@@ -121,7 +121,7 @@ class Day:
         self._windows: dict[tuple[int, int], int] = {}
         self._configure()
         loaded = self.engine.program.config
-        self.commands = next(at for at, flow in self.engine._flow_table() if flow.role == lib.HFT_ROLE_COMMAND)
+        self.commands = next(at for at, flow in self.engine.flow_table() if flow.role == lib.HFT_ROLE_COMMAND)
         self.scenario = Scenario(
             dict(SYMBOLS),
             FEED_FLOW,

@@ -33,7 +33,7 @@ def span(struct: str, field: str) -> Span:
 
 
 # Bound to the program by user space, for itself: the object does not have it, and a guest does not need it.
-_BOUND = ("generations",)
+_BOUND = ("generations", "types")
 
 
 class RecordingHook(Hook):

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("give numbers of orders, or --all")
     if args.order and (args.symbol or args.strategy):
         raise ConfigError("--symbol and --strategy go with --all")
-    with common.adopt(args.interface) as engine:
+    with common.adopt(args) as engine:
         for number in args.order:
             engine.orders.cancel(number)
         report = engine.orders.cancel_all(args.symbol, args.strategy, timeout_s=args.timeout) if args.all else None

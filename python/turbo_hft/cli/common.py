@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ def add_interface(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--interface", default=DEFAULT_INTERFACE, metavar="NAME", help="interface of the engine (default %(default)s)"
     )
+    parser.add_argument(
+        "--pin-root",
+        type=Path,
+        metavar="DIR",
+        help="where the engine is pinned (default /sys/fs/bpf/turbo_hft, if it is pinned there)",
+    )
 
 
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
@@ -31,11 +38,11 @@ def add_because(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--because", metavar="TEXT", help="why, for the journal of the engine's recorder")
 
 
-def adopt(interface: str) -> Engine:
+def adopt(args: argparse.Namespace) -> Engine:
     """The engine that runs on an interface, whoever started it. Raises NotRunning, AbiMismatch."""
     from turbo_hft.engine import Engine
 
-    return Engine.adopt(interface)
+    return Engine.adopt(args.interface, pin=args.pin_root)
 
 
 def seconds(text: str) -> float:

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from turbo_hft.dashboard.live import run_live
 
     with StopFlag() as stop, ExitStack() as stack:
-        engine = stack.enter_context(common.adopt(args.interface))
+        engine = stack.enter_context(common.adopt(args))
         events: Callable[[], Iterable[Event]] | None = None
         wait: Callable[[float], bool] = stop.wait
         if not engine.configured and not args.no_configure:

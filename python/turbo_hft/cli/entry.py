@@ -14,8 +14,12 @@ from turbo_hft.cli import (
     book,
     cancel,
     codes,
+    completion,
+    config,
     dashboard,
     demo,
+    detach,
+    doctor,
     exchange,
     halt,
     journal,
@@ -32,6 +36,7 @@ from turbo_hft.cli import (
     strategies,
     strategy,
     trust,
+    upgrade,
     version,
     why,
 )
@@ -40,25 +45,9 @@ from turbo_hft.cli.signals import Interrupted
 from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunning, TurboHftError
 
 _COMMANDS = (
-    *(demo, lab, exchange, run, dashboard, status, set_command, limits),
-    *(
-        halt,
-        reduce,
-        resume,
-        orders,
-        cancel,
-        strategies,
-        strategy,
-        rearm,
-        trust,
-        resync,
-        book,
-        replay,
-        bench,
-        journal,
-        why,
-        version,
-    ),
+    *(demo, lab, exchange, run, config, dashboard, status, set_command, limits, halt, reduce, resume, orders, cancel),
+    *(strategies, strategy, rearm, trust, resync, upgrade, detach, doctor, book, replay, bench, journal, why),
+    *(completion, version),
 )
 
 

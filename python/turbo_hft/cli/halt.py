@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Halt."""
-    with common.adopt(args.interface) as engine:
+    with common.adopt(args) as engine:
         switch.target(engine, args).halt()
         report = None
         if args.cancel:

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     def plain(values: dict[str, object]) -> dict[str, object]:
         return {key: settings.shown(value) for key, value in values.items()}
 
-    with common.adopt(args.interface) as engine:
+    with common.adopt(args) as engine:
         symbols = engine.symbols if args.symbol is None else [engine.symbols[args.symbol]]
         found: dict[str, Any] = {
             "account": settings.account(engine),

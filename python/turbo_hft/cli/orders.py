@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show them."""
-    with common.adopt(args.interface) as engine:
+    with common.adopt(args) as engine:
         found = engine.orders.all() if args.all else engine.orders.open()
     for order in found:
         if args.symbol in (None, order.symbol) and args.strategy in (None, order.strategy):

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Rearm."""
     if sum((args.symbol is not None, args.strategy is not None, args.all)) != 1:
         raise ConfigError("give a symbol, --strategy NAME, or --all")
-    with common.adopt(args.interface) as engine:
+    with common.adopt(args) as engine:
         if args.symbol is not None:
             engine.symbols[args.symbol].rearm()
         elif args.strategy is not None:

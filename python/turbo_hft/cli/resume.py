@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Resume."""
-    with common.adopt(args.interface) as engine:
+    with common.adopt(args) as engine:
         switch.target(engine, args).resume()
         switch.show(switch.state(engine, args.interface), as_json=args.json)
     return codes.OK

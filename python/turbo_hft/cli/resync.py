@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.all == bool(args.symbols):
         raise ConfigError("name symbols, or give --all")
     glimpse = session_options.glimpse_at(args.glimpse, *session_options.account_from(args.account))
-    with StopFlag() as stop, common.adopt(args.interface) as engine:
+    with StopFlag() as stop, common.adopt(args) as engine:
         if not engine.command_nonce:
             raise ConfigError(f"the engine on {args.interface} is not configured yet: nobody has given it a feed.")
         names = None if args.all else list(dict.fromkeys(args.symbols))

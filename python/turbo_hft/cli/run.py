@@ -4,6 +4,15 @@ Missing messages are asked for again, and books restored from snapshots, if the 
 It ends after --duration, with Ctrl-C, or when the exchange has ended feed and session. Working orders are cancelled
 then, and the program leaves the interface in every case. Steer it from another shell with set, halt, resume, status and
 dashboard. If this process is killed, stopped or hangs, orders stop within the lease.
+
+With --journal every decision, every reply and every change with who made it is recorded: see journal and why.
+
+With --pin or --pin-root the engine outlives this process: killed, it leaves program, positions, orders and books where
+they are, and the next `run` takes them over as they stand (what was set live stays set). Only its regular end takes the
+engine away, unless --leave says not to.
+
+With --config everything is said by a file. An engine that is taken over is changed to it; on SIGHUP it is read again.
+What cannot be changed live (sizes, session, feed) is refused by name, and nothing is changed then.
 """
 
 from __future__ import annotations
@@ -12,18 +21,25 @@ import argparse
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from turbo_hft.cli import codes, common, orders, session_options, settings
+from turbo_hft.cli.settings import SymbolSpec
 from turbo_hft.cli.signals import StopFlag
+from turbo_hft.config.schema import help_of
 from turbo_hft.dashboard import text
 from turbo_hft.dashboard.view import event_row
+from turbo_hft.errors import ConfigError, TurboHftError
 
 if TYPE_CHECKING:
+    from turbo_hft.config.schema import Config
     from turbo_hft.engine import Engine
     from turbo_hft.events import Event, EventStream
     from turbo_hft.journal import Subscription
+    from turbo_hft.order_entry import OrderEntry
+    from turbo_hft.recovery import Recovery
 
 NAME = "run"
 HELP = "raise an engine on an interface and print its events"
@@ -42,11 +58,20 @@ _STEP_S = 0.02
 _SETTLE_S = 1.0
 
 
+_OF_THE_PROCESS = ("help", "config", "duration", "json", "debug", "run_defaults")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="take all of this from a TOML file: docs/config.md",
+    )
     common.add_interface(parser)
     parser.add_argument(
-        "--mode", choices=("native", "generic"), default="native", help="where the program runs (default %(default)s)"
+        "--mode", choices=("native", "generic"), default="native", help=f"{help_of('engine', 'mode')} (%(default)s)"
     )
     session_options.add_symbol_option(parser)
     parser.add_argument(
@@ -57,117 +82,268 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of all symbols together (see below); may be given several times",
     )
     parser.add_argument(
-        "--lease",
-        type=common.seconds,
-        default=1.0,
-        metavar="S",
-        help="orders stop so long after this process was killed, stopped or hangs (default %(default)s)",
+        "--lease", type=common.seconds, default=1.0, metavar="S", help=f"{help_of('engine', 'lease_s')} (%(default)s)"
     )
     parser.add_argument("--duration", type=common.seconds, metavar="S", help="stop after so many seconds")
-    parser.add_argument(
-        "--strategy-object", metavar="FILE.o", help="link a strategy of your own in: see `turbo-hft strategy --help`"
-    )
-    parser.add_argument("--halted", action="store_true", help="start halted; `turbo-hft resume` lets it trade")
+    parser.add_argument("--strategy-object", type=Path, metavar="FILE.o", help=help_of("engine", "strategy_object"))
+    parser.add_argument("--halted", action="store_true", help=help_of("engine", "halted"))
     parser.add_argument("--no-recovery", action="store_true", help="leave gaps and doubtful books as they are")
-    parser.add_argument("--recover", action="store_true", help="take orders and positions from the day's replies")
+    parser.add_argument("--recover", action="store_true", help=help_of("engine", "recover"))
+    parser.add_argument("--rearm", action="store_true", help=help_of("engine", "rearm"))
+    parser.add_argument("--keep-orders", action="store_true", help=help_of("engine", "keep_orders"))
+    parser.add_argument("--pin", action="store_true", help=f"{help_of('engine', 'pin')}; --pin-root does too")
     parser.add_argument(
-        "--rearm", action="store_true", help="trade on after a silence of the exchange that left nothing uncertain"
+        "--on-restart",
+        choices=("halt", "trade"),
+        default="halt",
+        help=f"{help_of('engine', 'on_restart')} (%(default)s)",
     )
-    parser.add_argument("--keep-orders", action="store_true", help="leave working orders at the exchange at the end")
+    parser.add_argument("--leave", action="store_true", help=help_of("engine", "leave"))
     parser.add_argument("--no-login", action="store_true", help="only follow the feed: no order-entry session")
     session_options.add_session_options(parser)
     session_options.add_size_options(parser)
-    parser.add_argument("--journal", metavar="DIR", help="record every decision, reply and change in this directory")
+    parser.add_argument("--journal", type=Path, metavar="DIR", help=help_of("journal", "directory"))
     parser.add_argument(
-        "--fsync", default="100ms", metavar="POLICY", help="of the journal: none, batch, or such as 100ms (the default)"
+        "--fsync", default="100ms", metavar="POLICY", help=f"{help_of('journal', 'fsync')} (%(default)s)"
     )
     parser.add_argument(
         "--journal-full",
         choices=("halt", "go-on"),
         default="halt",
-        help="what trading does when an event is lost or the journal cannot be written (default %(default)s)",
+        help=f"{help_of('journal', 'when_full')} (%(default)s)",
     )
     common.add_json(parser, "events as JSON, one a line")
+    parser.set_defaults(run_defaults={one.dest: one.default for one in parser._actions})
+
+
+def config_from(args: argparse.Namespace) -> Config:
+    """From the file, or from the options: one way or the other. Raises ConfigError."""
+    from turbo_hft.config.read import read
+    from turbo_hft.config.schema import Config, EngineTable, FeedTable, JournalTable, SessionTable, SizesTable
+
+    if args.config is not None:
+        given = [name for name, default in args.run_defaults.items() if getattr(args, name, default) != default]
+        others = [f"--{name.replace('_', '-')}" for name in given if name not in _OF_THE_PROCESS]
+        if others:
+            raise ConfigError(f"--config and {', '.join(others)}: the file says everything; write it there")
+        return read(args.config)
+    session, feed = session_options.session_from(args)
+    glimpse = session_options.glimpse_from(args, session)
+    engine = EngineTable(
+        interface=args.interface,
+        mode=args.mode,
+        strategy_object=args.strategy_object,
+        pin=args.pin,
+        pin_root=args.pin_root,
+        lease_s=args.lease,
+        halted=args.halted,
+        on_restart=args.on_restart,
+        login=not args.no_login,
+        login_timeout_s=args.login_timeout,
+        recover=args.recover,
+        rearm=args.rearm,
+        recovery=not args.no_recovery,
+        keep_orders=args.keep_orders,
+        leave=args.leave,
+    )
+    if engine.leave and not (engine.pin or engine.pin_root):
+        raise ConfigError("--leave: only an engine that is pinned can be left; give --pin or --pin-root")
+    symbols = args.symbol or session_options.default_symbols()
+    sizes: dict[str, Any] = {**session_options.sizes_from(args)}
+    return Config(
+        engine=engine,
+        session=SessionTable.of(session),
+        feed=FeedTable.of(feed, None if glimpse is None else glimpse.server),
+        sizes=SizesTable(**sizes),
+        journal=JournalTable(directory=args.journal, fsync=args.fsync, when_full=args.journal_full),
+        account=settings.parse_account_settings(args.limit),
+        symbols={spec.name: spec.settings for spec in symbols},
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run until it ends."""
-    from turbo_hft.engine import Engine, Mode
-    from turbo_hft.order_entry import OrderEntry
-    from turbo_hft.recovery import Recovery
-
-    session, feed = session_options.session_from(args)
-    glimpse = session_options.glimpse_from(args, session)
-    specs = args.symbol or session_options.default_symbols()
-    limits = settings.parse_account_settings(args.limit)
-    with StopFlag() as stop, ExitStack() as stack:
-        sizes = session_options.sizes_from(args)
-        engine = stack.enter_context(
-            Engine.open(args.interface, mode=Mode(args.mode), strategy=args.strategy_object, **sizes)
-        )
-        engine.lease.seconds = args.lease
-        settings.apply_account(engine, limits)
-        session_options.add_symbols(engine, specs)
-        engine.configure(session, feed)
-        # before the first frame, so that none is missed
-        events: EventStream | Subscription = engine.events if args.journal is None else _recorded(engine, args, stack)
-        stop.check()
-        recovery = None
-        if not args.no_recovery and (feed.rerequest is not None or glimpse is not None):
-            recovery = stack.enter_context(Recovery(engine, feed, glimpse))
-        engine.attach()
-        if not args.no_login:
-            entry = stack.enter_context(OrderEntry(engine, session, rearm=args.rearm))
-            entry.login(args.login_timeout, recover=args.recover)
-            if not args.halted:
-                engine.lease.beat()
-                engine.resume()
-        names = ", ".join(spec.name for spec in specs)
-        common.say(f"engine on {args.interface} ({args.mode}): {'halted' if engine.halted else 'trading'} {names}")
+    config = config_from(args)
+    with StopFlag(reload=args.config is not None) as stop, ExitStack() as stack:
+        engine = stack.enter_context(_engine(config, from_file=args.config is not None))
+        try:
+            running = _start(engine, config, stop, stack)
+        except BaseException:
+            if engine.owner:  # nobody has traded with it yet
+                engine.detach()
+            raise
         end = None if args.duration is None else time.monotonic() + args.duration
+        generation = engine.user.generation
         while not stop.wait(_STEP_S) and (end is None or time.monotonic() < end):
             engine.lease.beat()
-            _print(events.drain(), as_json=args.json)
-            if _over(engine, logged_in=not args.no_login):
+            _print(running.events.drain(), as_json=args.json)
+            if engine.user.generation != generation:
+                generation = engine.user.generation
+                common.say(f"generation {generation} of the program is in force")
+            if stop.take_reload():
+                _reload(engine, args.config)
+            if _over(engine, logged_in=running.entry is not None):
                 common.say("the exchange ended feed and session")
                 break
-        engine.halt()
-        if not args.keep_orders:
-            left = engine.orders.cancel_all(timeout_s=_SETTLE_S).left
-            if left:
-                common.say(f"{len(left)} orders are left at the exchange: " + "; ".join(map(orders.line, left)))
-        _settle(engine)
-        time.sleep(_STEP_S)  # a recorder passes them on a moment later
-        while batch := events.drain():
-            _print(batch, as_json=args.json)
-        if dropped := getattr(events, "dropped", 0):
-            common.say(f"{dropped:,} events were not printed in time; all are in the journal")
-        lost = engine.counters()["events_lost"]
-        common.say(_summary(engine) + (f", {lost} events LOST" if lost else ""))
-        if recovery is not None and (status := recovery.status()).history:
-            common.say(status.line())
         interrupted = bool(stop.number)
+        if config.engine.leave:
+            if running.entry is not None:
+                running.entry.leave()
+            common.say(f"the engine on {engine.interface} is left as it is: `turbo-hft run` takes it over")
+        else:
+            _end(engine, running, config, as_json=args.json)
     return codes.INTERRUPTED if interrupted else codes.OK
 
 
-def _recorded(engine: Engine, args: argparse.Namespace, stack: ExitStack) -> Subscription:
+def _reload(engine: Engine, path: Path) -> None:
+    """Change a running engine to what the file says now; one that is wrong changes nothing."""
+    from turbo_hft.config.read import read
+    from turbo_hft.config.running import apply
+
+    try:
+        config = read(path)
+        changed = apply(engine, config)
+        engine.lease.seconds = config.engine.lease_s
+    except TurboHftError as error:
+        common.say(f"{path} was not applied: {error}")
+        return
+    for one in changed:
+        common.say(f"changed {one.line()}")
+    common.say(f"{path} was applied: {len(changed)} changes, epoch {engine.epoch}")
+
+
+@dataclass(slots=True)
+class _Running:
+    """An engine that is up, and what this process does for it."""
+
+    events: EventStream | Subscription
+    recovery: Recovery | None
+    entry: OrderEntry | None
+
+
+def _engine(config: Config, *, from_file: bool) -> Engine:
+    """The one that is pinned, taken over; or a fresh one, configured and not attached yet."""
+    from turbo_hft.config.running import apply
+    from turbo_hft.engine import Engine, Mode
+    from turbo_hft.layout import DEFAULT_ROOT
+    from turbo_hft.pins import Pins
+
+    own = config.engine
+    root = own.pin_root or (DEFAULT_ROOT if own.pin else None)
+    if root is not None and Pins(root, own.interface).there:
+        engine = Engine.adopt(own.interface, pin=root)
+        try:
+            engine.take_over()
+            if from_file:
+                for one in apply(engine, config):
+                    common.say(f"changed {one.line()}")
+        except BaseException:
+            engine.close()
+            raise
+        return engine
+    loaded: Any = config.load_settings()
+    engine = Engine.open(own.interface, mode=Mode(own.mode), strategy=own.strategy_object, pin=root, **loaded)
+    try:
+        settings.apply_account(engine, config.account)
+        session_options.add_symbols(engine, [SymbolSpec(name, values) for name, values in config.symbols.items()])
+        engine.configure(config.session.order_session(), config.feed.address())
+        engine.take_over()
+    except BaseException:
+        engine.close()
+        raise
+    return engine
+
+
+def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack) -> _Running:
+    from turbo_hft.order_entry import OrderEntry
+    from turbo_hft.recovery import Glimpse, Recovery
+
+    own, session, feed = config.engine, config.session.order_session(), config.feed.address()
+    engine.lease.seconds = own.lease_s
+    # before the first frame, so that none is missed
+    events = engine.events if config.journal.directory is None else _recorded(engine, config, stack)
+    stop.check()
+    recovery = None
+    glimpse = None
+    if config.feed.snapshots is not None:
+        glimpse = Glimpse(config.feed.snapshots.pair, session.username, session.password)
+    if own.recovery and (feed.rerequest is not None or glimpse is not None):
+        recovery = stack.enter_context(Recovery(engine, feed, glimpse))
+    adopted = not engine.owner
+    if not adopted:
+        engine.attach()
+    entry = None
+    if own.login and not (adopted and engine.session.health == "ended"):
+        engine.lease.beat()
+        entry = OrderEntry(engine, session, rearm=own.rearm)
+        stack.callback(_let_go, engine, entry)
+        trade = not own.halted and (own.on_restart == "trade" or not adopted)
+        if adopted and engine.session.health != "down":
+            entry.take_over(own.login_timeout_s, trade_on=trade)
+        else:
+            entry.login(own.login_timeout_s, recover=own.recover)
+            if trade:
+                engine.lease.beat()
+                engine.resume()
+    elif adopted:
+        engine.halt()
+    names = ", ".join(symbol.name for symbol in engine.symbols)
+    how = "halted" if engine.halted and (entry is None or entry.settled) else "trading"
+    taken = f", taken over with {len(engine.orders.open())} orders open" if adopted else ""
+    common.say(f"engine on {engine.interface} ({engine.mode.value}): {how} {names}{taken}")
+    return _Running(events, recovery, entry)
+
+
+def _recorded(engine: Engine, config: Config, stack: ExitStack) -> Subscription:
     """Have all of it recorded; the events by way of the recorder."""
     from turbo_hft.journal import Journal, Recorder
 
-    journal = stack.enter_context(Journal.open(args.journal, fsync=args.fsync))
+    own = config.journal
+    journal = stack.enter_context(Journal.open(str(own.directory), fsync=own.fsync))
     if journal.recovered:
-        common.say(f"journal {args.journal}: {journal.recovered}; kept beside it")
+        common.say(f"journal {own.directory}: {journal.recovered}; kept beside it")
     recorder = Recorder(
         engine,
         journal,
-        on_failure=args.journal_full,
+        on_failure=own.when_full,
         on_alarm=lambda alarm: common.say(f"RECORDER {alarm.kind}: {alarm.message}"),
     )
     events = recorder.subscribe()
     stack.enter_context(recorder)
-    stack.callback(engine.detach)  # before the recorder ends: nothing happens that is not recorded
+    if engine.pins is None:
+        stack.callback(engine.detach)  # before the recorder ends: nothing happens that is not recorded
     common.say(f"recording into {journal.directory / journal.segment}")
     return events
+
+
+def _let_go(engine: Engine, entry: OrderEntry) -> None:
+    """What is left to do for a session when this process ends, in whatever way it does. A pinned engine is not logged
+    off: replies to its orders go on being applied, and the session is there for who takes it over."""
+    if engine.pins is not None and entry.leave():
+        engine.halt()
+    entry.close()
+
+
+def _end(engine: Engine, running: _Running, config: Config, *, as_json: bool) -> None:
+    """Halt, take orders down, say what came of it, leave the interface."""
+    engine.halt()
+    if not config.engine.keep_orders:
+        left = engine.orders.cancel_all(timeout_s=_SETTLE_S).left
+        if left:
+            common.say(f"{len(left)} orders are left at the exchange: " + "; ".join(map(orders.line, left)))
+    _settle(engine)
+    time.sleep(_STEP_S)  # a recorder passes them on a moment later
+    while batch := running.events.drain():
+        _print(batch, as_json=as_json)
+    if dropped := getattr(running.events, "dropped", 0):
+        common.say(f"{dropped:,} events were not printed in time; all are in the journal")
+    lost = engine.counters()["events_lost"]
+    common.say(_summary(engine) + (f", {lost} events LOST" if lost else ""))
+    if running.recovery is not None and (status := running.recovery.status()).history:
+        common.say(status.line())
+    if running.entry is not None:
+        running.entry.close()
+    engine.detach()
 
 
 def _print(events: Iterable[Event], *, as_json: bool) -> None:

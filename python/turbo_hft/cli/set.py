@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if not words:
         raise ConfigError("nothing to set: write key=value, see turbo-hft set --help")
     result: dict[str, object]
-    with common.adopt(args.interface) as engine:
+    with common.adopt(args) as engine:
         if name is None:
             wanted = settings.parse_account_settings(words)
             settings.apply_account(engine, wanted)

@@ -136,6 +136,20 @@ def _price(key: str, text: str) -> str:
     return text
 
 
+def checked_price(key: str, value: Value) -> None:
+    """Raises ConfigError for what is no price."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ConfigError(f"{key} is {value!r}: give dollars, or off")
+    _price(key, value if isinstance(value, str) else str(value))
+
+
+def checked_fee(flag: str, value: Value) -> None:
+    """Raises ConfigError for what is no fee."""
+    from turbo_hft.fees import fee_e8
+
+    fee_e8(flag, value)
+
+
 def typed(key: str, word: Word[Any, Any], text: str) -> Value:
     """What a text is for the attribute that it names. Raises ConfigError."""
     from turbo_hft.words import Dollars, Flag, Rate, Seconds, Whole

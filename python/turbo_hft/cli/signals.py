@@ -22,10 +22,13 @@ class Interrupted(Exception):
 
 
 class StopFlag:
-    """A context manager for the main thread. `number` is the signal that came, 0 for none yet."""
+    """A context manager for the main thread. `number` is the signal that came, 0 for none yet. `reload`: SIGHUP is no
+    end, but asks for a configuration to be read again."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, reload: bool = False) -> None:
         self.number = 0
+        self._reload = reload
+        self._asked = False
         self._read = self._write = -1
         self._old: dict[signal.Signals, Any] = {}
         self._old_wakeup = -1
@@ -51,7 +54,15 @@ class StopFlag:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
-        self.number = self.number or number
+        if self._reload and number == signal.SIGHUP:
+            self._asked = True
+        else:
+            self.number = self.number or number
+
+    def take_reload(self) -> bool:
+        """Was SIGHUP sent since the last time?"""
+        asked, self._asked = self._asked, False
+        return asked
 
     def check(self) -> None:
         """Raise Interrupted if a signal came."""

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show them."""
-    with common.adopt(args.interface) as engine:
+    with common.adopt(args) as engine:
         found = [strategy.as_dict() for strategy in engine.strategies]
         for strategy in found:
             name = strategy["strategy"]

@@ -121,7 +121,7 @@ def _print_report(found: Report) -> None:
 
 
 def _swap(args: argparse.Namespace) -> int:
-    with common.adopt(args.interface) as engine:
+    with common.adopt(args) as engine:
         try:
             engine.load_strategy(args.file, keep_params=not args.fresh_params)
         except LoadError as error:
@@ -131,18 +131,18 @@ def _swap(args: argparse.Namespace) -> int:
 
 
 def _unload(args: argparse.Namespace) -> int:
-    with common.adopt(args.interface) as engine:
+    with common.adopt(args) as engine:
         engine.user.unload()
         return _tell(engine, args)
 
 
 def _show(args: argparse.Namespace) -> int:
-    with common.adopt(args.interface) as engine:
+    with common.adopt(args) as engine:
         return _tell(engine, args)
 
 
 def _set(args: argparse.Namespace) -> int:
-    with common.adopt(args.interface) as engine:
+    with common.adopt(args) as engine:
         for assignment in args.values:
             assign(engine.user.params, assignment)
         return _tell(engine, args)

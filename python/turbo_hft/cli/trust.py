@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trust it."""
-    with common.adopt(args.interface) as engine:
+    with common.adopt(args) as engine:
         engine.trust_session()
         print(f"{args.interface}: order entry is {engine.session.health}")
     return codes.OK

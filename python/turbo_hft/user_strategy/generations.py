@@ -1,11 +1,12 @@
-"""Which strategy made an order: the table of generations, which lies in a map beside the program.
+"""What made an order: the table of generations, which lies in a map beside the program.
 
-Each swap is a generation. An order tells the epoch under which it was decided, the table from which epoch on a
-generation was in force. Any process that has the program open can read it.
+Each swap of a strategy and each upgrade of the engine is a generation. An order tells the epoch under which it was
+decided, the table from which epoch on a generation was in force. Any process that has the program open can read it.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ class Generation:
 
     Orders of epochs from `settled_epoch` on are of this generation. Of those from `first_epoch` to below it some were
     decided on another CPU by the generation before, while the two changed places. `settled_epoch` 0: not yet.
+    `engine_sha256` is that of the engine's own object, `since_ns` CLOCK_REALTIME; empty and 0 where nobody noted them.
     """
 
     number: int
@@ -30,6 +32,8 @@ class Generation:
     first_epoch: int
     settled_epoch: int
     program_id: int
+    engine_sha256: str = ""
+    since_ns: int = 0
 
 
 class Generations:
@@ -56,6 +60,8 @@ class Generations:
             entry.first_epoch,
             entry.settled_epoch,
             entry.program_id,
+            bytes(entry.engine_sha256).hex() if any(entry.engine_sha256) else "",
+            entry.since_ns,
         )
 
     def __iter__(self) -> Iterator[Generation]:
@@ -74,13 +80,14 @@ class Generations:
     def _entry(self, number: int) -> Any:
         return self._table.entry[number % lib.HFT_GENERATIONS]
 
-    def prepare(self, name: str, data: bytes, digest: bytes, program_id: int) -> int:
+    def prepare(self, name: str, data: bytes, digest: bytes, program_id: int, engine_digest: bytes) -> int:
         """Fill the next entry; it is not in force before `publish`. Its number."""
         number = self.current + 1
         entry, size = self._entry(number), ffi.sizeof("struct hft_generation")
         ffi.memmove(ffi.addressof(entry), bytes(size), size)
         entry.number, entry.object_bytes, entry.program_id = number, len(data), program_id
         entry.name = name.encode()[:NAME_BYTES].decode("utf-8", "ignore").encode()
+        entry.engine_sha256 = list(engine_digest)
         if data:
             entry.sha256 = list(digest)
         return number
@@ -88,7 +95,18 @@ class Generations:
     def publish(self, number: int, first_epoch: int) -> None:
         """In force from `first_epoch` on."""
         self._entry(number).first_epoch = first_epoch
+        self._entry(number).since_ns = time.time_ns()
         self._table.current = number
+
+    def finish(self, program_id: int, first_epoch: int) -> bool:
+        """Publish what was prepared for the program that is in force, if whoever began that is gone: was it needed?
+        Only with the lock of swaps."""
+        number = self.current + 1
+        prepared, now = self._entry(number), self._entry(self.current)
+        if prepared.number != number or prepared.program_id != program_id or now.program_id == program_id:
+            return False
+        self.publish(number, first_epoch)
+        return True
 
     def withdraw(self, number: int) -> None:
         """What was published is not in force after all."""

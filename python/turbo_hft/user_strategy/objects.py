@@ -132,7 +132,7 @@ def _engine_maps() -> frozenset[str]:
     tables = {section.name for section in found.sections if section.name.startswith((".data.", ".rodata."))}
     indexes = {i for i, section in enumerate(found.sections) if section.name == _MAPS}
     maps = {symbol.name for symbol in found.symbols if symbol.section in indexes and symbol.name}
-    return frozenset(name[:_NAME_BYTES] for name in tables | maps | {"generations"})
+    return frozenset(name[:_NAME_BYTES] for name in tables | maps | {"generations", "types"})
 
 
 class _Check:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from turbo_hft._native import ffi, lib
 from turbo_hft.errors import AttachError, CapabilityError, ConfigError, LoadError, TurboHftError
-from turbo_hft.program import Program, Successor, os_error
+from turbo_hft.pins import Pins
+from turbo_hft.program import Program, Successor, engine_object, os_error
 from turbo_hft.user_strategy import btf as types
 from turbo_hft.user_strategy import objects
 from turbo_hft.user_strategy.generations import Generation, Generations
@@ -30,8 +31,11 @@ class UserStrategy:
         link: Callable[[], int | None],
         epoch: Callable[[], int],
         changed: Callable[[], None],
+        pins: Callable[[], Pins | None] = lambda: None,
     ) -> None:
-        """`link`: descriptor of the link that holds the program, -1 = another process has it, None = not attached."""
+        """`link`: descriptor of the link that holds the program, -1 = another process has it, None = not attached.
+        `pins`: where the program is pinned, if it is."""
+        self._pins = pins
         self._program = program
         self._link = link
         self._epoch = epoch
@@ -110,29 +114,51 @@ class UserStrategy:
         before stays in force then.
         """
         user = objects.read(path)
-        return self._swap(user.name, user.data, keep_params=keep_params)
+        return self.swap(user.name, user.data, keep_params=keep_params)
 
     def unload(self) -> Generation:
         """Back to the engine's own, which wants nothing."""
-        return self._swap("", None, keep_params=False)
+        return self.swap("", None, keep_params=False)
 
-    def _swap(self, name: str, data: bytes | None, *, keep_params: bool) -> Generation:
+    def swap(
+        self,
+        name: str,
+        data: bytes | None,
+        *,
+        keep_params: bool,
+        built: bytes | None = None,
+        watch: Callable[[Successor], None] | None = None,
+    ) -> Generation:
+        """Put a program in force that is made of the engine's object (`built`, or that which is in force) and a user's
+        (`data`). `watch` looks at it once it is: what it raises puts the program of before in force again."""
+        engine = engine_object() if built is None else built
         with SwapLock(self._program):
+            if built is None:
+                self._check_engine(engine)
             link = self._link()
             opened = -1
             if link == -1:
                 link = opened = self._link_of_another()
-            successor = self._program.successor(name, data)
+            successor = self._program.successor(name, data, built=engine)
             try:
                 btf = types.parse(successor.btf())
                 if data is not None:
                     check_apart(successor, btf)
                 self._prepare_params(successor, btf, keep=keep_params)
-                return self._replace(successor, data, link)
+                return self._replace(successor, data, link, hashlib.sha256(engine).digest(), watch)
             finally:
                 successor.close()
                 if opened >= 0:
                     os.close(opened)
+
+    def _check_engine(self, engine: bytes) -> None:
+        """A strategy is linked into the engine that runs, and into no other: that would be an upgrade."""
+        runs = self.now.engine_sha256
+        if runs and runs != hashlib.sha256(engine).hexdigest():
+            raise ConfigError(
+                f"the engine that runs was built from another object (sha256 {runs[:16]}) than this package has: give "
+                "`turbo-hft upgrade` both, --object and --strategy-object."
+            )
 
     def _link_of_another(self) -> int:
         link = lib.hft_link_of_program(self._program.facts().id)
@@ -153,19 +179,37 @@ class UserStrategy:
         if keep and new is not None and old is not None:
             new.keep_from(old)
 
-    def _replace(self, successor: Successor, data: bytes | None, link: int | None) -> Generation:
-        table = self.generations
-        number = table.prepare(successor.name, data or b"", hashlib.sha256(data or b"").digest(), successor.facts().id)
+    def _replace(
+        self,
+        successor: Successor,
+        data: bytes | None,
+        link: int | None,
+        engine_digest: bytes,
+        watch: Callable[[Successor], None] | None,
+    ) -> Generation:
+        table, pins = self.generations, self._pins()
+        new = successor.facts().id
+        digest = hashlib.sha256(data or b"").digest()
+        number = table.prepare(successor.name, data or b"", digest, new, engine_digest)
+        if pins is not None:
+            pins.save(successor.handle, new)
         # Orders of epochs before this one were decided before: the program has not changed yet.
         self._changed()
         first = self._epoch()
+        old = self._program.facts().id
         if link is not None:
             error = lib.hft_link_update(link, successor.fd, self._program.fd)
             if error:
+                if pins is not None:
+                    pins.keep_only(old)
                 raise _update_error(error)
+            if watch is not None:
+                self._watch(watch, successor, link, old, pins)
         with self._program.lock:
             table.publish(number, first)
             self._program.become(successor, number)
+        if pins is not None:
+            pins.keep_only(new)
         if link is not None:
             error = lib.hft_wait_for_packets()
             if error:
@@ -175,6 +219,22 @@ class UserStrategy:
             self._changed()
         table.settle(number, self._epoch())
         return table[number]
+
+    def _watch(
+        self, watch: Callable[[Successor], None], successor: Successor, link: int, old: int, pins: Pins | None
+    ) -> None:
+        """Look at the program that is in force; back to the one of before if that raises."""
+        try:
+            watch(successor)
+        except BaseException:
+            error = lib.hft_link_update(link, self._program.fd, successor.fd)
+            if error:
+                raise _update_error(error) from None
+            if pins is not None:
+                pins.keep_only(old)
+            lib.hft_wait_for_packets()
+            self._changed()
+            raise
 
 
 def _update_error(code: int) -> TurboHftError:

@@ -1,0 +1,225 @@
+"""Pins of an engine: what keeps its program attached and its maps alive when no process has them open any more.
+
+The link is pinned last and taken away first. So an engine is pinned whole or not at all, and what a process that died
+in the middle has left behind is told from it: it has no link (`turbo_hft.layout`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from turbo_hft import abi
+from turbo_hft._native import ffi, lib
+from turbo_hft.errors import CapabilityError, ConfigError, NotRunning, TurboHftError
+from turbo_hft.layout import DEFAULT_ROOT, MAPS, PROGRAM, Layout, abi_of, unquoted
+
+_OWNER_ONLY = 0o700
+_NEW = "new"  # a name next to `program`: renamed over it
+
+
+class LinkFacts(NamedTuple):
+    """What a link holds: kernel id of its program, index of its interface (0: gone)."""
+
+    program_id: int
+    ifindex: int
+
+
+class PinnedLink:
+    """A pinned link that is open. `fd` is its owner's to close."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def facts(self) -> LinkFacts:
+        """What it holds now."""
+        program_id, ifindex = ffi.new("unsigned int *"), ffi.new("unsigned int *")
+        error = lib.hft_link_facts(self.fd, program_id, ifindex)
+        if error:
+            raise _failed(error, "cannot ask a pinned link what it holds")
+        return LinkFacts(int(program_id[0]), int(ifindex[0]))
+
+
+def _failed(code: int, what: str) -> TurboHftError:
+    if code in (-errno.EPERM, -errno.EACCES):
+        return CapabilityError(
+            f"{what}: {os.strerror(-code)}. This needs CAP_BPF, and a directory that belongs to this user: "
+            "`install -d -o USER DIR`, and --pin-root DIR."
+        )
+    return TurboHftError(f"{what}: {os.strerror(-code)}")
+
+
+def check_bpffs(root: Path) -> None:
+    """Raise ConfigError unless things can be pinned below `root`."""
+    at = root
+    while not at.exists() and at != at.parent:
+        at = at.parent
+    found = lib.hft_on_bpffs(os.fsencode(at))
+    if found < 0:
+        raise _failed(found, f"cannot look at {at}")
+    if not found:
+        raise ConfigError(
+            f"{root} is on no BPF file system, and nothing can be pinned there: `mount -t bpf bpf /sys/fs/bpf`, or "
+            "give --pin-root a directory on one."
+        )
+
+
+class Pins:
+    """The pins of the engine on one interface, whether they are there or not."""
+
+    def __init__(self, root: str | Path, interface: str) -> None:
+        self.layout = Layout(Path(root), abi.VERSION, interface)
+
+    @property
+    def interface(self) -> str:
+        """Whose engine it is."""
+        return self.layout.interface
+
+    @property
+    def there(self) -> bool:
+        """Is an engine pinned?"""
+        return self.layout.link.exists()
+
+    # Make
+
+    def save(self, handle: Any, program_id: int) -> None:
+        """Pin a program and all its maps; it is not in force before the link holds it. Raises ConfigError,
+        CapabilityError."""
+        check_bpffs(self.layout.root)
+        of = self.layout.of(program_id)
+        try:
+            self._clear(of.directory)
+            os.makedirs(of.maps, mode=_OWNER_ONLY, exist_ok=True)
+        except OSError as error:
+            raise _failed(-(error.errno or errno.EIO), f"cannot make {of.maps}") from None
+        taken: set[str] = set()
+        for name, fd in _maps(handle):
+            path = of.map(name)
+            while path.name in taken:  # two maps of a user's object whose names begin alike
+                path = path.with_name(path.name + "+")
+            taken.add(path.name)
+            self._pin(fd, path)
+        self._pin(lib.hft_program_fd(handle), of.program)
+
+    def commit(self, link: int, program_id: int) -> None:
+        """Pin the link: from here on the engine outlives this process."""
+        self.point(program_id)
+        self._pin(link, self.layout.link)
+
+    def point(self, program_id: int) -> None:
+        """Have `program` name the one that is in force: the name changes in one step."""
+        new = self.layout.directory / _NEW
+        with contextlib.suppress(FileNotFoundError):
+            new.unlink()
+        new.symlink_to(Path(str(program_id), PROGRAM))
+        new.replace(self.layout.program)
+
+    def _pin(self, fd: int, path: Path) -> None:
+        error = lib.hft_pin(fd, os.fsencode(path))
+        if error:
+            raise _failed(error, f"cannot pin {path}")
+
+    # Find
+
+    def open_link(self) -> PinnedLink:
+        """Raises NotRunning when no engine is pinned."""
+        fd = lib.hft_open_pin(os.fsencode(self.layout.link))
+        if fd == -errno.ENOENT:
+            raise NotRunning(f"no engine is pinned for {self.interface} below {self.layout.root}.")
+        if fd < 0:
+            raise _failed(fd, f"cannot open {self.layout.link}")
+        return PinnedLink(fd)
+
+    def open_program(self, program_id: int) -> Any:
+        """A ``struct hft_object *`` of a program by its pins. Raises NotRunning when it is not pinned."""
+        of = self.layout.of(program_id)
+        fds: list[int] = []
+        try:
+            program = self._open(of.program)
+            fds.append(program)
+            fds += [self._open(of.maps / name) for name in sorted(os.listdir(of.maps))]
+            error = ffi.new("int *")
+            handle = lib.hft_hold(program, ffi.new("int[]", fds[1:]), len(fds) - 1, error)
+            if handle == ffi.NULL:
+                raise _failed(error[0], f"cannot use what is pinned in {of.directory}")
+            return handle
+        except FileNotFoundError:
+            raise NotRunning(f"program {program_id} is not pinned for {self.interface}.") from None
+        except PermissionError as error:
+            raise _failed(-(error.errno or errno.EACCES), f"cannot look into {of.maps}") from None
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    @staticmethod
+    def _open(path: Path) -> int:
+        fd = lib.hft_open_pin(os.fsencode(path))
+        if fd == -errno.ENOENT:
+            raise FileNotFoundError(path)
+        if fd < 0:
+            raise _failed(fd, f"cannot open {path}")
+        return int(fd)
+
+    # Take away
+
+    def remove(self) -> None:
+        """Take all pins away, the link first: without another holder the program leaves the interface with it."""
+        with contextlib.suppress(FileNotFoundError):
+            self.layout.link.unlink()
+        self._clear(self.layout.directory)
+        for directory in (self.layout.directory.parent, self.layout.root):
+            with contextlib.suppress(OSError):  # it is another engine's too
+                directory.rmdir()
+
+    def keep_only(self, program_id: int) -> None:
+        """Take the pins of every other program away: what a swap leaves behind."""
+        self.point(program_id)
+        for entry in self.layout.directory.iterdir():
+            if entry.name.isdecimal() and entry.name != str(program_id):
+                self._clear(entry)
+
+    @staticmethod
+    def _clear(directory: Path) -> None:
+        """Remove a directory of pins, which is at most two levels deep."""
+        for path in (directory / MAPS, directory):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                for entry in list(path.iterdir()):
+                    if entry.is_dir() and not entry.is_symlink():
+                        Pins._clear(entry)
+                    else:
+                        entry.unlink(missing_ok=True)
+                path.rmdir()
+
+
+def _maps(handle: Any) -> Iterator[tuple[str, int]]:
+    name, index = ffi.new("char const **"), 0
+    while (fd := lib.hft_map_at(handle, index, name)) >= 0:
+        yield ffi.string(name[0]).decode(), fd
+        index += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A directory of pins: of an engine, or (`link` False) what a process that died has left."""
+
+    interface: str
+    abi: int
+    link: bool
+
+
+def found(root: str | Path = DEFAULT_ROOT) -> list[Found]:
+    """What is pinned below a root, of every ABI version, by interface. Empty without a root."""
+    here: list[Found] = []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for version in Path(root).iterdir():
+            number = abi_of(version.name)
+            if number is None:
+                continue
+            for directory in version.iterdir():
+                here.append(Found(unquoted(directory.name), number, (directory / "link").exists()))
+    return sorted(here, key=lambda one: (one.interface, one.abi))

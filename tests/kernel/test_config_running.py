@@ -1,0 +1,133 @@
+"""A configuration and a running engine: what differs, and the change, which is whole or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from turbo_hft.cli import session_options, settings
+from turbo_hft.config.read import parse
+from turbo_hft.config.running import apply, as_toml, differences
+from turbo_hft.config.schema import Config
+from turbo_hft.engine import Engine
+from turbo_hft.errors import ConfigError
+from unit.test_config import GOOD
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """One that was started from the file."""
+    config = parse(GOOD)
+    loaded = config.load_settings()
+    with Engine.load(**loaded) as made:
+        settings.apply_account(made, config.account)
+        specs = [settings.SymbolSpec(name, values) for name, values in config.symbols.items()]
+        session_options.add_symbols(made, specs)
+        made.configure(config.session.order_session(), config.feed.address())
+        made.interface = "eth1"
+        yield made
+
+
+def changed(*pairs: tuple[str, str]) -> Config:
+    text = GOOD
+    for old, new in pairs:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return parse(text)
+
+
+def state(engine: Engine) -> object:
+    limits = [symbol.limits.as_dict() for symbol in engine.symbols]
+    return settings.account(engine), limits, [settings.parameters(symbol) for symbol in engine.symbols]
+
+
+def test_what_was_started_from_a_file_does_not_differ_from_it(engine: Engine) -> None:
+    assert differences(engine, parse(GOOD)) == []
+    epoch = engine.epoch
+    assert apply(engine, parse(GOOD)) == []
+    assert engine.epoch <= epoch + 1
+
+
+def test_what_can_be_changed_live_is(engine: Engine) -> None:
+    config = changed(
+        ('max_gross = "2000000"', "max_gross = 1000000"),
+        ("max_executions = 500", "max_executions = 5"),
+        ('R = "0.0030"', 'R = "0.0010"'),
+        ('mark = "mid"', 'mark = "last"'),
+        ("max_long = 500", "max_long = 50"),
+        ("quoter.qty = 100", "quoter.qty = 10"),
+        ('buy_below = "163.20"\nsell_above = "off"', 'buy_below = "170.00"\nsell_above = "180"\n[symbols.NEW]'),
+    )
+    lines = [one.line() for one in differences(engine, config)]
+    assert lines == [
+        "limits.max_gross: 2000000.00 -> 1000000.00",
+        "strategies.quoter.max_executions: 500 -> 5",
+        "mark: mid -> last",
+        "fees.R: 0.003 -> 0.001",
+        "symbols.AAPL.max_long: 500 -> 50",
+        "symbols.AAPL.quoter.qty: 100 -> 10",
+        "symbols.BRK.A.buy_below: 163.20 -> 170.00",
+        "symbols.BRK.A.sell_above: off -> 180.00",
+        "symbols.NEW: not tracked -> tracked",
+    ]
+    engine.symbols["AAPL"].limits.max_short = 7  # not in the file: it stays
+    assert [one.line() for one in apply(engine, config)] == lines
+    assert differences(engine, config) == []
+    aapl = engine.symbols["AAPL"]
+    assert (aapl.limits.max_long, aapl.limits.max_short, aapl.quoter.qty, aapl.strategy) == (50, 7, 10, "quoter")
+    assert engine.symbols["BRK.A"].sell_above == Decimal(180) and "NEW" in engine.symbols
+    assert engine.strategies["quoter"].limits.max_executions == 5
+
+
+def test_what_needs_a_new_start_is_named_and_nothing_changes(engine: Engine) -> None:
+    config = changed(
+        ("symbols = 16", "symbols = 32\nkept = 100"),
+        ("10.1.0.2:26450", "10.1.0.3:26450"),
+        ("02:00:00:00:00:07", "02:00:00:00:00:08"),
+        ('at = "239.1.0.1:26477"', 'at = "239.1.0.2:26477"\nb = "239.1.0.3:26477"'),
+        ("max_long = 500", "max_long = 50"),
+    )
+    before = state(engine)
+    fixed = {one.key for one in differences(engine, config) if not one.live}
+    wanted = {
+        "sizes.symbols",
+        "sizes.kept",
+        "session.remote",
+        "session.local_mac",
+        "feed.at",
+        "feed.b",
+        "feed.b_source",
+    }
+    assert wanted <= fixed <= wanted | {"sizes.levels"}
+    with pytest.raises(ConfigError, match=r"nothing was changed; .*sizes.symbols: 16 -> 32.*session.remote"):
+        apply(engine, config)
+    assert state(engine) == before
+
+
+def test_a_change_that_is_refused_in_its_middle_changes_nothing(engine: Engine) -> None:
+    config = changed(
+        ('max_gross = "2000000"', "max_gross = 1"),
+        ('R = "0.0030"', 'R = "0.0010"\nA = "-0.0020"'),
+        ('mark = "mid"', 'mark = "last"'),
+        ("quoter.qty = 100", "quoter.qty = 10"),
+        ('sell_above = "off"', 'sell_above = "163.10"'),
+    )
+    before = state(engine)
+    with pytest.raises(ConfigError, match="must be above buy_below"):
+        apply(engine, config)
+    assert state(engine) == before
+
+
+def test_a_running_engine_as_a_file_is_that_engine(engine: Engine) -> None:
+    engine.symbols["AAPL"].limits.collar = "0.05"
+    engine.symbols["AAPL"].momentum.window_s = 0.5
+    text = as_toml(engine)
+    with pytest.raises(ConfigError, match=r"session.username: it is missing"):
+        parse(text)
+    text = text.replace('# username = "…"', 'username = "U" #').replace('# password = "…"', 'password = "P"')
+    again = parse(text)
+    assert differences(engine, again) == []
+    assert set(again.symbols) == {"AAPL", "BRK.A"} and again.sizes.symbols == 16

@@ -1,0 +1,111 @@
+"""All engines of a machine, and taking away what nobody runs or can use any more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pin_rig import bpffs, pinned
+from turbo_hft import lab_feed, lab_session
+from turbo_hft.cli import main
+from turbo_hft.engine import Engine
+from turbo_hft.engines import engines, orders_left
+from turbo_hft.errors import NotRunning
+from turbo_hft.lab import Lab
+from turbo_hft.layout import version_directory
+from turbo_hft.pins import Pins
+from turbo_hft.program import query
+
+pytestmark = pytest.mark.kernel
+
+NAMES = ("hft_engs", "hftengsa", "hftengsb", "10.78.123.0/24")
+DEVICE = NAMES[1]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    with bpffs(tmp_path) as made:
+        yield made
+
+
+def left(root: Path, *, order: bool = False) -> None:
+    """An engine that nobody runs, with an order that nobody has answered."""
+    with Engine.open(DEVICE, pin=root, symbols=4, orders=64, kept=64) as engine:
+        engine.symbols.add("AAPL")
+        engine.configure(lab_session(), lab_feed())
+        engine.attach()
+        if order:
+            working = engine.program.share("working", writable=True)[1]
+            working.user_ref, working.state, working.open_qty = 1, 1, 100
+
+
+def test_every_engine_is_listed_and_can_be_taken_away(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--pin-root", str(root), "--interface", DEVICE]
+    with Lab(*NAMES):
+        left(root)
+        (one,) = [one for one in engines(root) if one.interface == DEVICE]
+        assert (one.pinned, one.state, one.mode, one.controller, one.open_orders) == (True, "halted", "native", None, 0)
+        assert main(["status", "--all", "--json", "--pin-root", str(root)]) == 0
+        assert DEVICE in [one["interface"] for one in json.loads(capsys.readouterr().out)]
+        assert main(["detach", *words]) == 2  # nobody is there to be asked
+        assert "--yes" in capsys.readouterr().err and query(DEVICE)
+        assert main(["detach", *words, "--yes"]) == 0
+        assert capsys.readouterr().out == f"{DEVICE}: taken away\n"
+        with pytest.raises(NotRunning):
+            query(DEVICE)
+        assert pinned(root) == []
+        assert main(["detach", *words, "--yes"]) == 3
+
+
+def test_one_that_is_not_pinned_is_listed_too(root: Path) -> None:
+    with Lab(*NAMES), Engine.open(DEVICE, symbols=4, orders=64, kept=64) as engine:
+        engine.attach()
+        (one,) = [one for one in engines(root) if one.interface == DEVICE]
+        assert (one.pinned, one.state, one.stale) == (False, "halted", False)
+
+
+def test_working_orders_are_not_forgotten_unasked(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--pin-root", str(root), "--interface", DEVICE, "--yes"]
+    with Lab(*NAMES):
+        left(root, order=True)
+        assert main(["detach", *words]) == 2
+        assert "1 working orders" in capsys.readouterr().err and query(DEVICE)
+        assert main(["detach", *words, "--force"]) == 0
+
+
+def test_what_a_process_runs_is_left_alone(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Lab(*NAMES):
+        left(root)
+        with Engine.adopt(DEVICE, pin=root) as engine:
+            engine.take_over()
+            assert main(["detach", "--pin-root", str(root), "--interface", DEVICE, "--yes", "--force"]) == 2
+            assert "end that process first" in capsys.readouterr().err
+            assert main(["detach", "--pin-root", str(root), "--stale", "--yes"]) == 0
+            assert capsys.readouterr().out == "nothing is stale\n" and query(DEVICE)
+            engine.detach()
+
+
+def test_stale_is_what_has_no_interface_or_never_was_whole(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Lab(*NAMES):
+        left(root, order=True)
+    with Engine.load(symbols=4, orders=64, kept=64) as half:
+        Pins(root, "eth7").save(half.program.handle, half.program.facts().id)
+    listed = {one.interface: one for one in engines(root) if one.pinned}
+    assert (listed[DEVICE].stale, listed[DEVICE].open_orders) == (True, 1)
+    assert listed["eth7"].stale and "whole" in listed["eth7"].problem
+    assert orders_left(Pins(root, DEVICE)) == 1 and orders_left(Pins(root, "eth7")) is None
+    assert main(["detach", "--pin-root", str(root), "--stale", "--yes"]) == 2
+    assert "1 working orders" in capsys.readouterr().err
+    assert main(["detach", "--pin-root", str(root), "--stale", "--yes", "--force", "--json"]) == 0
+    assert {one["interface"] for one in json.loads(capsys.readouterr().out)} == {DEVICE, "eth7"}
+    assert pinned(root) == []
+
+
+def test_an_engine_of_another_version_is_named_and_left(root: Path) -> None:
+    with Lab(*NAMES):
+        left(root)
+        version_directory(root, 3).rename(version_directory(root, 2))
+        (one,) = [one for one in engines(root) if one.interface == DEVICE and one.pinned]
+        assert (one.abi, one.stale) == (2, False) and "ABI version 2" in one.problem

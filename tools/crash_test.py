@@ -1,0 +1,430 @@
+"""The control process is killed, and the program swapped, again and again under full load: is anything lost?
+
+A lab of its own, the exchange simulator with random flow, quoters and threshold trading. `turbo-hft run --config` keeps
+the engine, pinned; at random moments it is killed with SIGKILL (also while it starts, or takes over) and started
+again. In turns with that, `turbo-hft upgrade` puts another build in force; every third one is a build whose self-check
+must fail, and some upgrades are killed in their middle. At the end of the day every message of the feed must have been
+handled once (nothing asks for missing ones: one that was not handled would have stopped the feed), and what the hook
+has booked of every symbol must be what the exchange has, share for share.
+
+    python -m tools.crash_test --kills 100 --upgrades 100
+
+Exit codes: 0 all of it holds, 1 it does not, 2 it could not be run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from turbo_hft.cli.signals import Interrupted, StopFlag
+from turbo_hft.demo.exchange_process import ExchangeProcess, child_environment, die_with_parent
+from turbo_hft.demo.reconcile import LEDGERS, Row, exchange_ledger, maps_ledger, reconcile
+from turbo_hft.engine import Engine
+from turbo_hft.errors import ExchangeError, TurboHftError
+from turbo_hft.lab import PASSWORD, USERNAME, Lab, LabAddresses
+
+from tools.clauses import WHOLE, ClauseError, build, clauses
+
+LAB = ("crash_ns", "crash_hft", "crash_peer", "10.84.0.0/24")
+_STEP_S = 0.02
+_TURN_S = 0.5
+_PATIENCE_S = 30.0
+_CLOSE_S = 20.0
+_LEASE_S = 0.5
+_HALTED = "halted(live->kill)"  # the clause that is missing in a build that must be refused
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of it. `back_s`: from the start of a control process to orders again, after a kill; `upgrade_s`: of
+    `turbo-hft upgrade` as a whole. `again`: events that two processes have printed, because the first was killed.
+    `cold_s`: from the first start to the first decision; `rss_kb`: memory of a control process."""
+
+    kills: int = 0
+    killed_starting: int = 0
+    upgrades: int = 0
+    refused: int = 0
+    upgrades_killed: int = 0
+    back_s: list[float] = field(default_factory=list)
+    upgrade_s: list[float] = field(default_factory=list)
+    cold_s: float = 0.0
+    rss_kb: int = 0
+    sent: int = 0
+    expected_seq: int = 0
+    gaps: int = 0
+    contended: int = 0
+    events: int = 0
+    events_lost: int = 0
+    again: int = 0
+    orders: int = 0
+    fills: int = 0
+    figures: int = 0
+    generation: int = 0
+    differences: list[Row] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Is nothing lost?"""
+        return not self.differences and not self.problems
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"good": self.good, **asdict(self)}
+
+    def text(self) -> str:
+        """For people."""
+        lines = [
+            f"{self.kills} kills (and {self.killed_starting} of processes that were starting); "
+            f"{self.upgrades} upgrades, {self.refused} refused, {self.upgrades_killed} killed in their middle: "
+            f"generation {self.generation}",
+            f"feed: {self.sent:,} messages sent, the next one expected is {self.expected_seq:,}; {self.gaps} gaps, "
+            f"{self.contended} packets passed unhandled",
+            f"orders {self.orders:,}, executions {self.fills:,}; {self.figures} figures compared with the exchange's",
+            f"events: {self.events:,} written; {self.again} printed twice, {self.events_lost} did not fit the ring",
+            f"cold start to the first decision {self.cold_s:.2f} s, memory of the process {self.rss_kb / 1024:.0f} MB",
+        ]
+        for what, times in (("killed, to orders again", self.back_s), ("an upgrade, checks included", self.upgrade_s)):
+            if times:
+                lines.append(
+                    f"{what}: p50 {statistics.median(times):.2f} s, max {max(times):.2f} s, {len(times)} times"
+                )
+        lines += [
+            f"DIFFERS {row.symbol} {row.field}: "
+            + ", ".join(f"{who} {what:,}" for who, what in zip(LEDGERS, row.values, strict=True))
+            for row in self.differences
+        ]
+        lines += [f"PROBLEM {problem}" for problem in self.problems]
+        return "\n".join([*lines, "nothing lost" if self.good else "something is lost"])
+
+
+def steer(engine: Engine, names: Sequence[str], now: float) -> None:
+    """Threshold buys at the offer in one turn and waits for better in the next."""
+    waits = int(now / _TURN_S) % 2
+    for name in names[1::2]:
+        symbol = engine.symbols[name]
+        offer_e4 = symbol.snapshot().ask_e4
+        if offer_e4:
+            symbol.set_targets(buy_below=(offer_e4 - 100 * waits) / 10_000, sell_above=(offer_e4 + 100) / 10_000)
+
+
+def configuration(a: LabAddresses, names: Sequence[str], root: Path) -> str:
+    """The file that the engine is run with: nothing asks for missing messages."""
+    lines = [
+        "[engine]", f'interface = "{a.device}"', f'pin_root = "{root}"', 'on_restart = "trade"',
+        f"lease_s = {_LEASE_S}", "recovery = false", "[session]",
+        f'local = "{a.host_address}:{a.engine_port}"', f'remote = "{a.exchange_address}:{a.ouch50_port}"',
+        f'local_mac = "{a.host_mac}"', f'remote_mac = "{a.exchange_mac}"', f'username = "{USERNAME}"',
+        f'password = "{PASSWORD}"',
+        "[feed]", f'at = "{a.feed_group}:{a.feed_port}"', f'source = "{a.exchange_address}"',
+    ]  # fmt: skip
+    for number, name in enumerate(names):
+        lines += [f"[symbols.{name}]", "base_qty = 100", "max_order_qty = 300", "max_long = 1000"]
+        if number % 2 == 0:
+            lines += ['strategy = "quoter"', 'quoter.half_spread = "0.03"', "quoter.qty = 100"]
+            lines += ["quoter.inventory = 500", 'quoter.skew = "0.01"', 'quoter.requote = "0.02"']
+    return "\n".join(lines) + "\n"
+
+
+class Mount:
+    """A BPF file system in a directory, unmounted afterwards."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def __enter__(self) -> Path:
+        self.directory.mkdir()
+        subprocess.run(["mount", "-t", "bpf", "bpf", str(self.directory)], check=True)
+        return self.directory / "turbo_hft"
+
+    def __exit__(self, *error: object) -> None:
+        subprocess.run(["umount", "--lazy", str(self.directory)], check=False)
+
+
+class CrashTest:
+    """One run. Raises Interrupted when a signal came, TurboHftError when a step fails; all is cleaned up by then."""
+
+    def __init__(self, kills: int, upgrades: int, symbols: int, rate: int, seed: int, stop: StopFlag) -> None:
+        self.kills, self.upgrades, self.rate, self.seed, self.stop = kills, upgrades, rate, seed, stop
+        self.random = random.Random(seed)
+        self.names = [f"SYM{number:02d}" for number in range(symbols)]
+        self.report = Report()
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.turn = 0.0
+
+    def run(self) -> Report:
+        """Trade through it all, close, compare."""
+        a = LabAddresses.of(*LAB)
+        with ExitStack() as stack:
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turbo-hft-crash-")))
+            self.builds = self._builds()
+            self.root = stack.enter_context(Mount(self.folder / "bpf"))
+            stack.enter_context(Lab(*LAB))
+            self.interface = a.device
+            self.file = self.folder / "engine.toml"
+            self.file.write_text(configuration(a, self.names, self.root))
+            exchange = stack.enter_context(ExchangeProcess(self._exchange_words(a), self.folder))
+            exchange.wait_ready(self.stop.wait)
+            self.stop.check()
+            stack.callback(self._end_all)
+            self.control = self._start()
+            engine = stack.enter_context(self._adopt())
+            self._until(lambda: engine.counters()["orders"] > 0, engine, "the first order")
+            self._round(engine)
+            summary = self._close(engine, exchange)
+            self._compare(engine, summary)
+        return self.report
+
+    def _builds(self) -> tuple[Path, Path, Path]:
+        """Two that are good, one that must be refused."""
+        clause = next(clause for clause in clauses() if clause.text == _HALTED)
+        folder = self.folder / "builds"
+        folder.mkdir()
+        whole = build(WHOLE, folder)
+        other = folder / "other.o"
+        # The same program behind other bytes: ELF takes what stands behind its tables.
+        other.write_bytes(whole.read_bytes() + b"\0" * 8)
+        return whole, other, build(clause.number, folder)
+
+    def _exchange_words(self, a: LabAddresses) -> list[str]:
+        words = ["--netns", a.namespace, "--bind", a.exchange_address, "--feed", f"{a.feed_group}:{a.feed_port}"]
+        words += ["--ouch50", str(a.ouch50_port), "--ouch42", str(a.ouch42_port), "--symbols", ",".join(self.names)]
+        words += ["--seed", str(self.seed), "--rate", str(self.rate), "--wait-for-login"]
+        return [*words, "--duration", str(600 + 20 * (self.kills + self.upgrades))]
+
+    # Processes
+
+    def _spawn(self, *words: str) -> subprocess.Popen[bytes]:
+        number = len(self.processes)
+        with (self.folder / f"out{number}").open("wb") as out, (self.folder / f"talk{number}").open("wb") as talk:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "turbo_hft.cli", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=talk,
+                env=child_environment(),
+                preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - no other thread runs
+            )
+        self.processes.append(process)
+        return process
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self.started = time.monotonic()
+        self.number = len(self.processes)
+        return self._spawn("run", "--config", str(self.file), "--json")
+
+    def _talk(self, number: int) -> str:
+        return (self.folder / f"talk{number}").read_text(errors="replace").strip()
+
+    def _end_all(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        with suppress(TurboHftError), Engine.adopt(self.interface, pin=self.root) as engine:
+            engine.detach()
+
+    def _adopt(self) -> Engine:
+        end = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                engine = Engine.adopt(self.interface, pin=self.root)
+            except TurboHftError:
+                if self.control.poll() is not None or time.monotonic() > end:
+                    raise ExchangeError(f"the engine did not start: {self._talk(self.number)}") from None
+                self._pause(_STEP_S)
+            else:
+                return engine
+
+    def _pause(self, seconds: float) -> None:
+        self.stop.wait(seconds)
+        self.stop.check()
+
+    def _until(self, condition: Any, engine: Engine, what: str) -> None:
+        end = time.monotonic() + _PATIENCE_S
+        while not condition():
+            if self.control.poll() is not None:
+                raise ExchangeError(f"the control process ended while waiting for {what}: {self._talk(self.number)}")
+            if time.monotonic() > end:
+                raise ExchangeError(f"waited {_PATIENCE_S:g} s in vain for {what}: {self._talk(self.number)}")
+            self._steer(engine)
+            self._pause(_STEP_S)
+
+    def _trade(self, engine: Engine, seconds: float) -> None:
+        """Let it run for a while."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._steer(engine)
+            self._pause(min(left, _STEP_S))
+
+    def _steer(self, engine: Engine) -> None:
+        now = time.monotonic()
+        if now >= self.turn:
+            self.turn = now + _TURN_S
+            steer(engine, self.names, now)
+
+    # Trouble
+
+    def _round(self, engine: Engine) -> None:
+        self._until(self._decisions, engine, "a decision")
+        self.report.cold_s = self._decisions()[0] / 1e9 - self.started
+        self._trade(engine, 0.5)
+        self.report.rss_kb = self._rss()
+        trouble = ["kill"] * self.kills + ["upgrade"] * self.upgrades
+        self.random.shuffle(trouble)
+        for what in trouble:
+            self._trade(engine, self.random.uniform(0.05, 0.6))
+            if what == "kill":
+                self._kill(engine)
+            else:
+                self._upgrade(engine)
+        self._trade(engine, 0.5)
+
+    def _decisions(self) -> list[int]:
+        """When the control process that runs saw its decisions, by the monotonic clock, ns."""
+        return [event["local_ns"] for event in self._events(self.number) if event["kind"] in ("order", "refused")]
+
+    def _rss(self) -> int:
+        status = Path(f"/proc/{self.control.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+
+    def _kill(self, engine: Engine) -> None:
+        self.control.kill()
+        self.control.wait()
+        self.report.kills += 1
+        self._pause(self.random.choice((0, 0, 0.2, 1.2)) * _LEASE_S)
+        while self.random.random() < 0.3:  # in the middle of a start
+            self.control = self._start()
+            self._pause(self.random.uniform(0.1, 1.0))
+            self.control.kill()
+            self.control.wait()
+            self.report.killed_starting += 1
+        self.control = self._start()
+        self._until(lambda: engine.controller == self.control.pid, engine, "the engine to be taken over")
+        self._until(lambda: engine.state == "active", engine, "trading again")
+        orders = engine.counters()["orders"]
+        self._until(lambda: engine.counters()["orders"] > orders, engine, "an order")
+        self.report.back_s.append(time.monotonic() - self.started)
+
+    def _upgrade(self, engine: Engine) -> None:
+        number = self.report.upgrades
+        good, bad = self.builds[number % 2], self.builds[2]
+        fails = number % 3 == 2
+        before, began = engine.user.generation, time.monotonic()
+        words = ["--interface", self.interface, "--pin-root", str(self.root), "--watch", "0.2"]
+        process = self._spawn("upgrade", "--object", str(bad if fails else good), *words)
+        talk = len(self.processes) - 1
+        self.report.upgrades += 1
+        if not fails and self.random.random() < 0.2:
+            self._trade(engine, self.random.uniform(0.2, 2.0))
+            process.kill()
+            process.wait()
+            self.report.upgrades_killed += 1
+            return
+        while process.poll() is None:
+            self._steer(engine)
+            self._pause(_STEP_S)
+        if fails:
+            self.report.refused += 1
+            if process.returncode != 1 or engine.user.generation != before:
+                self.report.problems.append(f"a build that must be refused was not: {self._talk(talk)}")
+        elif process.returncode != 0:
+            self.report.problems.append(f"an upgrade failed ({process.returncode}): {self._talk(talk)}")
+        else:
+            self.report.upgrade_s.append(time.monotonic() - began)
+
+    # The end
+
+    def _close(self, engine: Engine, exchange: ExchangeProcess) -> dict[str, Any]:
+        engine.halt_and_cancel()
+        end = time.monotonic() + _CLOSE_S
+        while engine.orders.open() and time.monotonic() < end:
+            self._pause(_STEP_S)
+        exchange.close_market()
+        end = time.monotonic() + _CLOSE_S
+        while exchange.running:
+            if time.monotonic() > end:
+                raise ExchangeError(f"the exchange did not end within {_CLOSE_S:g} s of being asked to")
+            self._pause(_STEP_S)
+        summary = exchange.summary()
+        self.control.wait(_CLOSE_S)
+        return summary
+
+    def _events(self, number: int) -> list[dict[str, Any]]:
+        """What a control process has printed; of one that was killed the last line may be half a one."""
+        found = []
+        for line in (self.folder / f"out{number}").read_text(errors="replace").splitlines():
+            with suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict) and "local_ns" in event:
+                    found.append(event)
+        return found
+
+    def _compare(self, engine: Engine, summary: dict[str, Any]) -> None:
+        report, counters = self.report, engine.counters()
+        snapshots = [symbol.snapshot() for symbol in engine.symbols]
+        maps = maps_ledger(snapshots)
+        exchange = exchange_ledger(summary, USERNAME)
+        # What events say is compared below, by their ids. Of orders the exchange counts no replacements.
+        rows = [row for row in reconcile(maps, maps, exchange).rows if row.field != "orders"]
+        report.differences, report.figures = [row for row in rows if not row.equal], len(rows)
+        report.sent = summary["feed"]["last_sequence"]
+        report.expected_seq, report.gaps = engine.feed.expected_seq, engine.feed.gaps
+        report.contended, report.events_lost = counters["contended"], counters["events_lost"]
+        report.orders, report.fills = counters["orders"], sum(snapshot.fills for snapshot in snapshots)
+        report.generation = engine.user.generation
+        if report.expected_seq != report.sent + 1 or report.gaps or engine.feed.missed or report.contended:
+            report.problems.append("not every message of the feed was handled once")
+        if engine.orders.open():
+            report.problems.append(f"{len(engine.orders.open())} orders are left open")
+        if engine.session.health == "suspect":
+            report.problems.append("order entry is suspect: a reply did not fit what the engine knows")
+        ids = Counter(event["id"] for number in range(len(self.processes)) for event in self._events(number))
+        report.events, report.again = counters["events"], sum(ids.values()) - len(ids)
+        missing = counters["events"] - len(ids)
+        if missing:
+            report.problems.append(f"{missing} events were printed by nobody")
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        prog="crash_test", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=100, metavar="N", help="(100)")
+    parser.add_argument("--upgrades", type=int, default=100, metavar="N", help="(100)")
+    parser.add_argument("--symbols", type=int, default=10, metavar="N", help="(10)")
+    parser.add_argument("--rate", type=int, default=3000, metavar="N", help="messages a second (3000)")
+    parser.add_argument("--seed", type=int, default=1, help="of the exchange and of the moments (1)")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    args = parser.parse_args()
+    if args.kills < 0 or args.upgrades < 0 or args.symbols < 2 or args.rate < 1:
+        parser.error("give counts of 0 or more, 2 symbols or more, a rate of 1 or more")
+    try:
+        with StopFlag() as stop:
+            report = CrashTest(args.kills, args.upgrades, args.symbols, args.rate, args.seed, stop).run()
+    except Interrupted:
+        return 130
+    except (TurboHftError, ClauseError, OSError, subprocess.SubprocessError) as error:
+        print(f"crash_test: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(report.as_dict(), indent=2) if args.json else report.text())
+    return 0 if report.good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
