@@ -25,13 +25,14 @@ SWAP_ARGS ?=
 CRASH_ARGS ?=
 LEASE_ARGS ?=
 JOURNAL_ARGS ?=
+DOCS_TEST_ARGS ?=
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
-.PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc config-doc man clean distclean help
+.PHONY: build deps demo test lint format fuzz bench screenshot vmlinux docs docs-test abi-doc cli-doc config-doc reasons-doc man clean distclean help
 .PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test bench-book bench-gate mutation trading-day journal-check
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
@@ -121,15 +122,27 @@ screenshot: build ## the picture of the terminal view in the README
 vmlinux: deps ## bpf/vmlinux.h anew, from the running kernel's BTF
 	$(PYTHON) tools/vmlinux.py bpf/vmlinux.h
 
+docs: build ## every page and picture under docs/ that is made from code, anew
+	$(PY) -m tools.generated_docs
+
+docs-test: build ## every block, command and link of README.md and docs/ (DOCS_TEST_ARGS=--all-blocks: the long ones too)
+	$(PY) -m pytest tests/docs $(DOCS_TEST_ARGS)
+
 abi-doc: build ## docs/abi.md anew, from the contract
-	$(PY) tools/abi_doc.py
+	$(PY) -m tools.generated_docs docs/abi.md
+
+cli-doc: build ## docs/cli.md anew, from the parsers of the commands
+	$(PY) -m tools.generated_docs docs/cli.md
+
+reasons-doc: build ## docs/reject-reasons.md anew, from the gate's reasons
+	$(PY) -m tools.generated_docs docs/reject-reasons.md
 
 man: build ## build/turbo-hft.1, the manual page, from the parsers
 	$(BIN)/argparse-manpage --module turbo_hft.cli.entry --function build_parser --prog turbo-hft --project-name turbo-hft \
 		--manual-title "Turbo-HFT" --output build/turbo-hft.1
 
 config-doc: build ## docs/config.md anew, from the dataclasses of the configuration
-	$(PY) -m tools.config_doc docs/config.md
+	$(PY) -m tools.generated_docs docs/config.md
 
 clean: ## remove what was built; the venv stays
 	rm -rf build dist python/*.egg-info python/turbo_hft/_native*.so python/turbo_hft/latency/_*.so
