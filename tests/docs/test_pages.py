@@ -19,7 +19,7 @@ WITH_BLOCKS = [name for name in PAGES if any(not block.find("not run") for block
 @pytest.fixture(scope="module")
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[int]]]:
+) -> Iterator[dict[str, Future[list[tuple[str, float]]]]]:
     """Those pages that are tested now, two at a time, the longest first."""
     long = bool(request.config.getoption("--all-blocks"))
     wanted = {name for name in WITH_BLOCKS if any(item.name.endswith(f"[{name}]") for item in request.session.items)}
@@ -33,15 +33,16 @@ def running(
 
 
 @pytest.mark.parametrize("name", WITH_BLOCKS)
-def test_a_page_does_what_it_says(name: str, running: dict[str, Future[int]]) -> None:
+def test_a_page_does_what_it_says(name: str, running: dict[str, Future[list[tuple[str, float]]]]) -> None:
     try:
-        print(f"{name}: {running[name].result()} blocks were run")
+        for place, seconds in running[name].result():
+            print(f"{place}: {seconds:.1f} s")
     except BlockFailed as failed:
         pytest.fail(str(failed), pytrace=False)
 
 
 def _run(tmp_path: Path, *blocks: Block) -> int:
-    return run_page("x", blocks, tmp_path, long=False)
+    return len(run_page("x", blocks, tmp_path, long=False))
 
 
 def _sh(text: str, *said: Said) -> Block:
@@ -62,7 +63,7 @@ def test_a_block_may_fail_as_it_says_and_not_otherwise(tmp_path: Path) -> None:
 
 
 def test_what_is_shown_has_to_be_printed(tmp_path: Path) -> None:
-    shown = Block("x", 2, "text", "5 orders … done\n", (Said("shows"),))
+    shown = Block("x", 2, "text", "5 orders, … done\n", (Said("shows"),))
     assert _run(tmp_path, _sh("echo 12 orders, all of them, done\n"), shown) == 1
     other = tmp_path / "other"
     other.mkdir()

@@ -81,7 +81,9 @@ def test_a_command_that_is_none_is_found(text: str) -> None:
         check_mentioned(span[1])
 
 
-@pytest.mark.parametrize("text", ["turbo-hft halt --nonsense", "make nonsense", "if then", "sleep 1 && turbo-hft set"])
+@pytest.mark.parametrize(
+    "text", ["turbo-hft halt --nonsense", "make nonsense", "if then", "sleep 1 && turbo-hft config check"]
+)
 def test_a_block_that_could_not_be_run_is_found(text: str) -> None:
     with pytest.raises(CommandWrong):
         check_shell(text)
