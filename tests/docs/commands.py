@@ -75,7 +75,7 @@ def check_mentioned(text: str) -> None:
             parser, name = below[word], f"{name} {word}"
         elif word.startswith("-") and word.partition("=")[0] not in parser._option_string_actions:
             raise CommandWrong(f"`{text}`: {name} has no option {word}")
-        elif below and name == words[0] and word.islower():
+        elif below and name == words[0] and word[:1].isalpha() and word.islower():
             raise CommandWrong(f"`{text}`: {name} has no command {word}")
 
 

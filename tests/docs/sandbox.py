@@ -60,7 +60,8 @@ def run_page(name: str, blocks: Sequence[Block], work: Path, *, long: bool) -> l
     script = _MACHINE.format(work=work, root=ROOT)
     for number, step in enumerate(steps):
         (work / "out" / f"{number}.sh").write_text(step.shell, encoding="utf-8")
-        script += f"echo $EPOCHREALTIME >> {work}/out/began\n. {work}/out/{number}.sh > {work}/out/{number}.txt 2>&1 < /dev/null\n"
+        script += f"echo $EPOCHREALTIME >> {work}/out/began\n"
+        script += f". {work}/out/{number}.sh > {work}/out/{number}.txt 2>&1 < /dev/null\n"
     script += f"echo $EPOCHREALTIME >> {work}/out/began\n"
     (work / "page.sh").write_text(script, encoding="utf-8")
     machine = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
