@@ -11,7 +11,8 @@ What is said about a block is a comment right before it, which readers of the pa
 
     <!-- docs: do
     turbo-hft lab up
-    -->                                                      commands that are run here and not shown
+    -->                                                      commands that are run here and not shown;
+                                                             `do long` where what follows is long
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ def take_apart(name: str, text: str) -> Page:
             for comment in _COMMENT.finditer(token.content):
                 one = parse(f"{name}:{line}", comment[1])
                 if one.verb == "do":
-                    found.blocks.append(Block(name, line, "do", one.value))
+                    found.blocks.append(Block(name, line, "do", one.value, (one,)))
+                elif one.verb == "do long":
+                    found.blocks.append(Block(name, line, "do", one.value, (Said("long"),)))
                 else:
                     said.append(one)
             continue
@@ -118,8 +121,9 @@ def take_apart(name: str, text: str) -> Page:
 
 def parse(place: str, text: str) -> Said:
     """A comment's words. Raises PageError."""
-    if text.startswith("do\n"):
-        return Said("do", text.removeprefix("do\n"))
+    verb, _, commands = text.partition("\n")
+    if verb in ("do", "do long"):
+        return Said(verb, commands)
     words, _, reason = text.partition(", because ")
     for verb in ("not run", "long", "file", "exits", "shows", "with"):
         if words == verb or words.startswith(f"{verb} "):

@@ -29,7 +29,7 @@ export HOME={work}/home TMPDIR={work}/tmp NO_COLOR=1 PYTHONPATH={root}/tests
 unset PYTEST_ADDOPTS PYTEST_CURRENT_TEST
 cd {work}/checkout
 """
-_ALIKE = re.compile(r"\d[\d,.:]*")
+_ALIKE = re.compile(r"-?\d(?:[\d,.:]*\d)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _steps(blocks: Sequence[Block], work: Path, *, long: bool) -> list[Step]:
         elif block.language == "toml":
             steps.append(Step(block, f"{write}turbo-hft config check {shlex.quote(str(file))}\n"))
         elif block.language == "c":
-            made = work / f"block{number}.o"
+            made = work / f"block{number}.o" if named is None else file.with_suffix(".o")
             steps.append(
                 Step(block, f"{write}turbo-hft strategy build {file} -o {made} && turbo-hft strategy check {made}\n")
             )
