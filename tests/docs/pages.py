@@ -12,7 +12,8 @@ What is said about a block is a comment right before it, which readers of the pa
     <!-- docs: do
     turbo-hft lab up
     -->                                                      commands that are run here and not shown;
-                                                             `do long` where what follows is long
+                                                             `do long` where what follows is long;
+                                                             `trading` waits until an engine does
 """
 
 from __future__ import annotations
