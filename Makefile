@@ -126,7 +126,7 @@ docs: build ## every page and picture under docs/ that is made from code, anew
 	$(PY) -m tools.generated_docs
 
 docs-test: build ## every block, command and link of README.md and docs/ (DOCS_TEST_ARGS=--all-blocks: the long ones too)
-	$(PY) -m pytest tests/docs $(DOCS_TEST_ARGS)
+	$(PY) -m pytest -rP tests/docs $(DOCS_TEST_ARGS)
 
 abi-doc: build ## docs/abi.md anew, from the contract
 	$(PY) -m tools.generated_docs docs/abi.md
