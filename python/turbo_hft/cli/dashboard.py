@@ -130,7 +130,7 @@ def _json_lines(
     wait: Callable[[float], bool],
     alive: Callable[[], bool],
 ) -> None:
-    from turbo_hft.dashboard.view import ViewCollector
+    from turbo_hft.dashboard.collector import ViewCollector
 
     collector = ViewCollector(engine)
     end = None if duration_s is None else time.monotonic() + duration_s
