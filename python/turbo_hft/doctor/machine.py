@@ -105,7 +105,7 @@ def _capabilities(machine: Machine) -> list[Finding]:
     for needed, level in ((privileges.TO_LOAD, bad), (privileges.TO_SEND, warn)):
         absent = privileges.missing(needed, status)
         for name, purpose in needed.items():
-            remedy = f"Run as root, or give the process this capability (deploy/README.md)"
+            remedy = "Run as root, or give the process this capability (deploy/README.md)"
             found.append(level(name, f"missing: needed to {purpose}", remedy) if name in absent else ok(name, "there"))
     return found
 
