@@ -100,7 +100,7 @@ def symbols(frame: Frame, width: int, height: int) -> list[Text]:
     if more:
         left = view.tracked - len(view.symbols)
         shown.append(Text(f"and {left:,} more, books in all: {text.books(view.books)}", style="dim"))
-    return shown
+    return shown[:height]
 
 
 @dataclass(frozen=True, slots=True)

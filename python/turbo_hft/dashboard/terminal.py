@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -252,6 +253,7 @@ class TerminalFace(App[None]):
         self.said: list[str] = []
         self._page = "all"
         self._back = 0
+        self._wide = False
         self._turn, self._wait, self._alive = turn, wait, alive
         self._end = None if duration_s is None else time.monotonic() + duration_s
         self._look = asyncio.Event()
@@ -328,8 +330,9 @@ class TerminalFace(App[None]):
             self.said.append(line)
             self.note(line, bad=event.stderr)
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         """Another size, another arrangement."""
+        self._wide = event.size.width >= WIDE and event.size.height >= HIGH
         self._arrange()
 
     # Drawing
@@ -358,8 +361,7 @@ class TerminalFace(App[None]):
 
     def _arrange(self) -> None:
         """The parts of this page, where they belong in this size."""
-        wide = self.size.width >= WIDE and self.size.height >= HIGH
-        layout = _LAYOUTS["all, wide" if wide and self._page == "all" else self._page]
+        layout = _LAYOUTS["all, wide" if self._wide and self._page == "all" else self._page]
         places = [(name, span) for _, row in layout for name, span in row]
         order = {name: index for index, (name, _) in enumerate(places)}
         body = self.screen_stack[0].query_one("#body", Container)
@@ -487,18 +489,24 @@ class TerminalFace(App[None]):
     @work(group="ask", exclusive=True)
     async def action_edit(self) -> None:
         """Settings of the selected symbol."""
-        watched = None if self.view is None else self.view.watched
-        if watched is not None:
-            await self._edit(watched.symbol.name, watched.settings)
+        if self.selected is None:
+            self.note("there is no symbol to be changed", bad=True)
+        else:
+            await self._edit(self.selected)
 
     @work(group="ask", exclusive=True)
     async def action_edit_account(self) -> None:
         """Settings of the whole engine."""
-        if self.view is not None:
-            await self._edit(None, self.view.settings)
+        await self._edit(None)
 
-    async def _edit(self, name: str | None, now: Mapping[str, object]) -> None:
+    async def _edit(self, name: str | None) -> None:
         head = "" if name is None else f"{name} "
+        try:
+            view = await asyncio.to_thread(self.desk.view, name)
+        except TurboHftError as error:
+            self.note(f"cannot read the settings: {error}", bad=True)
+            return
+        now = view.settings if view.watched is None else view.watched.settings
         line = await self.push_screen_wait(
             Ask(
                 f"Change {name or 'all orders'}: key=value key=value ...",
@@ -579,6 +587,7 @@ def export_svg(view: View, path: Path, *, width: int = 132, height: int = 44) ->
     """Write the picture as an SVG, for a README. Raises ConfigError when the file cannot be written."""
 
     async def shot() -> str:
+        os.environ.pop("NO_COLOR", None)  # a picture must not depend on the terminal that makes it
         app = TerminalFace(_Still(view))
         app.selected = None if view.watched is None else view.watched.symbol.name
         async with app.run_test(size=(width, height)) as pilot:
@@ -588,7 +597,10 @@ def export_svg(view: View, path: Path, *, width: int = 132, height: int = 44) ->
             return app.export_screenshot(title="turbo-hft dashboard")
 
     # Without the web fonts that rich links: the picture must not fetch anything when it is looked at.
+    colour = os.environ.get("NO_COLOR")
     picture = _WEB_FONT.sub("", asyncio.run(shot()))
+    if colour is not None:
+        os.environ["NO_COLOR"] = colour
     try:
         path.write_text(picture, encoding="utf-8")
     except OSError as error:
