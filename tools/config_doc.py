@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from turbo_hft.cli import settings
+from turbo_hft import settings
 from turbo_hft.config.schema import OTHERS, TABLES, Endpoint
 from turbo_hft.limits import ACCOUNT_DEFAULTS, STRATEGY_DEFAULTS, SYMBOL_DEFAULTS
 from turbo_hft.words import Dollars, Flag, Fraction, Rate, ReferencePrice, Seconds, Whole

@@ -25,12 +25,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turbo_hft.cli import codes, common, orders, session_options, settings
-from turbo_hft.cli.settings import SymbolSpec
+from turbo_hft import settings
+from turbo_hft.cli import codes, common, orders, session_options
 from turbo_hft.cli.signals import StopFlag
 from turbo_hft.config.schema import help_of
 from turbo_hft.dashboard import text
-from turbo_hft.dashboard.view import event_row
+from turbo_hft.dashboard.collector import event_row
 from turbo_hft.errors import ConfigError, TurboHftError
 
 if TYPE_CHECKING:
@@ -245,7 +245,9 @@ def _engine(config: Config, *, from_file: bool) -> Engine:
     engine = Engine.open(own.interface, mode=Mode(own.mode), strategy=own.strategy_object, pin=root, **loaded)
     try:
         settings.apply_account(engine, config.account)
-        session_options.add_symbols(engine, [SymbolSpec(name, values) for name, values in config.symbols.items()])
+        session_options.add_symbols(
+            engine, [settings.SymbolSpec(name, values) for name, values in config.symbols.items()]
+        )
         engine.configure(config.session.order_session(), config.feed.address())
         engine.take_over()
     except BaseException:

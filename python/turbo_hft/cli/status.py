@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from turbo_hft.cli import codes, common, orders
+from turbo_hft.dashboard.collector import ViewCollector
 from turbo_hft.dashboard.plain import plain_lines
-from turbo_hft.dashboard.view import ViewCollector
 from turbo_hft.errors import NotRunning
 
 NAME = "status"

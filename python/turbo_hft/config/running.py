@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from turbo_hft import settings
 from turbo_hft._native import lib
-from turbo_hft.cli import settings
 from turbo_hft.config.schema import Config
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, TurboHftError
