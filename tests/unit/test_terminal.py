@@ -279,11 +279,11 @@ def test_the_account_and_another_symbol_can_be_edited(engine: FakeEngine) -> Non
     async def script(face: TerminalFace, pilot: Pilot[None]) -> None:
         await pilot.press("a")
         await shows(face, pilot, "Change all orders", "max_gross=10000000.00")
-        await types(face, pilot, "max_gross=2000000")
+        await types(face, pilot, "max_gross=2000000 quoter.max_executions=500")
         await pilot.press("enter")
-        await shows(face, pilot, "10000000.00 -> 2000000")
+        await shows(face, pilot, "10000000.00 -> 2000000", "quoter.max_executions  10000 -> 500")
         await pilot.press("y")
-        await shows(face, pilot, "changed: max_gross=2000000")
+        await shows(face, pilot, "changed: max_gross=2000000 quoter.max_executions=500")
         await pilot.press("down")
         await until(pilot, lambda: face.view is not None and face.view.watched is not None
                     and face.view.watched.symbol.name == "MSFT")  # fmt: skip
@@ -296,6 +296,7 @@ def test_the_account_and_another_symbol_can_be_edited(engine: FakeEngine) -> Non
         await until(pilot, lambda: engine.symbols["MSFT"].base_qty == 7)
 
     run(engine, script)
+    assert engine.strategies["quoter"].limits.max_executions == 500
     assert engine.limits.max_gross == 2_000_000 and engine.symbols["AAPL"].base_qty == 100
 
 

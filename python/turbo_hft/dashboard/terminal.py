@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -511,7 +511,7 @@ class TerminalFace(App[None]):
         line = await self.push_screen_wait(
             Ask(
                 f"Change {name or 'all orders'}: key=value key=value ...",
-                settings.line(now),
+                settings.line(now if name is not None else _without_strategies(now)),
                 [f"{key}=" for key in now],
                 lambda typed: _checked(name, typed),
             )
@@ -537,6 +537,11 @@ class TerminalFace(App[None]):
         name = await self.push_screen_wait(Ask("Look at symbol", "", names, _named))
         if name is not None:
             self._select(name.upper())
+
+
+def _without_strategies(now: Mapping[str, object]) -> dict[str, object]:
+    """The limits of each strategy would fill the screen; they can be typed all the same."""
+    return {key: value for key, value in now.items() if "." not in key or key.startswith("fee.")}
 
 
 def _checked(name: str | None, typed: str) -> None:
