@@ -317,6 +317,22 @@ def test_a_symbol_can_be_named(engine: FakeEngine) -> None:
     run(engine, script)
 
 
+def test_an_engine_without_symbols_can_be_watched_and_halted(engine: FakeEngine) -> None:
+    async def script(face: TerminalFace, pilot: Pilot[None]) -> None:
+        engine.symbols = FakeSymbols([])
+        await pilot.press("slash")
+        await types(face, pilot, "AAPL")
+        await pilot.press("enter", "down", "up")
+        await shows(face, pilot, "no symbol", "is not tracked")
+        await until(pilot, lambda: face.selected is None)
+        await pilot.press("e")
+        await shows(face, pilot, "there is no symbol to be changed")
+        await pilot.press("h")
+        await shows(face, pilot, "HALTED")
+
+    run(engine, script)
+
+
 def test_help_names_every_key(engine: FakeEngine) -> None:
     async def script(face: TerminalFace, pilot: Pilot[None]) -> None:
         await pilot.press("question_mark")
