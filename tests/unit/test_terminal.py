@@ -16,7 +16,7 @@ from turbo_hft.dashboard.local_desk import LocalDesk
 from turbo_hft.dashboard.terminal import TerminalFace, export_svg
 from turbo_hft.depth import Level
 from turbo_hft.engine import Engine
-from turbo_hft.errors import ConfigError, ExchangeError, TurboHftError
+from turbo_hft.errors import ConfigError, ExchangeError, NotRunning, TurboHftError
 from unit.fakes import FakeEngine, FakeEvent, FakeHistogram, FakeSymbol, FakeSymbols, order
 
 Script = Callable[[TerminalFace, "Pilot[None]"], Awaitable[None]]
@@ -366,6 +366,19 @@ def test_a_reading_that_fails_is_said_and_tried_again(engine: FakeEngine, monkey
         await shows(face, pilot, "31,337")
 
     run(engine, script)
+
+
+def test_an_engine_that_has_gone_ends_the_face(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> dict[str, int]:
+        raise NotRunning("there is no engine any more")
+
+    async def play() -> TerminalFace:
+        face = TerminalFace(LocalDesk(cast(Engine, engine)))
+        await asyncio.wait_for(face.run_async(headless=True, size=SMALL), _PATIENCE_S)
+        return face
+
+    monkeypatch.setattr(engine, "counters", gone)
+    assert isinstance(asyncio.run(play()).failure, NotRunning)
 
 
 def test_what_ends_the_loop_of_the_engine_ends_the_face(engine: FakeEngine) -> None:

@@ -33,7 +33,7 @@ from turbo_hft.dashboard.desk import Canceled, Desk
 from turbo_hft.dashboard.panels import Frame
 from turbo_hft.dashboard.tty_driver import TtyDriver
 from turbo_hft.dashboard.view import View
-from turbo_hft.errors import ConfigError, TurboHftError
+from turbo_hft.errors import ConfigError, NotRunning, TurboHftError
 
 PERIOD_S = 0.25
 STEP_S = 0.02
@@ -316,6 +316,8 @@ class TerminalFace(App[None]):
             self.note(str(error), bad=True)
             self.selected = None
             return
+        except NotRunning:
+            raise
         except TurboHftError as error:
             self.note(f"cannot read the engine: {error}", bad=True)
             return
