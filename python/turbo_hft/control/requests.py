@@ -220,9 +220,7 @@ _heads = msgspec.json.Decoder(_Head)
 _answers = msgspec.json.Decoder(Answer)
 _encoder = msgspec.json.Encoder()
 _KINDS: dict[str, type[TurboHftError]] = {
-    name: kind
-    for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, TurboHftError)
+    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, TurboHftError)
 }
 
 
@@ -276,5 +274,3 @@ def raised(error: Error) -> TurboHftError:
     if error.reason:
         made.__dict__["reason"] = error.reason
     return made
-
-
