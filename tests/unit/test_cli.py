@@ -10,9 +10,9 @@ import time
 from decimal import Decimal
 
 import pytest
-from turbo_hft import program
+from turbo_hft import program, settings
 from turbo_hft.addresses import FeedAddress
-from turbo_hft.cli import common, main, session_options, settings
+from turbo_hft.cli import common, main, session_options
 from turbo_hft.cli.signals import Interrupted, StopFlag
 from turbo_hft.errors import ConfigError, LoadError, NotRunning, TurboHftError
 from turbo_hft.wire.price import parse_price_e4

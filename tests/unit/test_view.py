@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from turbo_hft.dashboard import live, text
+from turbo_hft.dashboard.collector import ViewCollector, average_cost_e4
 from turbo_hft.dashboard.keys import KeyReader
 from turbo_hft.dashboard.live import LiveView, run_live
 from turbo_hft.dashboard.plain import plain_lines
 from turbo_hft.dashboard.terminal import export_svg, render
-from turbo_hft.dashboard.view import View, ViewCollector, average_cost_e4
+from turbo_hft.dashboard.view import View
 from turbo_hft.errors import ConfigError
 from unit.fakes import FakeEngine, FakeEvent, FakeFeed, FakeHistogram, FakeSymbol, FakeSymbols
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from turbo_hft.cli import codes, common, session_options, settings
+from turbo_hft import settings
+from turbo_hft.cli import codes, common, session_options
 from turbo_hft.cli.signals import StopFlag
 from turbo_hft.errors import ConfigError, NotRunning
 
@@ -129,7 +130,7 @@ def _json_lines(
     wait: Callable[[float], bool],
     alive: Callable[[], bool],
 ) -> None:
-    from turbo_hft.dashboard.view import ViewCollector
+    from turbo_hft.dashboard.collector import ViewCollector
 
     collector = ViewCollector(engine)
     end = None if duration_s is None else time.monotonic() + duration_s

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from turbo_hft.cli import codes, common, settings
+from turbo_hft import settings
+from turbo_hft.cli import codes, common
 
 NAME = "limits"
 HELP = "show the limits that hold"

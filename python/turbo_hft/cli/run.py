@@ -15,10 +15,11 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from turbo_hft.cli import codes, common, orders, session_options, settings
+from turbo_hft import settings
+from turbo_hft.cli import codes, common, orders, session_options
 from turbo_hft.cli.signals import StopFlag
 from turbo_hft.dashboard import text
-from turbo_hft.dashboard.view import event_row
+from turbo_hft.dashboard.collector import event_row
 
 if TYPE_CHECKING:
     from turbo_hft.engine import Engine

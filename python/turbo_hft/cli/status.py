@@ -9,8 +9,8 @@ import argparse
 from dataclasses import asdict
 
 from turbo_hft.cli import codes, common, orders
+from turbo_hft.dashboard.collector import ViewCollector
 from turbo_hft.dashboard.plain import plain_lines
-from turbo_hft.dashboard.view import ViewCollector
 
 NAME = "status"
 HELP = "show the running engine once"

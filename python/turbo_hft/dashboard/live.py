@@ -9,17 +9,26 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.live import Live
 
+from turbo_hft.dashboard.collector import ViewCollector
 from turbo_hft.dashboard.keys import KeyReader
 from turbo_hft.dashboard.plain import plain_lines
-from turbo_hft.dashboard.source import EventSource, SteeredEngine
+from turbo_hft.dashboard.source import EngineSource, EventSource
 from turbo_hft.dashboard.terminal import render
-from turbo_hft.dashboard.view import ViewCollector
 from turbo_hft.errors import ConfigError
+
+
+class SteeredEngine(EngineSource, Protocol):
+    """The same with the global kill switch."""
+
+    def halt(self) -> None: ...
+    def reduce(self) -> None: ...
+    def resume(self) -> None: ...
+
 
 SCREEN_PERIOD_S = 0.25
 PLAIN_PERIOD_S = 1.0

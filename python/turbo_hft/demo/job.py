@@ -13,9 +13,10 @@ from typing import Any, TextIO
 from turbo_hft.addresses import FeedAddress, OrderSession
 from turbo_hft.cli.common import say
 from turbo_hft.cli.signals import StopFlag
+from turbo_hft.dashboard.collector import ViewCollector
 from turbo_hft.dashboard.live import LiveView
 from turbo_hft.dashboard.terminal import export_svg
-from turbo_hft.dashboard.view import View, ViewCollector
+from turbo_hft.dashboard.view import View
 from turbo_hft.demo.config import DemoConfig
 from turbo_hft.demo.exchange_process import ExchangeProcess
 from turbo_hft.demo.latency import HookTimes, comparison

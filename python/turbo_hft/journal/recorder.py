@@ -130,7 +130,7 @@ class Recorder:
         self._retry_at = 0.0
         self._looked = 0.0
         self._words: list[dict[str, Any]] = []
-        self._behind = False
+        self.behind = False
 
     def subscribe(self) -> Subscription:
         """Have the events from now on."""
@@ -230,9 +230,9 @@ class Recorder:
             for subscription in self._subscriptions:
                 subscription.give(batch)
         behind = time.monotonic_ns() - int(records[count - 1].local_ns) > _BEHIND_NS
-        if behind and not self._behind:
+        if behind and not self.behind:
             self._alarm("behind", "the recorder is more than a second behind the engine")
-        self._behind = behind
+        self.behind = behind
 
     def _keep(self, records: Any, count: int) -> None:
         """Into the journal, or into memory as long as that cannot be written."""

@@ -6,7 +6,7 @@ it can be, is asked of the live attributes that it names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -158,6 +158,39 @@ def typed(key: str, word: Word[Any, Any], text: str) -> Value:
         value = text in _YES
     word.word(key, value)  # what cannot be is said before anything is touched
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be set, of one symbol or, without a name, of the whole engine."""
+
+    symbol: str | None
+    settings: Mapping[str, Value]
+
+
+def parse_change(words: Sequence[str]) -> Change:
+    """A change as people write it: ``AAPL buy_below=164.00 max_long=300``, ``max_gross=2000000``; no engine is asked.
+
+    Raises ConfigError for what can be no setting of any engine.
+    """
+    name, rest = (words[0], words[1:]) if words and "=" not in words[0] else (None, words)
+    if not rest:
+        raise ConfigError("nothing to set: write key=value, see turbo-hft set --help")
+    return Change(name, parse_account_settings(rest) if name is None else parse_symbol_settings(rest))
+
+
+def apply(engine: Engine, change: Change) -> dict[str, Value]:
+    """Make a change, all of it or none; the settings afterwards, for people and JSON. Raises ConfigError, and
+    TurboHftError while another process is in the middle of a change."""
+    if change.symbol is not None:
+        symbol = engine.symbols[change.symbol]
+        apply_symbol(engine, symbol, change.settings)
+        return current(symbol)
+    apply_account(engine, change.settings)
+    result = account(engine)
+    for name in sorted({key.rpartition(".")[0] for key in change.settings} - {"", "fee"}):
+        result |= {f"{name}.{key}": shown(value) for key, value in engine.strategies[name].limits.as_dict().items()}
+    return result
 
 
 def parse_symbol(text: str) -> SymbolSpec:
