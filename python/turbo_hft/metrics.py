@@ -18,9 +18,8 @@ from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
-    Metric as Family,
 )
-from prometheus_client.utils import floatToGoString
+from prometheus_client.metrics_core import Metric as Family
 
 from turbo_hft import abi
 from turbo_hft._native import lib
@@ -51,17 +50,9 @@ LABELS = {
 }
 
 
-class LimitsSource(Protocol):
-    """The limits of all orders."""
-
-    def as_dict(self) -> Mapping[str, Any]: ...
-
-
 class MetricsSource(EngineSource, Protocol):
     """What the metrics read of an engine besides what the view does."""
 
-    @property
-    def limits(self) -> LimitsSource: ...
     def itch_counts(self) -> Mapping[str, int]: ...
 
 
@@ -168,7 +159,7 @@ def _strategy(read: Callable[[Any], float]) -> Callable[[Reading], Iterable[Samp
 
 
 def _names(enum: str, prefix: str) -> list[str]:
-    return [name for name in abi.names(enum, prefix).values()]
+    return list(abi.names(enum, prefix).values())
 
 
 def _feeds(reading: Reading) -> list[tuple[str, Any]]:
@@ -214,7 +205,7 @@ def _buckets(histogram: HistogramSource) -> Buckets:
     for exponent, count in enumerate(histogram.buckets):
         counted += count
         last = exponent == len(histogram.buckets) - 1
-        found.append(("+Inf" if last else floatToGoString((2 ** (exponent + 1) - 1) / _NS), float(counted)))
+        found.append(("+Inf" if last else repr((2 ** (exponent + 1) - 1) / _NS), float(counted)))
     return found
 
 
@@ -398,6 +389,6 @@ class _Collector:
 def expose(reading: Reading, accept: str = "") -> tuple[str, bytes]:
     """(content type, text): OpenMetrics for who accepts that, otherwise Prometheus' own format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(reading))  # type: ignore[arg-type] # it asks for `collect`, and has a class for that
+    registry.register(_Collector(reading))
     encode, content_type = choose_encoder(accept)
     return content_type, encode(registry)

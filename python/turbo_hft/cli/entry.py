@@ -28,6 +28,7 @@ from turbo_hft.cli import (
     resume,
     resync,
     run,
+    serve,
     status,
     strategies,
     strategy,
@@ -40,7 +41,7 @@ from turbo_hft.cli.signals import Interrupted
 from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunning, TurboHftError
 
 _COMMANDS = (
-    *(demo, lab, exchange, run, dashboard, status, set_command, limits),
+    *(demo, lab, exchange, run, dashboard, serve, status, set_command, limits),
     *(
         halt,
         reduce,

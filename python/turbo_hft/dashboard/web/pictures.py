@@ -90,11 +90,7 @@ class Pictures:
             self._task = asyncio.create_task(self._keep_collecting())
         try:
             seen = 0
-            while True:
-                async with self._moved:
-                    await self._moved.wait_for(lambda: self._over(welcome) or self._number(watch) > seen)
-                if self._over(welcome):
-                    return
+            while await self._newer(watch, seen, welcome):
                 picture = self._pictures[watch]
                 text, seen = picture.since(seen), picture.number
                 yield text
@@ -105,8 +101,15 @@ class Pictures:
                 del self._watched[watch]
                 self._pictures.pop(watch, None)
 
-    def _over(self, welcome: Callable[[], bool]) -> bool:
-        return self._closed or not welcome()
+    async def _newer(self, watch: str | None, seen: int, welcome: Callable[[], bool]) -> bool:
+        """Wait for a picture after the one of number `seen`; False when there is to be none."""
+
+        def over() -> bool:
+            return self._closed or not welcome()
+
+        async with self._moved:
+            await self._moved.wait_for(lambda: over() or self._number(watch) > seen)
+            return not over()
 
     def _number(self, watch: str | None) -> int:
         return self._pictures[watch].number if watch in self._pictures else 0
@@ -141,4 +144,4 @@ class Pictures:
             return {"problem": str(error)}
         except Exception as error:  # a picture that cannot be made must not end all those that could be
             self._log(f"a picture failed: {type(error).__name__}: {error}")
-            return {"problem": f"the picture could not be made ({type(error).__name__}: {error}); see the server's log."}
+            return {"problem": f"the picture could not be made ({type(error).__name__}: {error})."}

@@ -10,7 +10,7 @@ import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -67,7 +67,7 @@ class Refused(Exception):
 
 
 class WebFace:
-    """The application. `metrics` gives the engine that is measured, None where there is none."""
+    """The application. `metrics` gives the engine that is measured for as long as that takes, or None."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class WebFace:
         tokens: Tokens,
         place: Place,
         *,
-        metrics: Callable[[], MetricsSource | None] = lambda: None,
+        metrics: Callable[[], AbstractContextManager[MetricsSource | None]] = nullcontext,
         session_s: float = 12 * 3600.0,
         most_symbols: int = MOST_SYMBOLS,
         say: Callable[[str], None] = lambda line: None,
@@ -87,6 +87,7 @@ class WebFace:
         self._wrong = {"login": WrongTokens(), "metrics": WrongTokens()}
         self._cookie = "__Host-turbo_hft" if place.scheme == "https" else "turbo_hft"
         self.pictures: Pictures | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._measured = asyncio.Lock()
         routes = [
             Route("/", self._front),
@@ -107,11 +108,17 @@ class WebFace:
     async def _life(self, app: Starlette) -> AsyncIterator[None]:
         # Halting has threads of its own: it never waits for one that reads a picture or cancels orders.
         self._urgent, self._slow = anyio.CapacityLimiter(8), anyio.CapacityLimiter(8)
+        self._loop = asyncio.get_running_loop()
         self.pictures = Pictures(self._collect, self.counts, heavy=HEAVY, log=self._say)
         try:
             yield
         finally:
             await self.pictures.close()
+
+    def end(self) -> None:
+        """Every stream ends; the server waits for them. From any thread."""
+        if self._loop is not None and self.pictures is not None:
+            asyncio.run_coroutine_threadsafe(self.pictures.close(), self._loop)
 
     def _note_refusal(self, kind: str, why: str) -> None:
         self.counts.refuse(kind)
@@ -124,7 +131,8 @@ class WebFace:
             try:
                 return await handle(request)
             except Refused as refused:
-                self._note_refusal(refused.kind, f"{request.method} {request.url.path} from {_address(request)}: {refused}")
+                asked = f"{request.method} {request.url.path} from {_address(request)}"
+                self._note_refusal(refused.kind, f"{asked}: {refused}")
                 return _error(str(refused), refused.status, refused.headers)
             except TurboHftError as error:
                 wrong_input = isinstance(error, (ConfigError, MalformedMessage))
@@ -228,16 +236,15 @@ class WebFace:
             raise Refused(401, "token", "metrics need a token: Authorization: Bearer TOKEN.", ask)
         if not self._tokens.scrapes(token.strip(), loopback=is_loopback(address)):
             self._wrong["metrics"].note(address)
-            raise Refused(
-                403, "token", "not the read token, nor, on this machine, the one of --metrics-token-file."
-            )
+            raise Refused(403, "token", "not the read token, nor, on this machine, the one of --metrics-token-file.")
         async with self._measured:  # however many scrape, the engine is read by one at a time
             accept = request.headers.get("accept", "")
             kind, text = await self._run(lambda: self._measure(accept))
         return Response(text, headers={"content-type": kind})
 
     def _measure(self, accept: str) -> tuple[str, bytes]:
-        return expose(Reading.of(self._metrics(), self.counts, self._most_symbols), accept)
+        with self._metrics() as engine:
+            return expose(Reading.of(engine, self.counts, self._most_symbols), accept)
 
     # What is done
 
@@ -297,7 +304,7 @@ class WebFace:
         for key, seen in was.items():
             if now.get(key) != seen:
                 raise TurboHftError(
-                    f"{key} is {now.get(key)} by now, not {seen} as you saw it: somebody else changes it too. Look again."
+                    f"{key} is {now.get(key)} by now, not {seen} as you saw it: somebody else changes it. Look again."
                 )
 
     async def _done(
