@@ -30,7 +30,7 @@ PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
-.PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc clean distclean help
+.PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc metrics-doc clean distclean help
 .PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test bench-book bench-gate mutation trading-day journal-check
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
@@ -119,6 +119,9 @@ vmlinux: deps ## bpf/vmlinux.h anew, from the running kernel's BTF
 
 abi-doc: build ## docs/abi.md anew, from the contract
 	$(PY) tools/abi_doc.py
+
+metrics-doc: build ## docs/metrics.md anew, from the table in turbo_hft/metrics.py
+	$(PY) -m tools.metrics_doc
 
 clean: ## remove what was built; the venv stays
 	rm -rf build dist python/*.egg-info python/turbo_hft/_native*.so python/turbo_hft/latency/_*.so

@@ -112,10 +112,8 @@ class Metric:
         """For the exposition."""
         if self.kind == "histogram" and self.buckets is not None:
             histogram = HistogramMetricFamily(self.name, self.help)
-            buckets = self.buckets(reading)
-            # The hook counts and does not add up, so there is no _sum; _count is what +Inf says.
-            histogram.add_metric([], buckets, sum_value=None)
-            histogram.add_sample(f"{self.name}_count", {}, buckets[-1][1])
+            # The hook counts and does not add up: no _sum, and so no _count either, which is what +Inf says.
+            histogram.add_metric([], self.buckets(reading), sum_value=None)
             return histogram
         made: CounterMetricFamily | GaugeMetricFamily = (
             CounterMetricFamily(self.name, self.help, labels=self.labels)

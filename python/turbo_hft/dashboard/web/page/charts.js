@@ -286,8 +286,9 @@ export class BarChart extends Chart {
       pen.lineTo(px, bottom);
       pen.stroke();
       pen.setLineDash([]);
-      pen.textAlign = px > right - 40 ? "right" : "left";
-      pen.fillText(line.label, px + (px > right - 40 ? -3 : 3), top - (i % 2) * 11);
+      const turned = px + pen.measureText(line.label).width > right;
+      pen.textAlign = turned ? "right" : "left";
+      pen.fillText(line.label, px + (turned ? -3 : 3), top - (i % 2) * 11);
     });
   }
 }

@@ -197,7 +197,9 @@ function latency(view) {
       const from = 2 ** (first_exponent + i);
       return { count: size, label: f.duration(from), words: `${f.duration(from)} to ${f.duration(2 * from)}: ${f.count(size)} of ${f.count(count)} orders` };
     }),
-    lines: lines.map(([label, ns]) => ({ label, place: at(ns) })),
+    lines: [...new Set(lines.map(([, ns]) => ns))].map((ns) => ({
+      label: lines.filter(([, each]) => each === ns).map(([label]) => label).join(" "), place: at(ns),
+    })),
   });
   facts(get("percentiles"), [...lines.map(([label, ns]) => [label, `< ${f.duration(ns)}`]), ["orders", f.count(count)]]);
 }
