@@ -51,9 +51,10 @@ $(VENV)/.built: $(VENV)/.created pyproject.toml setup.py build.py $(BPF_FILES) |
 demo: build ## the whole loop: lab, exchange, engine, three ledgers, latency (DEMO_ARGS=...)
 	$(BIN)/turbo-hft demo $(DEMO_ARGS)
 
-# Without QEMU the test of the kernel matrix skips, and says why: nothing else needs it.
+# Without QEMU the test of the kernel matrix skips, without Chromium that of the web face, and says why.
 test: lint ## lint, then every test (PYTEST_ARGS=...)
 	-@tools/deps.sh matrix
+	-@tools/deps.sh browser
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 lint: build ## ruff, mypy --strict, clang-format; changes nothing
