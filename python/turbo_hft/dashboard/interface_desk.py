@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from turbo_hft.dashboard.desk import Canceled
 from turbo_hft.dashboard.local_desk import LocalDesk
 from turbo_hft.dashboard.view import View
-from turbo_hft.errors import NotRunning
+from turbo_hft.errors import NotRunning, TurboHftError
 
 if TYPE_CHECKING:
     from turbo_hft.engine import Engine
+    from turbo_hft.journal import Tail
 
 
 @dataclass
@@ -44,7 +45,8 @@ class InterfaceDesk:
     """A `Desk`. Everything raises NotRunning while no engine is there.
 
     The interface is asked each time which program it has: what a person does reaches the engine that trades now, never
-    one that was there before. Whose maps are in use is not closed under its user.
+    one that was there before. Whose maps are in use is not closed under its user. Events come out of the `journal` that
+    whoever runs the engine writes, if there is one; `say` is told when that cannot be read any more.
     """
 
     def __init__(
@@ -52,12 +54,16 @@ class InterfaceDesk:
         interface: str,
         *,
         may_trade: bool = True,
+        journal: Tail | None = None,
+        say: Callable[[str], None] = lambda line: None,
         running: Callable[[str], int] = _running,
         adopt: Callable[[str], Engine] = _adopt,
     ) -> None:
         self._interface, self._may_trade, self._running, self._adopt = interface, may_trade, running, adopt
         self._lock = threading.Lock()  # of finding an engine; never held while one is read
         self._now: _Adopted | None = None
+        self._journal, self._say = journal, say
+        self._reading = threading.Lock()  # of the journal
 
     @property
     def may_trade(self) -> bool:
@@ -67,7 +73,17 @@ class InterfaceDesk:
     def view(self, watch: str | None = None) -> View:
         """See `Desk.view`."""
         with self._using() as found:
+            if self._journal is not None:
+                self._follow(found.desk, self._journal)
             return found.desk.view(watch)
+
+    def _follow(self, desk: LocalDesk, journal: Tail) -> None:
+        with self._reading:
+            try:
+                desk.observe(journal.read())
+            except TurboHftError as error:
+                self._say(f"no more events are shown: {error}")
+                self._journal = None
 
     def halt(self) -> None:
         """See `Desk.halt`."""
@@ -130,7 +146,8 @@ class InterfaceDesk:
             if self._now is None or self._now.program_id != program_id:
                 self._retire()
                 engine = self._adopt(self._interface)
-                self._now = _Adopted(program_id, engine, LocalDesk(engine, may_trade=self._may_trade))
+                desk = LocalDesk(engine, may_trade=self._may_trade, reads_events=self._journal is not None)
+                self._now = _Adopted(program_id, engine, desk)
             self._now.users += 1
             return self._now
 
