@@ -84,13 +84,14 @@ def _raise(stack: ExitStack, directory: Path, symbols: Sequence[str], exchange: 
 
     log = str(directory / "exchange.log")
     the_exchange = start("exchange", *EXCHANGE, "--json", "--log", log, *exchange)
-    # It waits for an engine as it would for the next one.
-    tokens = ["--token-file", str(directory / "trade"), "--read-token-file", str(directory / "read")]
-    server = start("serve", "serve", *ON, "--port", "0", *tokens)
+    (directory / "journal").mkdir()
     ready(the_exchange, "exchange ready")
-    engine = start("run", "run", *ON, *SESSION, *(word for symbol in symbols for word in ("--symbol", symbol)))
-    ready(server, "serving the engine")
+    given = [word for symbol in symbols for word in ("--symbol", symbol)]
+    engine = start("run", "run", *ON, *SESSION, *given, "--journal", str(directory / "journal"))
     ready(engine, "trading")
+    tokens = ["--token-file", str(directory / "trade"), "--read-token-file", str(directory / "read")]
+    server = start("serve", "serve", *ON, "--port", "0", *tokens, "--journal", str(directory / "journal"))
+    ready(server, "serving the engine")
     found = re.search(r"at (http://127\.0\.0\.1:\d+/)", server.read_text())
     assert found is not None, server.read_text()
     return found[1]

@@ -13,19 +13,23 @@ import subprocess
 import sys
 import termios
 import time
+import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from turbo_hft.dashboard.local_desk import LocalDesk
 from turbo_hft.dashboard.show import is_screen, show, show_json
+from turbo_hft.dashboard.tty_driver import Tty
 from turbo_hft.engine import Engine
+from turbo_hft.errors import CapabilityError
 from unit.fakes import FakeEngine
 
 _PATIENCE_S = 20.0
+CANCEL = b"\x18"
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -57,6 +61,13 @@ def test_it_ends_when_told(desk: LocalDesk) -> None:
         show(desk, turn=lambda: 1 // 0, stream=stream)
 
 
+def test_without_textual_the_extra_is_named(desk: LocalDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turbo_hft.dashboard.show.is_screen", lambda stream: True)
+    monkeypatch.setitem(sys.modules, "textual", None)
+    with pytest.raises(CapabilityError, match=r"turbo-hft\[view\]"):
+        show(desk, 1)
+
+
 def test_pipes_and_files_are_no_screen(tmp_path: Path) -> None:
     with (tmp_path / "out").open("w") as stream:
         assert not is_screen(stream)
@@ -73,7 +84,6 @@ class Child:
     before: list[Any]
     said: int
     written: bytes = b""
-    environment: dict[str, str] = field(default_factory=dict)
 
     def read(self, seconds: float = 0.05) -> None:
         while select.select([self.master], [], [], seconds)[0]:
@@ -129,7 +139,7 @@ def begun(face: Child) -> None:
     face.until(lambda: b"TRADING" in face.written and b"MSFT" in face.written)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
     with child() as face:
         begun(face)
@@ -176,7 +186,7 @@ def test_a_terminal_with_colours_gets_them() -> None:
     assert re.search(rb"\x1b\[[0-9;]*\b3[1-7]\b", face.written)
 
 
-@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"TERM": ""}, {"PYTHONUTF8": "0", "LC_ALL": "POSIX"}])
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"PYTHONUTF8": "0", "LC_ALL": "POSIX"}])
 def test_a_terminal_that_can_show_no_picture_gets_plain_lines(environment: dict[str, str]) -> None:
     with child("end", **environment) as face:
         face.ended()
@@ -197,14 +207,40 @@ def test_a_terminal_that_hangs_does_not_stop_the_engines_loop() -> None:
 def test_a_terminal_that_hung_is_drawn_anew() -> None:
     with child() as face:
         time.sleep(2.5)  # more than it can hold has been written by then
-        begun(face)
-        face.written = b""
-        face.key("4")
-        face.until(lambda: b"[4]" in face.written)
-        face.key("1")
-        face.until(lambda: b"AAPL" in face.written)
+        face.until(lambda: b"q quit" in face.written.partition(CANCEL)[2])
+        assert b"AAPL" in face.written.partition(CANCEL)[2]
         face.process.send_signal(signal.SIGTERM)
         face.ended()
+
+
+def left_out(out: Tty) -> bool:
+    return out.lost
+
+
+def test_what_a_terminal_does_not_take_is_left_out_until_it_is_back() -> None:
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    try:
+        out = Tty(slave)
+        assert out.write("a" * 1_000_000) == 1_000_000
+        assert left_out(out)
+        begun = time.monotonic()
+        for _ in range(100):
+            out.write("b")
+        assert time.monotonic() - begun < 1, "it waits once, not for every line"
+        assert not out.back()
+        while select.select([master], [], [], 0.05)[0]:
+            assert b"b" not in os.read(master, 1 << 16)
+        assert out.back()
+        assert not left_out(out)
+        out.write("c")
+        assert os.read(master, 16) == CANCEL + b"c"
+    finally:
+        os.close(master)
+    out.write("nobody is there")  # raises nothing
+    out.close()
+    os.close(slave)
+    assert Tty(slave).write("no terminal at all") > 0
 
 
 def test_a_terminal_that_goes_away_ends_it() -> None:

@@ -102,6 +102,17 @@ def lines(
         now = time.monotonic()
 
 
+def need_textual() -> None:
+    """Raises CapabilityError if the face of terminals cannot be drawn."""
+    try:
+        import textual  # noqa: F401
+    except ImportError as error:
+        raise CapabilityError(
+            f"the terminal view needs {error.name}: install turbo-hft with it (pip install 'turbo-hft[view]'), or have "
+            "plain lines with TERM=dumb."
+        ) from None
+
+
 def _screen(
     desk: Desk,
     duration_s: float | None,
@@ -109,14 +120,10 @@ def _screen(
     wait: Callable[[float], bool],
     alive: Callable[[], bool],
 ) -> None:
-    try:
-        from turbo_hft.dashboard.terminal import TerminalFace
-        from turbo_hft.dashboard.tty_driver import TtyDriver
-    except ImportError as error:
-        raise CapabilityError(
-            f"the terminal view needs {error.name}: install turbo-hft with it (pip install 'turbo-hft[view]'), or have "
-            "plain lines with TERM=dumb."
-        ) from None
+    need_textual()
+    from turbo_hft.dashboard.terminal import TerminalFace
+    from turbo_hft.dashboard.tty_driver import TtyDriver
+
     with _as_it_was():
         if not _has_colours():
             os.environ["NO_COLOR"] = "1"

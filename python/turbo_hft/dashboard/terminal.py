@@ -62,9 +62,9 @@ _LAYOUTS: dict[str, _Layout] = {
         ("4", (("events", 12),)),
     ),
     "all, wide": (
-        ("3fr", (("symbols", 6), ("book", 3), ("risk", 3))),
-        ("2fr", (("pnl", 4), ("price", 5), ("latency", 3))),
-        ("2fr", (("orders", 5), ("fills", 4), ("feeds", 3))),
+        ("3fr", (("symbols", 5), ("book", 3), ("risk", 4))),
+        ("2fr", (("pnl", 4), ("price", 4), ("latency", 4))),
+        ("2fr", (("orders", 4), ("fills", 4), ("feeds", 4))),
         ("2fr", (("events", 12),)),
     ),
     "orders": (("1fr", (("orders", 12),)), ("1fr", (("fills", 12),))),

@@ -15,7 +15,7 @@ from turbo_hft.cli.common import say
 from turbo_hft.cli.signals import StopFlag
 from turbo_hft.dashboard.collector import ViewCollector
 from turbo_hft.dashboard.local_desk import LocalDesk
-from turbo_hft.dashboard.show import show
+from turbo_hft.dashboard.show import need_textual, show
 from turbo_hft.dashboard.view import View
 from turbo_hft.demo.config import DemoConfig
 from turbo_hft.demo.exchange_process import ExchangeProcess
@@ -55,6 +55,8 @@ class Demo:
     def run(self) -> DemoReport:
         """Trade, stop, reconcile. Latency is not in the report yet, except for the hook's own."""
         config = self._config
+        if config.screenshot is not None:
+            need_textual()
         with ExitStack() as stack:
             engine, exchange = self._raise(stack)
             self._trade(engine, exchange)

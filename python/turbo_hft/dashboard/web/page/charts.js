@@ -92,10 +92,11 @@ class Chart {
 }
 
 export class LineChart extends Chart {
-  // `format(y)` and `clock(x, parts)` put values into words; `steps`: values hold until the next one.
-  constructor(canvas, { format, clock, steps = false, zero = false }) {
+  // `format(y)` and `clock(x, parts)` put values into words; `steps`: values hold until the next one; `least`: the
+  // smallest range that is shown, so that next to nothing does not look like much.
+  constructor(canvas, { format, clock, least, steps = false, zero = false }) {
     super(canvas);
-    Object.assign(this, { format, clock, steps, zero, x: [], lines: [], band: null, marks: [], spanS: 0, first: 0 });
+    Object.assign(this, { format, clock, least, steps, zero, x: [], lines: [], band: null, marks: [], spanS: 0, first: 0 });
   }
 
   // `x`: ns, ascending; `lines`: [{name, color, y}], null where there is nothing; `band`: {low, high}; `marks`: [{x, y, up, words}].
@@ -146,7 +147,7 @@ export class LineChart extends Chart {
     marks.forEach((mark) => take(mark.y));
     if (this.zero) take(0);
     if (low === Infinity) return this.nothing(pen, width, height, "no figures yet");
-    const room = (high - low) * 0.06 || Math.max(1, Math.abs(high) * 1e-4);
+    const room = Math.max((high - low) * 0.06, (this.least - (high - low)) / 2);
     low -= room; high += room;
     const at = (value) => LEFT + ((value - from) / (to - from)) * (right - LEFT);
     const up = (value) => bottom - ((value - low) / (high - low)) * (bottom - TOP);

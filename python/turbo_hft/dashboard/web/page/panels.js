@@ -7,8 +7,8 @@ const get = (id) => document.getElementById(id);
 const charts = {};
 
 export function makeCharts() {
-  charts.price = new LineChart(get("price"), { format: f.price, clock: f.clock, steps: true });
-  charts.pnl = new LineChart(get("pnl"), { format: f.money, clock: f.clock, zero: true });
+  charts.price = new LineChart(get("price"), { format: f.price, clock: f.clock, least: 500, steps: true });
+  charts.pnl = new LineChart(get("pnl"), { format: f.money, clock: f.clock, least: 20000, zero: true });
   charts.latency = new BarChart(get("latency"));
   span();
   get("span").addEventListener("change", span);
