@@ -135,7 +135,7 @@ class Confirm(ModalScreen[bool]):
         """The question."""
         with Vertical(classes="box"):
             yield Static(Text(self._question))
-            yield Static(Text("\ny: do it    n, escape: leave it", style="bold"))
+            yield Static(Text("\ny: do it    n, escape: leave it    ctrl+k: halt", style="bold"))
 
     def action_answer(self, yes: bool) -> None:
         """Close it."""
@@ -158,7 +158,7 @@ class Ask(ModalScreen[str | None]):
             yield Static(Text(self._about, style="dim"), id="about")
             yield Input(suggester=SuggestFromList(self._keys), compact=True)
             yield Static("", id="wrong")
-            yield Static(Text("enter: go on    escape: leave it", style="bold"))
+            yield Static(Text("enter: go on    escape: leave it    ctrl+k: halt", style="bold"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Go on, or say what is wrong."""
@@ -206,6 +206,7 @@ class TerminalFace(App[None]):
     .box { width: auto; min-width: 50; max-width: 100%; height: auto; max-height: 100%; padding: 0 1;
            border: solid ansi_default; background: ansi_default; }
     .box Static { width: auto; max-width: 100%; height: auto; }
+    .box #wrong { max-height: 5; }
     .box Input { width: 70; max-width: 100%; }
     """
     ENABLE_COMMAND_PALETTE = False
