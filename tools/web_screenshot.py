@@ -13,7 +13,7 @@ from pathlib import Path
 from browser_rig import MISSING, TRADE, browser, rig, text, until
 
 SECONDS = 40
-WIDTH, HEIGHT = 1440, 1180
+WIDTH, HEIGHT = 1440, 1420
 SYMBOLS = (
     "AAPL:buy_below=163.08,sell_above=163.14,base_qty=20,cap_qty=60,max_long=1000,max_short=1000,short_ok=yes",
     "MSFT:buy_below=105.98,sell_above=106.04,base_qty=20,cap_qty=60,max_long=1000,max_short=1000,short_ok=yes",
