@@ -69,6 +69,11 @@ def press(page: webdriver.Chrome, keys: str) -> None:
     ActionChains(page).send_keys(keys).perform()
 
 
+def shown(page: webdriver.Chrome, name: str) -> bool:
+    """In one question: the page may be loaded anew between two."""
+    return bool(page.execute_script("return document.getElementById(arguments[0])?.checkVisibility() ?? false", name))
+
+
 def figure(page: webdriver.Chrome, title: str) -> int:
     """A count of the lists below the panels, by its name."""
     found: Any = page.execute_script(
@@ -127,9 +132,9 @@ def test_halting_from_the_page_stops_orders_while_ticks_go_on(place: Rig, page: 
         assert place.orders_at_exchange() == stopped
 
         press(page, "r")
-        until(lambda: page.find_element(By.ID, "confirm").is_displayed(), "resuming asks")
+        until(lambda: shown(page, "confirm"), "resuming asks")
         press(page, Keys.ESCAPE)
-        until(lambda: not page.find_element(By.ID, "confirm").is_displayed(), "going back is possible")
+        until(lambda: not shown(page, "confirm"), "going back is possible")
         assert turbo_hft_json("status", *ON)["state"] == "halted"
         press(page, "r")
         page.find_element(By.ID, "confirm-yes").click()
@@ -148,7 +153,7 @@ def test_a_change_is_shown_again_before_it_is_done(place: Rig, page: webdriver.C
         field = page.find_element(By.CSS_SELECTOR, "#edit input[name=buy_below]")
         field.clear()
         field.send_keys("123.45", Keys.ENTER)
-        until(lambda: page.find_element(By.ID, "confirm").is_displayed(), "it asks")
+        until(lambda: shown(page, "confirm"), "it asks")
         assert text(page, "#confirm-lines") == "buy_below: 300.00 → 123.45"
         page.find_element(By.ID, "why").send_keys("hr")
         assert text(page, "#state") == "HALTED", "letters in a field are no shortcuts"
@@ -251,7 +256,7 @@ def test_the_keyboard_reaches_everything_and_halting_comes_first(place: Rig, pag
         assert [each for each in seen if each in wanted] == wanted
         page.execute_script("document.activeElement.blur()")
         press(page, "?")
-        assert page.find_element(By.ID, "keys").is_displayed()
+        assert shown(page, "keys")
         press(page, Keys.ESCAPE)
         press(page, "j")
         until(lambda: text(page, "#depth-name") == "MSFT", "the next symbol is shown")
@@ -264,11 +269,11 @@ def test_the_keyboard_reaches_everything_and_halting_comes_first(place: Rig, pag
 def test_wrong_tokens_are_refused_and_who_may_look_has_no_buttons(place: Rig, page: webdriver.Chrome) -> None:
     def body() -> None:
         page.find_element(By.ID, "logout").click()
-        until(lambda: page.find_element(By.ID, "login").is_displayed(), "logged out")
+        until(lambda: shown(page, "login"), "logged out")
         field = page.find_element(By.ID, "token")
         field.send_keys("x" * 40, Keys.ENTER)
         until(lambda: "not a token of this server" in text(page, "#login-error"), "it says what was wrong")
-        assert not page.find_element(By.ID, "app").is_displayed()
+        assert not shown(page, "app")
         field.clear()
         field.send_keys(READ, Keys.ENTER)
         until(lambda: text(page, "#state") == "TRADING", "who may look sees")

@@ -12,7 +12,9 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from turbo_hft.dashboard.web import server
+from hypothesis import given
+from hypothesis import strategies as st
+from turbo_hft.dashboard.web import pictures, server
 from turbo_hft.dashboard.web.guard import host_names
 from turbo_hft.dashboard.web.pictures import MOST_CLIENTS, MOST_WATCHED, Busy, Pictures
 from turbo_hft.dashboard.web.server import _PAGE
@@ -439,6 +441,49 @@ def test_heavy_sections_move_once_a_second() -> None:
     assert collected(WebCounts(), look, heavy=frozenset({"n"}))[1] == 1
 
 
+def replayed(had: tuple[int, list[Any]], sent: dict[str, Any] | None) -> tuple[int, list[Any]]:
+    """What the page makes of an event of a stream."""
+    if sent is None:
+        return had
+    start, rows = had
+    kept = rows[max(0, sent["start"] - start) : max(0, sent["from"] - start)]
+    return sent["start"], kept + sent["rows"]
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 4), st.integers(0, 6), st.booleans(), st.booleans()), min_size=1, max_size=25
+    ),
+    words=st.integers(1, 3),
+)
+def test_a_log_that_grows_is_rebuilt_from_what_is_sent(steps: list[tuple[int, int, bool, bool]], words: int) -> None:
+    """However often the other side looks, and with rows that are equal: it has what there is, and was sent the end."""
+    log, rows, had = pictures._Log(), list[Any](), (0, list[Any]())
+    made = seen = 0
+    for number, (grown, lost, last_changes, looks) in enumerate(steps, 1):
+        if last_changes and rows:
+            rows[-1] = ["again", made]
+        for _ in range(grown):
+            made += 1
+            rows.append([made % words])
+        del rows[: min(lost, len(rows))]
+        log.take(rows, number)
+        if looks:
+            text = log.since(seen)
+            had, seen = replayed(had, None if text is None else json.loads(text)), number
+            assert had[1] == rows
+
+
+def test_rows_that_were_sent_are_not_sent_again() -> None:
+    log = pictures._Log()
+    log.take([[n] for n in range(100)], 1)
+    log.take([[n] for n in range(3, 103)], 2)
+    assert json.loads(log.since(1) or b"") == {"start": 3, "from": 100, "rows": [[100], [101], [102]]}
+    assert log.since(2) is None
+    log.take([[n] for n in range(3, 102)] + [["again"]], 3)
+    assert json.loads(log.since(2) or b"")["rows"] == [["again"]]
+
+
 def test_a_picture_that_fails_is_said_and_the_next_one_made() -> None:
     async def look(pictures: Pictures) -> list[dict[str, Any]]:
         follower = pictures.follow(None, lambda: True)
@@ -453,9 +498,9 @@ def test_a_picture_that_fails_is_said_and_the_next_one_made() -> None:
             raise answer
         return {"n": 1}
 
-    pictures = collected(WebCounts(), look, collect=collect, log=said.append)[1]
-    assert pictures[0] == {"problem": "no engine runs"} and "ZeroDivisionError" in pictures[1]["problem"]
-    assert pictures[2] == {"n": 1} and len(said) == 1
+    seen = collected(WebCounts(), look, collect=collect, log=said.append)[1]
+    assert seen[0] == {"problem": "no engine runs"} and "ZeroDivisionError" in seen[1]["problem"]
+    assert seen[2] == {"n": 1} and len(said) == 1
 
 
 def test_who_is_not_welcome_any_more_sees_nothing_more() -> None:

@@ -1,8 +1,8 @@
 """Pictures of the engine for all who look: one collection an interval for everybody, and none while nobody looks.
 
 A picture is kept as JSON in sections, each with a version. Who looks is sent the sections that are newer than what he
-has: so a picture is put into words once, however many look, and one who is slow gets the newest picture next, never a
-queue of old ones.
+has, and of lists that grow at their end (logs) the rows that are: so a picture is put into words once, however many
+look, and one who is slow gets the newest picture next, never a queue of old ones.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -28,12 +28,50 @@ class Busy(TurboHftError):
     """More look already than there is room for."""
 
 
-class _Sections:
-    """The newest picture of those who watch one symbol: version and JSON text of each section."""
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False, default=str).encode()
 
-    def __init__(self, heavy: frozenset[str]) -> None:
+
+class _Log:
+    """A list that grows at its end and loses rows at its beginning: JSON text of each row, and since which picture."""
+
+    def __init__(self) -> None:
+        self.start = 0  # rows that have been lost, the last of them in picture `moved`
+        self.moved = 0
+        self.rows: list[tuple[int, bytes]] = []
+
+    def take(self, values: Sequence[object], number: int) -> None:
+        """How it is in picture `number`. The last row that it had may have changed."""
+        texts = [_json(value) for value in values]
+        lost = next((gone for gone in range(len(self.rows)) if self._goes_on(gone, texts)), len(self.rows))
+        kept = self.rows[lost:]
+        if lost:
+            self.start, self.moved = self.start + lost, number
+        self.rows = [
+            (kept[i][0] if i < len(kept) and kept[i][1] == text else number, text) for i, text in enumerate(texts)
+        ]
+
+    def _goes_on(self, gone: int, texts: list[bytes]) -> bool:
+        """Is this the same list after it has lost so many rows?"""
+        kept = self.rows[gone:]
+        return len(kept) <= len(texts) and all(row[1] == text for row, text in zip(kept[:-1], texts, strict=False))
+
+    def since(self, number: int) -> bytes | None:
+        """Where it begins, from which row on it is new, and these rows; None if it is as it was."""
+        first = next((i for i, (at, _) in enumerate(self.rows) if at > number), len(self.rows))
+        if first == len(self.rows) and self.moved <= number:
+            return None
+        rows = b",".join(text for _, text in self.rows[first:])
+        return b'{"start":%d,"from":%d,"rows":[%s]}' % (self.start, self.start + first, rows)
+
+
+class _Sections:
+    """The newest picture of those who watch one symbol: version and JSON text of each section, and the logs."""
+
+    def __init__(self, heavy: frozenset[str], logs: frozenset[str]) -> None:
         self.number = 0
         self.texts: dict[str, tuple[int, bytes]] = {}
+        self.logs: dict[str, _Log] = {name: _Log() for name in logs}
         self._heavy, self._heavy_due = heavy, 0.0
 
     def take(self, values: Mapping[str, object], now_s: float) -> None:
@@ -45,17 +83,23 @@ class _Sections:
         for name in self.texts.keys() - values.keys():
             del self.texts[name]
         for name, value in values.items():
+            if name in self.logs and isinstance(value, (list, tuple)):
+                self.logs[name].take(value, self.number)
+                continue
             if light_only and name in self._heavy and name in self.texts:
                 continue
-            text = json.dumps(value, separators=(",", ":"), allow_nan=False, default=str).encode()
+            text = _json(value)
             if name not in self.texts or self.texts[name][1] != text:
                 self.texts[name] = (self.number, text)
 
     def since(self, number: int) -> bytes:
         """What has changed since picture `number`, and all names, as one event of a stream."""
-        newer = [b"%s:%s" % (json.dumps(name).encode(), text) for name, (at, text) in self.texts.items() if at > number]
-        names = json.dumps(sorted(self.texts)).encode()
-        return b'data: {"number":%d,"names":%s,"changed":{%s}}\n\n' % (self.number, names, b",".join(newer))
+        newer = [b"%s:%s" % (_json(name), text) for name, (at, text) in self.texts.items() if at > number]
+        grown = [(name, log.since(number)) for name, log in self.logs.items()]
+        logs = [b"%s:%s" % (_json(name), text) for name, text in grown if text is not None]
+        names = _json(sorted(self.texts))
+        changed = b'"changed":{%s},"logs":{%s}' % (b",".join(newer), b",".join(logs))
+        return b'data: {"number":%d,"names":%s,%s}\n\n' % (self.number, names, changed)
 
 
 class Pictures:
@@ -68,9 +112,11 @@ class Pictures:
         *,
         interval_s: float = 0.25,
         heavy: frozenset[str] = frozenset(),
+        logs: frozenset[str] = frozenset(),
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._collect, self._counts, self._interval_s, self._heavy, self._log = collect, counts, interval_s, heavy, log
+        self._collect, self._counts, self._interval_s, self._log = collect, counts, interval_s, log
+        self._heavy, self._logs = heavy, logs
         self._watched: Counter[str | None] = Counter()
         self._pictures: dict[str | None, _Sections] = {}
         self._moved = asyncio.Condition()
@@ -132,7 +178,7 @@ class Pictures:
             for watch in list(self._watched):
                 values = await asyncio.get_running_loop().run_in_executor(self._thread, self._values, watch)
                 if watch in self._watched:
-                    self._pictures.setdefault(watch, _Sections(self._heavy)).take(values, begun)
+                    self._pictures.setdefault(watch, _Sections(self._heavy, self._logs)).take(values, begun)
             self._counts.collections += 1
             await self._tell()
             await asyncio.sleep(max(0.01, self._interval_s - (time.monotonic() - begun)))

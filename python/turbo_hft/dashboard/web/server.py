@@ -109,7 +109,7 @@ class WebFace:
         # Halting has threads of its own: it never waits for one that reads a picture or cancels orders.
         self._urgent, self._slow = anyio.CapacityLimiter(8), anyio.CapacityLimiter(8)
         self._loop = asyncio.get_running_loop()
-        self.pictures = Pictures(self._collect, self.counts, heavy=HEAVY, log=self._say)
+        self.pictures = Pictures(self._collect, self.counts, heavy=HEAVY, logs=LOGS, log=self._say)
         try:
             yield
         finally:
@@ -373,6 +373,7 @@ class LiveResponse(Response):
 
 # Curves: long, and a point more changes them.
 HEAVY = frozenset({"watched.prices", "pnl"})
+LOGS = frozenset({"events", "fills", "watched.fills"})
 
 
 def _address(request: Request) -> str:

@@ -5,8 +5,9 @@ import { draw, makeCharts, say } from "./panels.js";
 
 const get = (id) => document.getElementById(id);
 const SILENCE_MS = 2000;
+const LOGS = ["events", "fills", "watched.fills"];
 
-let controls = null, session = null, stream = null, chosen = null, heard = 0, view = {};
+let controls = null, session = null, stream = null, chosen = null, heard = 0, view = {}, starts = {};
 
 async function ask(path, body, headers = {}) {
   const asked = body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) };
@@ -76,6 +77,7 @@ function lost() {
 function follow() {
   stream?.close();
   view = {};
+  starts = {};
   stream = new EventSource(`/api/stream${chosen ? `?watch=${encodeURIComponent(chosen)}` : ""}`);
   stream.onmessage = (message) => take(JSON.parse(message.data));
   stream.addEventListener("end", again);
@@ -94,14 +96,21 @@ async function again() {
   setTimeout(() => { if (stream === mine) follow(); }, 1000);
 }
 
-function take({ names, changed }) {
+function take({ names, changed, logs }) {
   heard = performance.now();
-  const there = new Set(names);
+  const there = new Set([...names, ...LOGS]);
   for (const name of Object.keys(view)) if (!there.has(name)) delete view[name];
   Object.assign(view, changed);
+  for (const name of LOGS) view[name] ??= [];
+  // Of a list that grows at its end: rows are counted from its very first one, `start` is the oldest that is left.
+  for (const [name, { start, from, rows }] of Object.entries(logs)) {
+    const had = starts[name] ?? 0;
+    view[name] = [...view[name].slice(Math.max(0, start - had), Math.max(0, from - had)), ...rows];
+    starts[name] = start;
+  }
   trouble(view.problem ?? "");
   if (!view.symbols) return;
-  draw(view, new Set(Object.keys(changed)), chosen, choose);
+  draw(view, new Set([...Object.keys(changed), ...Object.keys(logs)]), chosen, choose);
   if (chosen === null && view.symbols.length) choose(view.symbols[0].name);
 }
 
