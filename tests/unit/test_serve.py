@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import subprocess
@@ -225,24 +226,24 @@ def test_over_tls(certificate: Tls) -> None:
     assert not server.running
 
 
-def log_in(url: str) -> tuple[str, str]:
-    """Host with port, and the session's cookie."""
+def log_in(url: str) -> tuple[str, str, str]:
+    """Host with port, the session's cookie and its CSRF token."""
     origin = url.rstrip("/")
     data = f'{{"token": "{TRADE}"}}'.encode()
     headers = {"origin": origin, "content-type": "application/json"}
     with urllib.request.urlopen(urllib.request.Request(f"{url}login", data, headers), timeout=10) as answer:
         cookie = answer.headers["set-cookie"].partition(";")[0]
-    return origin.removeprefix("http://"), cookie
+        return origin.removeprefix("http://"), cookie, json.load(answer)["csrf"]
 
 
 def test_streams_end_with_the_server_and_with_their_client() -> None:
     server, url, fake = served()
     with server:
-        host, cookie = log_in(url)
+        host, cookie, csrf = log_in(url)
         streams = []
         for _ in range(5):
             stream = socket.create_connection((host.partition(":")[0], int(host.partition(":")[2])), 10)
-            stream.sendall(f"GET /api/stream HTTP/1.1\r\nhost: {host}\r\ncookie: {cookie}\r\n\r\n".encode())
+            stream.sendall(f"GET /api/stream?csrf={csrf} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookie}\r\n\r\n".encode())
             assert b"200 OK" in stream.recv(100)
             streams.append(stream)
         counts = server._face.counts

@@ -142,15 +142,17 @@ def test_a_session_is_a_cookie_that_no_script_reads() -> None:
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie and "SameSite=strict" in cookie and "Path=/" in cookie and "Secure" not in cookie
         assert TRADE not in cookie and TRADE not in "".join(rig.said)
-        assert rig.client.get("/api/session").json() == answer.json()
+        about = rig.get("/api/session").json()
+        assert {**about, "csrf": rig.csrf} == answer.json() and "csrf" not in about
 
 
 def test_with_tls_the_cookie_is_secure_and_of_this_host() -> None:
     with web(scheme="https") as rig:
         here = {"origin": HERE.replace("http", "https")}
-        cookie = rig.client.post("/login", json={"token": TRADE}, headers=here).headers["set-cookie"]
+        answer = rig.client.post("/login", json={"token": TRADE}, headers=here)
+        cookie, rig.csrf = answer.headers["set-cookie"], answer.json()["csrf"]
         assert cookie.startswith("__Host-") and "Secure" in cookie
-        assert rig.client.get("/api/session").status_code == 200
+        assert rig.get("/api/session").status_code == 200
 
 
 @pytest.mark.parametrize("token", ["", "x", TRADE[:-1], TRADE + "x", TRADE.upper(), "é"])
@@ -159,7 +161,14 @@ def test_a_wrong_token_is_refused(token: str) -> None:
         answer = rig.login(token)
         assert answer.status_code == 401 and "not a token" in answer.json()["error"]
         assert "set-cookie" not in answer.headers
-        assert rig.client.get("/api/session").status_code == 401
+        assert rig.get("/api/session").status_code == 401
+
+
+def test_a_cookie_alone_opens_nothing(rig: Rig) -> None:
+    """A browser sends it to every port of this machine, and so to servers of others."""
+    for answer in (rig.client.get("/api/session"), rig.client.get("/api/stream"), rig.act("halt", x_csrf_token="")):
+        assert answer.status_code == 403 and "X-CSRF-Token" in answer.json()["error"]
+    assert rig.client.get("/api/stream?csrf=x").status_code == 403
 
 
 def test_after_five_wrong_tokens_none_is_looked_at() -> None:
@@ -181,7 +190,7 @@ def test_logout_ends_the_session_on_the_server(rig: Rig) -> None:
     cookie = rig.client.cookies["turbo_hft"]
     assert rig.client.post("/logout", json={}, headers={**OWN, "x-csrf-token": rig.csrf}).status_code == 200
     rig.client.cookies.set("turbo_hft", cookie)
-    assert rig.client.get("/api/session").status_code == 401
+    assert rig.get("/api/session").status_code == 401
     assert rig.act("halt").status_code == 401
 
 
@@ -192,6 +201,19 @@ def test_a_session_that_is_over_may_do_nothing() -> None:
         answer = rig.act("halt")
         assert answer.status_code == 401 and "over" in answer.json()["error"]
         assert rig.engine.state == "active"
+
+
+def test_what_a_client_sends_makes_no_line_of_its_own(rig: Rig) -> None:
+    rig.act("x%0aturbo-hft: session 1234: resume: done", x_csrf_token="")
+    rig.act("change", {**CHANGE, "settings": ["buy_below=1\x1b[2J\u2028"]})
+    assert rig.said and all(line.isprintable() for line in rig.said)
+
+
+def test_many_refusals_are_counted_not_told() -> None:
+    with web() as rig:
+        for _ in range(200):
+            rig.act("halt", x_csrf_token="")
+        assert len(rig.said) == server.Log.MOST and rig.face.counts.refused == {"token": 200}
 
 
 # What may be done, by whom
@@ -219,7 +241,7 @@ def test_nothing_is_done_without_session_csrf_and_role(act: str, body: dict[str,
         rig.login(READ)
         answer = rig.act(act, body)
         assert answer.status_code == 403 and "may only look" in answer.json()["error"]
-        assert rig.client.get("/api/session").json()["may_trade"] is False
+        assert rig.get("/api/session").json()["may_trade"] is False
         assert state(rig) == before
         rig.login(TRADE)
         assert rig.act(act, body).status_code == 200
@@ -361,7 +383,7 @@ def test_a_stream_needs_a_session() -> None:
     with web() as rig:
         assert rig.client.get("/api/stream").status_code == 401
         rig.login(READ)
-        assert rig.client.get("/api/stream?watch=NINE_CHARS").status_code == 400
+        assert rig.client.get(f"/api/stream?csrf={rig.csrf}&watch=NINE_CHARS").status_code == 400
 
 
 def collected(counts: WebCounts, look: Any, **values: Any) -> tuple[list[str | None], Any]:

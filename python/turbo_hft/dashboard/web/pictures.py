@@ -178,7 +178,11 @@ class Pictures:
             for watch in list(self._watched):
                 values = await asyncio.get_running_loop().run_in_executor(self._thread, self._values, watch)
                 if watch in self._watched:
-                    self._pictures.setdefault(watch, _Sections(self._heavy, self._logs)).take(values, begun)
+                    sections = self._pictures.setdefault(watch, _Sections(self._heavy, self._logs))
+                    try:
+                        sections.take(values, begun)
+                    except ValueError as error:  # a figure that JSON has no word for
+                        sections.take({"problem": f"the picture cannot be sent: {error}."}, begun)
             self._counts.collections += 1
             await self._tell()
             await asyncio.sleep(max(0.01, self._interval_s - (time.monotonic() - begun)))

@@ -1,7 +1,8 @@
 """The web face: pages, the stream of pictures, what a person may do, and the metrics. An ASGI application.
 
-Every request passes `guard` first. A token opens a session (`auth`), whose cookie no script can read; whatever changes
-something needs the session's CSRF token too, and the role `trade`. Every refusal says what was wrong.
+Every request passes `guard` first. A token opens a session (`auth`): a cookie that no script can read, and a CSRF token
+that only a page of this origin can keep. Every request of a session needs both, since a browser sends a cookie to all
+ports of a host; whatever changes something needs the role `trade` too. Every refusal says what was wrong.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -58,6 +60,33 @@ class Place:
     hosts: frozenset[str]
 
 
+class Log:
+    """What is said for people, a line each, whatever a client has put into it; of refusals at most 30 a minute."""
+
+    MOST, WITHIN_S = 30, 60.0
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._begun, self._told, self._untold = -math.inf, 0, 0
+
+    def note(self, line: str) -> None:
+        """Say it."""
+        self._say(line if line.isprintable() else ascii(line))
+
+    def refusal(self, line: str) -> None:
+        """Say it, unless there are too many."""
+        now = time.monotonic()
+        if now - self._begun >= self.WITHIN_S:
+            if self._untold:
+                self.note(f"{self._untold:,} more requests were refused since")
+            self._begun, self._told, self._untold = now, 0, 0
+        self._told += 1
+        if self._told <= self.MOST:
+            self.note(line)
+        else:
+            self._untold += 1
+
+
 class Refused(Exception):
     """A request that is answered with a status and why. `kind` is for the metric turbo_hft_web_refused_total."""
 
@@ -80,7 +109,8 @@ class WebFace:
         most_symbols: int = MOST_SYMBOLS,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._desk, self._tokens, self._place, self._say = desk, tokens, place, say
+        self._desk, self._tokens, self._place = desk, tokens, place
+        self._say = Log(say)
         self._metrics, self._most_symbols = metrics, most_symbols
         self.counts = WebCounts()
         self.sessions = Sessions(session_s)
@@ -109,7 +139,7 @@ class WebFace:
         # Halting has threads of its own: it never waits for one that reads a picture or cancels orders.
         self._urgent, self._slow = anyio.CapacityLimiter(8), anyio.CapacityLimiter(8)
         self._loop = asyncio.get_running_loop()
-        self.pictures = Pictures(self._collect, self.counts, heavy=HEAVY, logs=LOGS, log=self._say)
+        self.pictures = Pictures(self._collect, self.counts, heavy=HEAVY, logs=LOGS, log=self._say.note)
         try:
             yield
         finally:
@@ -122,7 +152,7 @@ class WebFace:
 
     def _note_refusal(self, kind: str, why: str) -> None:
         self.counts.refuse(kind)
-        self._say(f"refused: {why}")
+        self._say.refusal(f"refused: {why}")
 
     def _answer(self, handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         """The handler, with every refusal told and every error of the engine said in its own words."""
@@ -140,17 +170,13 @@ class WebFace:
 
         return answer
 
-    def _session(self, request: Request) -> Session:
+    def _session(self, request: Request, csrf: str | None = None) -> Session:
+        """Whose request it is; `csrf` where it does not come in a header."""
         session = self.sessions.find(request.cookies.get(self._cookie, ""))
         if session is None:
             raise Refused(401, "token", "no session, or it is over: log in with a token.")
-        return session
-
-    def _checked(self, request: Request) -> Session:
-        """A session that may change something."""
-        session = self._session(request)
-        if not csrf_fits(session, request.headers.get("x-csrf-token", "")):
-            raise Refused(403, "csrf", "the X-CSRF-Token is missing or not this session's: load the page again.")
+        if not csrf_fits(session, request.headers.get("x-csrf-token", "") if csrf is None else csrf):
+            raise Refused(403, "csrf", "the X-CSRF-Token is missing or not this session's: log in again.")
         return session
 
     # Pages
@@ -164,8 +190,9 @@ class WebFace:
 
     async def _login(self, request: Request) -> Response:
         address = _address(request)
-        self._not_too_often("login", address)
         given = (await _body(request)).get("token")
+        # From here on nothing is waited for: those who ask at the same time are counted one by one.
+        self._not_too_often("login", address)
         if not isinstance(given, str):
             raise Refused(400, "input", 'give {"token": "..."}.')
         role = self._tokens.role(given)
@@ -173,8 +200,8 @@ class WebFace:
             self._wrong["login"].note(address)
             raise Refused(401, "token", "this is not a token of this server.")
         secret, session = self.sessions.begin(role, address)
-        self._say(f"session {session.name} begins: role {role}, from {address}")
-        response = JSONResponse(self._about(session))
+        self._say.note(f"session {session.name} begins: role {role}, from {address}")
+        response = JSONResponse({**self._about(session), "csrf": session.csrf})
         response.set_cookie(
             self._cookie, secret, httponly=True, samesite="strict", secure=self._place.scheme == "https", path="/"
         )
@@ -188,9 +215,9 @@ class WebFace:
             raise Refused(429, "rate", why, {"retry-after": str(after)})
 
     async def _logout(self, request: Request) -> Response:
-        session = self._checked(request)
+        session = self._session(request)
         self.sessions.end(request.cookies[self._cookie])
-        self._say(f"session {session.name} ends: logged out")
+        self._say.note(f"session {session.name} ends: logged out")
         response = JSONResponse({"role": None})
         response.delete_cookie(self._cookie, path="/")
         return response
@@ -199,7 +226,7 @@ class WebFace:
         return JSONResponse(self._about(self._session(request)))
 
     def _about(self, session: Session) -> dict[str, object]:
-        return {"role": session.role, "csrf": session.csrf, "may_trade": self._may_trade(session)}
+        return {"role": session.role, "may_trade": self._may_trade(session)}
 
     def _may_trade(self, session: Session) -> bool:
         return session.role == "trade" and self._desk.may_trade
@@ -214,7 +241,8 @@ class WebFace:
         return sections
 
     async def _stream(self, request: Request) -> Response:
-        self._session(request)
+        # An EventSource can send no header of its own.
+        self._session(request, request.query_params.get("csrf", ""))
         assert self.pictures is not None
         secret = request.cookies[self._cookie]
         watch = request.query_params.get("watch") or None
@@ -250,7 +278,7 @@ class WebFace:
 
     async def _act(self, request: Request) -> Response:
         act = request.path_params["act"]
-        session = self._checked(request)
+        session = self._session(request)
         if not self._may_trade(session):
             raise Refused(403, "role", "this session may only look: log in with the token for trading.")
         if act == "halt":  # asks for nothing and reads nothing of what came with it
@@ -326,9 +354,9 @@ class WebFace:
         try:
             result = await self._run(run, urgent=urgent)
         except TurboHftError as error:
-            self._say(f"session {session.name}: {what}: {error}")
+            self._say.note(f"session {session.name}: {what}: {error}")
             raise
-        self._say(f"session {session.name}: {what}: done")
+        self._say.note(f"session {session.name}: {what}: done")
         return JSONResponse({"done": what, "result": _plain(result)})
 
     async def _run(self, act: Callable[[], Result], *, urgent: bool = False) -> Result:

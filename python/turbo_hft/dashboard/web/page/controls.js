@@ -6,9 +6,9 @@ const get = (id) => document.getElementById(id);
 const TRIES = 3;
 
 export class Controls {
-  // `view()`: the newest sections; `lost(status)`: the session is over.
-  constructor({ session, view, lost }) {
-    Object.assign(this, { session, view, lost });
+  // `csrf()`: the token of the newest login in this browser; `view()`: the newest sections; `lost()`: the session is over.
+  constructor({ session, csrf, view, lost }) {
+    Object.assign(this, { session, csrf, view, lost });
     if (!session.may_trade) {
       for (const node of document.querySelectorAll("#kill, .trades, .choice .halt, #edit, #confirm")) node.remove();
       return;
@@ -149,7 +149,7 @@ export class Controls {
   async post(act, body, patienceMs = 5000) {
     const answer = await fetch(`/api/${act}`, {
       method: "POST",
-      headers: { "content-type": "application/json", "x-csrf-token": this.session.csrf },
+      headers: { "content-type": "application/json", "x-csrf-token": this.csrf() },
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(patienceMs),
     });

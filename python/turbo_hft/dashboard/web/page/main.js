@@ -9,8 +9,12 @@ const LOGS = ["events", "fills", "watched.fills"];
 
 let controls = null, session = null, stream = null, chosen = null, heard = 0, view = {}, starts = {};
 
-async function ask(path, body, headers = {}) {
-  const asked = body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) };
+// What only pages of this address and port can know: beside the cookie, which a browser sends to every port.
+const KEY = "turbo-hft csrf";
+const csrf = () => localStorage.getItem(KEY) ?? "";
+
+async function ask(path, body, headers = { "x-csrf-token": csrf() }) {
+  const asked = body === undefined ? { headers } : { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) };
   const answer = await fetch(path, asked);
   const value = await answer.json().catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(value.error ?? `status ${answer.status}`), { status: answer.status });
@@ -43,7 +47,10 @@ get("login-form").addEventListener("submit", async (event) => {
     const found = await ask("/login", { token: get("token").value.trim() });
     get("token").value = "";
     // A session of another role has other controls, and those of an earlier one were taken away.
-    if (controls) return location.reload();
+    if (controls) {
+      localStorage.setItem(KEY, found.csrf);
+      return location.reload();
+    }
     enter(found);
   } catch (error) {
     logIn(error.message);
@@ -51,14 +58,16 @@ get("login-form").addEventListener("submit", async (event) => {
 });
 
 function enter(found) {
+  if (found.csrf) localStorage.setItem(KEY, found.csrf);
   session = found;
   get("login").hidden = true;
   get("app").hidden = false;
   say(get("role"), session.may_trade ? "" : "read only");
-  controls = new Controls({ session, view: () => view, lost });
+  controls = new Controls({ session, csrf, view: () => view, lost });
   get("logout").addEventListener("click", async () => {
     stream?.close();
-    await ask("/logout", {}, { "x-csrf-token": session.csrf }).catch(() => undefined);
+    await ask("/logout", {}).catch(() => undefined);
+    localStorage.removeItem(KEY);
     location.reload();
   });
   get("keys-button").addEventListener("click", () => get("keys").showModal());
@@ -78,7 +87,7 @@ function follow() {
   stream?.close();
   view = {};
   starts = {};
-  stream = new EventSource(`/api/stream${chosen ? `?watch=${encodeURIComponent(chosen)}` : ""}`);
+  stream = new EventSource(`/api/stream?${new URLSearchParams({ csrf: csrf(), ...(chosen ? { watch: chosen } : {}) })}`);
   stream.onmessage = (message) => take(JSON.parse(message.data));
   stream.addEventListener("end", again);
   // A refusal closes the stream for good; a broken connection is taken up again by the browser.
@@ -91,7 +100,7 @@ async function again() {
   try {
     await ask("/api/session");
   } catch (error) {
-    if (error.status === 401) return lost();
+    if (error.status === 401 || error.status === 403) return lost();
   }
   setTimeout(() => { if (stream === mine) follow(); }, 1000);
 }
