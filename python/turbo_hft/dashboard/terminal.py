@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -33,7 +33,7 @@ from turbo_hft.dashboard.desk import Canceled, Desk
 from turbo_hft.dashboard.panels import Frame
 from turbo_hft.dashboard.tty_driver import TtyDriver
 from turbo_hft.dashboard.view import View
-from turbo_hft.errors import ConfigError, TurboHftError
+from turbo_hft.errors import ConfigError, NotRunning, TurboHftError
 
 PERIOD_S = 0.25
 STEP_S = 0.02
@@ -316,6 +316,8 @@ class TerminalFace(App[None]):
             self.note(str(error), bad=True)
             self.selected = None
             return
+        except NotRunning:
+            raise
         except TurboHftError as error:
             self.note(f"cannot read the engine: {error}", bad=True)
             return
@@ -511,7 +513,7 @@ class TerminalFace(App[None]):
         line = await self.push_screen_wait(
             Ask(
                 f"Change {name or 'all orders'}: key=value key=value ...",
-                settings.line(now),
+                settings.line(now if name is not None else _without_strategies(now)),
                 [f"{key}=" for key in now],
                 lambda typed: _checked(name, typed),
             )
@@ -537,6 +539,11 @@ class TerminalFace(App[None]):
         name = await self.push_screen_wait(Ask("Look at symbol", "", names, _named))
         if name is not None:
             self._select(name.upper())
+
+
+def _without_strategies(now: Mapping[str, object]) -> dict[str, object]:
+    """The limits of each strategy would fill the screen; they can be typed all the same."""
+    return {key: value for key, value in now.items() if "." not in key or key.startswith("fee.")}
 
 
 def _checked(name: str | None, typed: str) -> None:
