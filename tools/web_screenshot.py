@@ -25,7 +25,8 @@ def main() -> int:
     if MISSING is not None:
         print(MISSING, file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory() as directory, rig(Path(directory), *SYMBOLS) as place:
+    exchange = ["--symbols", "AAPL=163.20,MSFT=106.00"]
+    with tempfile.TemporaryDirectory() as directory, rig(Path(directory), *SYMBOLS, exchange=exchange) as place:
 
         def picture() -> None:
             with browser(WIDTH, HEIGHT + 140, dark=True) as page:
