@@ -15,6 +15,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ _SECRET = ("--account",)
 _MOST_BYTES = 8192
 _CREDENTIALS = struct.Struct("=iII")
 _NOBODY_LOGGED_IN = 0xFFFFFFFF
-_because: list[str] = []
+# Of a thread or task: what one person's change is for is not what another's is that happens meanwhile.
+_because: ContextVar[tuple[str, ...]] = ContextVar("because", default=())
 
 
 def address(map_id: str) -> str:
@@ -33,19 +35,17 @@ def address(map_id: str) -> str:
 @contextlib.contextmanager
 def because(why: str | None) -> Iterator[None]:
     """What is changed inside is changed for this reason."""
-    if why:
-        _because.append(why)
+    token = _because.set((*_because.get(), why) if why else _because.get())
     try:
         yield
     finally:
-        if why:
-            _because.pop()
+        _because.reset(token)
 
 
 def announce(map_id: str, **what: Any) -> None:
     """Tell the recorder, if there is one. Never waits, never raises."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        words = {"command": command_line(sys.argv), "why": "; ".join(_because), **what}
+        words = {"command": command_line(sys.argv), "why": "; ".join(_because.get()), **what}
         text = json.dumps(words, default=str).encode()[:_MOST_BYTES]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as way:
             way.sendto(text, address(map_id))

@@ -32,6 +32,7 @@ from turbo_hft.cli import (
     resume,
     resync,
     run,
+    serve,
     status,
     strategies,
     strategy,
@@ -45,9 +46,9 @@ from turbo_hft.cli.signals import Interrupted
 from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunning, TurboHftError
 
 _COMMANDS = (
-    *(demo, lab, exchange, run, config, dashboard, status, set_command, limits, halt, reduce, resume, orders, cancel),
-    *(strategies, strategy, rearm, trust, resync, upgrade, detach, doctor, book, replay, bench, journal, why),
-    *(completion, version),
+    *(demo, lab, exchange, run, config, dashboard, serve, status, set_command, limits),
+    *(halt, reduce, resume, orders, cancel, strategies, strategy, rearm, trust, resync, upgrade, detach, doctor),
+    *(book, replay, bench, journal, why, completion, version),
 )
 
 

@@ -7,6 +7,7 @@ says why.
 
 from turbo_hft.journal.reader import EventRecord, JournalReader, Note, Record
 from turbo_hft.journal.recorder import Alarm, Recorder, Subscription
+from turbo_hft.journal.tail import Tail
 from turbo_hft.journal.verify import Verdict, verify
 from turbo_hft.journal.writer import Fsync, Journal
 
@@ -20,6 +21,7 @@ __all__ = [
     "Record",
     "Recorder",
     "Subscription",
+    "Tail",
     "Verdict",
     "verify",
 ]
