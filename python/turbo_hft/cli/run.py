@@ -165,9 +165,9 @@ def run(args: argparse.Namespace) -> int:
     """Run until it ends."""
     config = config_from(args)
     with StopFlag(reload=args.config is not None) as stop, ExitStack() as stack:
-        engine = stack.enter_context(_engine(config, from_file=args.config is not None))
+        engine = stack.enter_context(_engine(config))
         try:
-            running = _start(engine, config, stop, stack)
+            running = _start(engine, config, stop, stack, file=args.config)
         except BaseException:
             if engine.owner:  # nobody has traded with it yet
                 engine.detach()
@@ -197,12 +197,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _reload(engine: Engine, path: Path) -> None:
     """Change a running engine to what the file says now; one that is wrong changes nothing."""
-    from turbo_hft.config.read import read
-    from turbo_hft.config.running import apply
+    from turbo_hft.config.running import apply_file
 
     try:
-        config = read(path)
-        changed = apply(engine, config)
+        config, changed = apply_file(engine, path)
         engine.lease.seconds = config.engine.lease_s
     except TurboHftError as error:
         common.say(f"{path} was not applied: {error}")
@@ -221,9 +219,8 @@ class _Running:
     entry: OrderEntry | None
 
 
-def _engine(config: Config, *, from_file: bool) -> Engine:
+def _engine(config: Config) -> Engine:
     """The one that is pinned, taken over; or a fresh one, configured and not attached yet."""
-    from turbo_hft.config.running import apply
     from turbo_hft.engine import Engine, Mode
     from turbo_hft.layout import DEFAULT_ROOT
     from turbo_hft.pins import Pins
@@ -234,9 +231,6 @@ def _engine(config: Config, *, from_file: bool) -> Engine:
         engine = Engine.adopt(own.interface, pin=root)
         try:
             engine.take_over()
-            if from_file:
-                for one in apply(engine, config):
-                    common.say(f"changed {one.line()}")
         except BaseException:
             engine.close()
             raise
@@ -254,7 +248,7 @@ def _engine(config: Config, *, from_file: bool) -> Engine:
     return engine
 
 
-def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack) -> _Running:
+def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, file: Path | None) -> _Running:
     from turbo_hft.order_entry import OrderEntry
     from turbo_hft.recovery import Glimpse, Recovery
 
@@ -263,13 +257,18 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack) -> 
     # before the first frame, so that none is missed
     events = engine.events if config.journal.directory is None else _recorded(engine, config, stack)
     stop.check()
+    adopted = not engine.owner
+    if adopted and file is not None:
+        from turbo_hft.config.running import apply_file
+
+        for one in apply_file(engine, file)[1]:
+            common.say(f"changed {one.line()}")
     recovery = None
     glimpse = None
     if config.feed.snapshots is not None:
         glimpse = Glimpse(config.feed.snapshots.pair, session.username, session.password)
     if own.recovery and (feed.rerequest is not None or glimpse is not None):
         recovery = stack.enter_context(Recovery(engine, feed, glimpse))
-    adopted = not engine.owner
     if not adopted:
         engine.attach()
     entry = None

@@ -10,10 +10,12 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from turbo_hft._native import lib
 from turbo_hft.cli import settings
+from turbo_hft.config.read import read
 from turbo_hft.config.schema import Config
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, TurboHftError
@@ -35,6 +37,8 @@ _SIZES = {
     "time_all": "time_all",
 }
 _MASKED = "_mask"
+_MOST_SHOWN = 40  # changes in a note, which a datagram carries to the recorder
+_MOST_REASON = 4000  # characters
 _LINES = {"a": lib.HFT_LINE_A, "b": lib.HFT_LINE_B, "rerequest": lib.HFT_LINE_REREQUEST}
 
 
@@ -197,6 +201,22 @@ def _choice(key: str, value: Any) -> Any:
     if key in settings.TARGETS:
         return None if value is None else settings.shown(Decimal(parse_price_e4(value)) / 10_000)
     return settings.shown(value)
+
+
+def apply_file(engine: Engine, path: Path) -> tuple[Config, list[Difference]]:
+    """Read a file and change the engine to it: what it says, and what was changed. A recorder notes what came of it.
+
+    Raises ConfigError as `read` and `apply` do; nothing is changed then.
+    """
+    try:
+        config = read(path)
+        changed = apply(engine, config)
+    except TurboHftError as error:
+        engine.report("config", file=str(path), outcome="refused", reason=str(error)[:_MOST_REASON])
+        raise
+    shown = [one.line() for one in changed[:_MOST_SHOWN]]
+    engine.report("config", file=str(path), outcome="applied", count=len(changed), changed=shown)
+    return config, changed
 
 
 def apply(engine: Engine, config: Config) -> list[Difference]:
