@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from engine_builds import IGNORES_HALT, built
 from journals import events
 from kernel.test_recorder import eventually, notes
 from pin_rig import bpffs
@@ -26,6 +25,8 @@ from turbo_hft.journal.why import explain_event
 from turbo_hft.journal.words import authors, note_line
 from turbo_hft.lab import Lab
 from turbo_hft.upgrade.upgrade import upgrade
+
+from tools.engine_builds import IGNORES_HALT, built
 
 pytestmark = pytest.mark.kernel
 
