@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import signal
 import statistics
@@ -45,7 +46,8 @@ from turbo_hft.lab import PASSWORD, USERNAME, Lab, LabAddresses
 from tools.clauses import WHOLE, ClauseError, build, clauses
 from tools.engine_builds import GOES_DEAF, built
 
-LAB = ("crash_ns", "crash_hft", "crash_peer", "10.84.0.0/24")
+_TAG = os.getpid()  # several may run on one machine
+LAB = (f"crash_{_TAG}", f"cr{_TAG}a", f"cr{_TAG}b", f"10.84.{_TAG % 250}.0/24")
 _STEP_S = 0.02
 _TURN_S = 0.5
 _PATIENCE_S = 30.0
