@@ -307,10 +307,12 @@ class OrderEntry:
             self._send(ufo.Unsequenced(ouch50.AccountQuery().encode()))
         if self._before is None or self._unanswered.uncertain or not self._whole():
             return
+        if (self._rearm or self._lift) and not self.engine.lease.in_force:
+            return  # who keeps it was busy, with taking the engine over for one: it is lifted when he is back
         before, self._before = self._before, None
         lift, self._lift = self._rearm or self._lift, False
         if lift:
-            with contextlib.suppress(ConfigError):  # without a lease it stays halted
+            with contextlib.suppress(ConfigError):  # it has lapsed this moment: it stays halted
                 self.engine.lift(before)
 
     def _whole(self) -> bool:

@@ -39,6 +39,7 @@ _PATIENCE_S = 0.02  # for the word of who made a change
 _MOST_WORDS = 1000
 _JUMP_NS = 50_000_000
 _BEHIND_NS = 1_000_000_000
+_CATCH_UP_NS = 3_000_000_000
 _MOST_HELD = 200_000  # events in memory while the journal cannot be written: 26 MB
 _MOST_BATCHES = 64  # on their way to a subscriber
 _TOLD = frozenset({"upgrade", "config", "detach"})  # notes that other processes ask for
@@ -136,6 +137,7 @@ class Recorder:
         self._looked = 0.0
         self._words: list[dict[str, Any]] = []
         self._behind = False
+        self._entered_ns = time.monotonic_ns()
         self._life = ""
 
     def subscribe(self) -> Subscription:
@@ -261,8 +263,10 @@ class Recorder:
             batch = bytes(ffi.buffer(records, count * form.EVENT_BYTES))
             for subscription in self._subscriptions:
                 subscription.give(batch)
-        behind = time.monotonic_ns() - int(records[count - 1].local_ns) > _BEHIND_NS
-        if behind and not self._behind:
+        now_ns = time.monotonic_ns()
+        behind = now_ns - int(records[count - 1].local_ns) > _BEHIND_NS
+        # At first there is what came while nobody recorded.
+        if behind and not self._behind and now_ns - self._entered_ns > _CATCH_UP_NS:
             self._alarm("behind", "the recorder is more than a second behind the engine")
         self._behind = behind
 
