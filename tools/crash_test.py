@@ -307,7 +307,8 @@ class CrashTest:
             if self.control.poll() is not None:
                 raise ExchangeError(f"the control process ended while waiting for {what}: {self._talk(self.number)}")
             if time.monotonic() > end:
-                raise ExchangeError(f"waited {_PATIENCE_S:g} s in vain for {what}: {self._talk(self.number)}")
+                state = f"{engine.state}, {engine.session}, {engine.orders.open()}"
+                raise ExchangeError(f"waited {_PATIENCE_S:g} s in vain for {what}: {self._talk(self.number)}; {state}")
             self._steer(engine)
             self._pause(_STEP_S)
 

@@ -7,14 +7,15 @@ loaded program; `turbo_hft.exchange` is a simulator to trade against; `turbo_hft
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from turbo_hft.include_dir import include_dir  # at once: function and module have one name
+from turbo_hft.lazy import names_of
 
 if TYPE_CHECKING:
     from turbo_hft.addresses import FeedAddress, OrderSession, lab_feed, lab_session
     from turbo_hft.engine import Engine, Mode
     from turbo_hft.events import Event, EventStream
-    from turbo_hft.include_dir import include_dir
     from turbo_hft.order_entry import OrderEntry
     from turbo_hft.symbols import SymbolView
 
@@ -31,21 +32,13 @@ __all__ = [
     "lab_feed",
     "lab_session",
 ]
-_HOMES = {
-    "addresses": ("FeedAddress", "OrderSession", "lab_feed", "lab_session"),
-    "engine": ("Engine", "Mode"),
-    "events": ("Event", "EventStream"),
-    "include_dir": ("include_dir",),
-    "order_entry": ("OrderEntry",),
-    "symbols": ("SymbolView",),
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Each name when it is asked for first: a command that needs none of them starts without them."""
-    for home, names in _HOMES.items():
-        if name in names:
-            value = getattr(importlib.import_module(f"turbo_hft.{home}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module 'turbo_hft' has no attribute {name!r}")
+__getattr__ = names_of(
+    __name__,
+    {
+        "addresses": ("FeedAddress", "OrderSession", "lab_feed", "lab_session"),
+        "engine": ("Engine", "Mode"),
+        "events": ("Event", "EventStream"),
+        "order_entry": ("OrderEntry",),
+        "symbols": ("SymbolView",),
+    },
+)

@@ -25,7 +25,7 @@ from turbo_hft.kill import KillState
 from turbo_hft.lease import checked_seconds
 from turbo_hft.snapshots import WorkingOrder
 from turbo_hft.unanswered import Unanswered, UnansweredCancels
-from turbo_hft.wire import ouch42, ouch50, ufo
+from turbo_hft.wire import ouch50, ufo
 
 _REJECT_REASONS = {"A": "user or password not authorised", "S": "session not available"}
 _HEARTBEAT_S = 1.0
@@ -204,6 +204,8 @@ class OrderEntry:
         """OUCH 4.2: numbers of rejected orders are used up too, and the hook does not know them."""
         if self.session.protocol != "ouch42" or not isinstance(message, ufo.Sequenced):
             return
+        from turbo_hft.wire import ouch42
+
         for raw in message.messages:
             with contextlib.suppress(MalformedMessage, ValueError):
                 reply = ouch42.decode_outbound(raw)

@@ -250,7 +250,6 @@ def _engine(config: Config) -> Engine:
 
 def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, file: Path | None) -> _Running:
     from turbo_hft.order_entry import OrderEntry
-    from turbo_hft.recovery import Glimpse, Recovery
 
     own, session, feed = config.engine, config.session.order_session(), config.feed.address()
     engine.lease.seconds = own.lease_s
@@ -264,10 +263,12 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
         for one in apply_file(engine, file)[1]:
             common.say(f"changed {one.line()}")
     recovery = None
-    glimpse = None
-    if config.feed.snapshots is not None:
-        glimpse = Glimpse(config.feed.snapshots.pair, session.username, session.password)
-    if own.recovery and (feed.rerequest is not None or glimpse is not None):
+    if own.recovery and (feed.rerequest is not None or config.feed.snapshots is not None):
+        from turbo_hft.recovery import Glimpse, Recovery
+
+        glimpse = None
+        if config.feed.snapshots is not None:
+            glimpse = Glimpse(config.feed.snapshots.pair, session.username, session.password)
         recovery = stack.enter_context(Recovery(engine, feed, glimpse))
     if not adopted:
         engine.attach()

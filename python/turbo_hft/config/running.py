@@ -21,7 +21,7 @@ from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, TurboHftError
 from turbo_hft.program import LoadSettings, load_config
 from turbo_hft.template import order_template
-from turbo_hft.wire import blocks, ouch42, ouch50
+from turbo_hft.wire import blocks, ouch50
 from turbo_hft.wire.price import parse_price_e4
 from turbo_hft.words import Dollars, Fraction
 
@@ -98,7 +98,12 @@ def _frame_facts(template: Any) -> dict[str, Any]:
     udp = ip + 20
     (message,) = blocks.split(bytes(template.msg[lib.HFT_ACTION_ENTER][0 : template.msg_len[lib.HFT_ACTION_ENTER]]))
     is_50 = template.protocol == lib.HFT_OUCH50
-    order: Any = ouch50.decode_inbound(message[1:]) if is_50 else ouch42.decode_inbound(message[1:])
+    if is_50:
+        order: Any = ouch50.decode_inbound(message[1:])
+    else:
+        from turbo_hft.wire import ouch42
+
+        order = ouch42.decode_inbound(message[1:])
     return {
         "protocol": "ouch50" if is_50 else "ouch42",
         "local": _endpoint(headers[ip + 12 : ip + 16], headers[udp : udp + 2]),
