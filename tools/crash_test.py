@@ -50,7 +50,7 @@ _TAG = os.getpid()  # several may run on one machine
 LAB = (f"crash_{_TAG}", f"cr{_TAG}a", f"cr{_TAG}b", f"10.84.{_TAG % 250}.0/24")
 _STEP_S = 0.02
 _TURN_S = 0.5
-_PATIENCE_S = 30.0
+_PATIENCE_S = 60.0
 _CLOSE_S = 20.0
 _LEASE_S = 0.5
 _DEAF_AFTER = 1000  # packets of the feed: more than the build of `GOES_DEAF` handles
@@ -155,6 +155,7 @@ def configuration(a: LabAddresses, names: Sequence[str], root: Path, journal: Pa
     lines = [
         "[engine]", f'interface = "{a.device}"', f'pin_root = "{root}"', 'on_restart = "trade"',
         f"lease_s = {_LEASE_S}", f"recovery = {str(recovery).lower()}",
+        "rearm = true",  # an exchange that has no time for its heartbeats is not what is tried here
         "[journal]", f'directory = "{journal}"', "[session]",
         f'local = "{a.host_address}:{a.engine_port}"', f'remote = "{a.exchange_address}:{a.ouch50_port}"',
         f'local_mac = "{a.host_mac}"', f'remote_mac = "{a.exchange_mac}"', f'username = "{USERNAME}"',

@@ -257,7 +257,10 @@ class OrderEntry:
         while not self._stop.is_set():
             now = time.monotonic()
             if now - self._heard > self._silence_s and not self._away:
-                self._fall_silent()
+                for message in self._replies(now):  # it may be us who did not get round to listening
+                    self._hear(message)
+                if now > self._heard:
+                    self._fall_silent()
             if now >= heartbeat:
                 self._send(ufo.ClientHeartbeat())
                 heartbeat = now + _HEARTBEAT_S

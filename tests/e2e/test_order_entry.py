@@ -244,3 +244,21 @@ def test_a_session_that_is_taken_over_trades_on_when_the_lease_is_kept_again(tmp
             engine.lease.beat()
             wait_for(lambda: engine.state == "active", "the lease is kept, and it does not trade on")
             assert entry.settled
+
+
+def test_who_did_not_listen_does_not_call_the_exchange_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was not let run for a while finds in its socket what the exchange said meanwhile."""
+    with rig(tmp_path, 11) as lab:
+        lab.start_exchange("--symbols", "AAPL", *LONG)
+        with trading(lab, lab.session(), silence_s=SILENCE_S) as (engine, entry):
+            real, stalls = entry._ask_again, [SILENCE_S + 1.0]
+
+            def late() -> None:
+                if stalls:
+                    time.sleep(stalls.pop())
+                real()
+
+            monkeypatch.setattr(entry, "_ask_again", late)
+            wait_for(lambda: not stalls, "it did not stall")
+            time.sleep(SILENCE_S + 1.5)
+            assert entry.silences == 0 and engine.state == "active"
