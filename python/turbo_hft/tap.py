@@ -19,7 +19,6 @@ from typing import Literal
 from turbo_hft._native import ffi, lib
 from turbo_hft.engine import Engine
 from turbo_hft.errors import CapabilityError, ConfigError, LoadError, TurboHftError
-from turbo_hft.program import refusal
 
 Way = Literal["consumed", "passed", "answered", "sent", "aborted"]
 Whose = Literal["feed", "replies", "others", "commands"]
@@ -102,7 +101,6 @@ class Tap:
         self._lost = 0
         self.moves = 0
         self._room = ffi.new("unsigned char[]", _ROOM)
-        self._left: list[Tapped] = []
 
     @property
     def lost(self) -> int:
@@ -151,12 +149,7 @@ class Tap:
                 raise TurboHftError(f"cannot read the tap: {os.strerror(-count)}.")
             if not count:
                 return found
-            raw, at = bytes(ffi.buffer(self._room, count)), 0
-            while at < count:
-                time_ns, length, captured, way, whose = _HEAD.unpack_from(raw, at)
-                data = raw[at + _HEAD.size : at + _HEAD.size + captured]
-                found.append(Tapped(time_ns, WAYS[way], _WHOSE[whose], length, data))
-                at += (_HEAD.size + captured + _ALIGNMENT - 1) // _ALIGNMENT * _ALIGNMENT
+            found += frames_of(bytes(ffi.buffer(self._room, count)))
 
     def _close(self) -> None:
         if self._tap != ffi.NULL:
@@ -170,11 +163,23 @@ class Tap:
         self._close()
 
 
+def frames_of(raw: bytes) -> list[Tapped]:
+    """Frames as they lie behind each other in the memory of a tap: ``struct hft_tap_frame`` and bytes, each from an
+    address divisible by 8 on."""
+    found, at = [], 0
+    while at < len(raw):
+        time_ns, length, captured, way, whose = _HEAD.unpack_from(raw, at)
+        data = raw[at + _HEAD.size : at + _HEAD.size + captured]
+        found.append(Tapped(time_ns, WAYS[way], _WHOSE[whose], length, data))
+        at += (_HEAD.size + captured + _ALIGNMENT - 1) // _ALIGNMENT * _ALIGNMENT
+    return found
+
+
 def _failed(code: int, log: str) -> TurboHftError:
     if code in (-errno.EPERM, -errno.EACCES) and os.geteuid():
         return CapabilityError("a tap needs CAP_BPF and CAP_PERFMON: run it as root.")
     return LoadError(
-        f"this kernel takes no tap beside the program: {os.strerror(-code)} ({refusal(log)}). That needs Linux 6.1 "
-        "with BTF and the JIT, which lets a program be attached to another (fentry, fexit). A mirror port helps.",
+        f"this kernel takes no tap beside the program: {os.strerror(-code)}. That needs Linux 6.1 with "
+        "BTF and the JIT, which lets a program be attached to another (fentry, fexit). A mirror port helps.",
         log,
     )

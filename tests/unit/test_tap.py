@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
 import pytest
-from turbo_hft._native import lib
+from turbo_hft._native import ffi, lib
 from turbo_hft.cli import main
 from turbo_hft.cli.tap import capture
 from turbo_hft.errors import ConfigError
@@ -98,3 +99,12 @@ def test_a_snapped_frame_keeps_its_length() -> None:
     writer.write_dropped(6, 3)
     stream.seek(0)
     assert list(pcapng.read(stream)) == [(5, b"abc")]
+
+
+def test_frames_as_they_lie_in_memory() -> None:
+    head = struct.Struct("=QIIII")
+    raw = head.pack(5, 64, 3, lib.HFT_TAP_ANSWERED, lib.HFT_TAP_OF_FEED) + b"abc" + bytes(5)
+    raw += head.pack(6, 8, 8, lib.HFT_TAP_SENT, lib.HFT_TAP_OF_FEED) + b"12345678"
+    assert head.size == ffi.sizeof("struct hft_tap_frame")
+    assert frames_of(raw) == [Tapped(5, "answered", "feed", 64, b"abc"), Tapped(6, "sent", "feed", 8, b"12345678")]
+    assert frames_of(b"") == []
