@@ -13,7 +13,7 @@ from turbo_hft._native import ffi, lib
 from turbo_hft.cli import main
 from turbo_hft.cli.tap import capture
 from turbo_hft.errors import ConfigError
-from turbo_hft.tap import CHOICES, Tapped, wanted
+from turbo_hft.tap import CHOICES, Tapped, frames_of, wanted
 from turbo_hft.wire import pcapng
 
 TICK = bytes(60)
