@@ -29,8 +29,6 @@ from turbo_hft.cli import codes, common, orders, session_options, settings
 from turbo_hft.cli.settings import SymbolSpec
 from turbo_hft.cli.signals import StopFlag
 from turbo_hft.config.schema import help_of
-from turbo_hft.dashboard import text
-from turbo_hft.dashboard.view import event_row
 from turbo_hft.errors import ConfigError, TurboHftError
 
 if TYPE_CHECKING:
@@ -347,11 +345,15 @@ def _end(engine: Engine, running: _Running, config: Config, *, as_json: bool) ->
 
 
 def _print(events: Iterable[Event], *, as_json: bool) -> None:
-    for event in events:
-        if as_json:
+    if as_json:
+        for event in events:
             common.print_json(asdict(event))
-        else:
-            print(text.event(event_row(event)), flush=True)
+        return
+    from turbo_hft.dashboard import text
+    from turbo_hft.dashboard.view import event_row
+
+    for event in events:
+        print(text.event(event_row(event)), flush=True)
 
 
 def _over(engine: Engine, *, logged_in: bool) -> bool:
@@ -367,6 +369,8 @@ def _settle(engine: Engine) -> None:
 
 
 def _summary(engine: Engine) -> str:
+    from turbo_hft.dashboard import text
+
     states = [symbol.snapshot() for symbol in engine.symbols]
     parts = [
         f"{state.name} {state.orders_sent} orders, {state.fills} fills, position {state.position}, "
