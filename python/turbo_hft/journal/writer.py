@@ -130,12 +130,13 @@ class Journal:
         directory: str | Path,
         *,
         fsync: Fsync | str = "100ms",
-        segment_bytes: int = 256 << 20,
+        segment_bytes: int = 64 << 20,
         segment_s: float = 86_400.0,
     ) -> Journal:
         """Make the directory or continue the journal in it, in a segment of its own.
 
-        A segment ends at `segment_bytes` or after `segment_s` seconds; what `heads` gives, if it is set, stands at the
+        A segment ends at `segment_bytes` (whoever continues reads the last one, 64 MiB in some 0.1 s) or after
+        `segment_s` seconds; what `heads` gives, if it is set, stands at the
         beginning of the next. A torn tail is cut off, and kept beside it under its name and ``.cut``. Raises
         JournalBusy, JournalDenied, JournalFull, JournalGone; JournalDamaged for damage that is no torn tail, because
         nothing may be written behind that.
