@@ -23,6 +23,8 @@ BOOK_CHECK_ARGS ?=
 TORTURE_ARGS ?=
 SWAP_ARGS ?=
 CRASH_ARGS ?=
+START_ARGS ?=
+WATCH_ARGS ?=
 LEASE_ARGS ?=
 JOURNAL_ARGS ?=
 
@@ -32,7 +34,7 @@ BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
 .PHONY: build deps demo test lint format fuzz bench screenshot screenshot-terminal screenshot-web vmlinux abi-doc config-doc metrics-doc man clean distclean help
-.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test bench-book bench-gate mutation trading-day journal-check
+.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test start-bench watch-bench bench-book bench-gate mutation trading-day journal-check
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
 
@@ -106,6 +108,12 @@ swap-test: build ## a user's strategy swapped 1,000 times under a whole market's
 
 crash-test: build ## kill the control process and swap the program, 100 times each, under full load (CRASH_ARGS="--kills 10")
 	$(PY) -m tools.crash_test $(CRASH_ARGS)
+
+start-bench: build ## from nothing to the first decision, from a killed process to trading: medians (START_ARGS="--times 20")
+	$(PY) -m bench.start.run $(START_ARGS)
+
+watch-bench: build ## what it costs the hook to be watched: recorder, dashboard (WATCH_ARGS="--watch 'NAME=COMMAND'")
+	$(PY) -m bench.watch.run $(WATCH_ARGS)
 
 verifier: build ## what the verifier says: instructions, states, stack, sizes (VERIFIER_ARGS="--kernels --record")
 	$(PY) -m tools.verifier $(VERIFIER_ARGS)

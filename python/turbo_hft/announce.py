@@ -42,12 +42,13 @@ def because(why: str | None) -> Iterator[None]:
         _because.reset(token)
 
 
-def announce(map_id: str, **what: Any) -> None:
-    """Tell the recorder, if there is one. Never waits, never raises."""
+def announce(map_id: str, patience_s: float = 0.0, **what: Any) -> None:
+    """Tell the recorder, if there is one. Never raises, and waits at most `patience_s` for room in its queue."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         words = {"command": command_line(sys.argv), "why": "; ".join(_because.get()), **what}
         text = json.dumps(words, default=str).encode()[:_MOST_BYTES]
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as way:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
+            way.settimeout(patience_s)  # 0: at once or not at all
             way.sendto(text, address(map_id))
 
 
