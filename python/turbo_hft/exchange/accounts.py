@@ -43,13 +43,17 @@ class Accounts:
             return "A"
         return "" if self._credentials.available(session, self.session) else "S"
 
-    def client(self, username: str) -> tuple[Client, bool]:
-        """The day of an account, and whether it has just begun: then start of day has to be said."""
+    def client(self, username: str) -> Client:
+        """The day of an account, which may have just begun."""
         name = username.strip().upper()
-        first = name not in self.clients
-        if first:
+        if name not in self.clients:
             self.clients[name] = Client(name, self.dialect)
-        return self.clients[name], first
+        return self.clients[name]
+
+    def greet(self, client: Client, now_ns: int) -> None:
+        """Somebody is logged in: the first time this day, that starts it."""
+        if not client.replies:
+            client.say(self.dialect.system_event("S", now_ns))
 
     def announce(self, code: str, now_ns: int) -> None:
         """Say an OUCH system event to every client of the day."""

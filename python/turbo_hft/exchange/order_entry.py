@@ -108,7 +108,7 @@ class UfoPort:
             self._log("login", port=self.dialect.name, account=name, outcome="rejected", reason=reason)
             return
         self.count["logins"] += 1
-        client, first = self.accounts.client(request.username)
+        client = self.accounts.client(request.username)
         client.sit(lambda _: self._forget(client), monotonic_ns)
         previous = self._by_address.get(address)
         if previous is not None:
@@ -118,8 +118,7 @@ class UfoPort:
         self._by_address[address] = client
         accepted = ufo.LoginAccepted(self.accounts.session, client.next_sequence)
         self._send(client, accepted.encode(), monotonic_ns)
-        if first:
-            client.say(self.dialect.system_event("S", now_ns))
+        self.accounts.greet(client, now_ns)
         self._log("login", port=self.dialect.name, account=client.account, outcome="accepted", address=list(address))
 
     def _ouch(self, client: Client, payload: bytes, now_ns: int) -> None:

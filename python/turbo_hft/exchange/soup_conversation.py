@@ -47,6 +47,9 @@ class Host(Protocol):
     ) -> tuple[Client, str] | str:
         """The account and its session's name, or the reason of a rejection."""
 
+    def opened(self, client: Client, now_ns: int) -> None:
+        """The client has been told where its replies go on."""
+
     def carry_out(self, conversation: OrderConversation, message: bytes, now_ns: int) -> None:
         """The client sent an OUCH message."""
 
@@ -190,6 +193,7 @@ class OrderConversation:
             self._silence_ns = request.heartbeat_ms * MILLISECOND_NS
         self._state = _State.OPEN
         self._say(soupbintcp.LoginAccepted(session, self._next).encode(), now_ns)
+        self._host.opened(self.client, now_ns)
 
     def _fill(self, now_ns: int) -> None:
         assert self.client is not None  # it is logged in

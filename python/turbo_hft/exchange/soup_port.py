@@ -71,19 +71,21 @@ class SoupPort:
 
     def login(self, conversation: OrderConversation, request: LoginRequest, now_ns: int) -> tuple[Client, str] | str:
         """The account and its session's name, or the reason of a rejection."""
-        time_ns = self._wall(now_ns)
+        self._wall(now_ns)  # what is logged has arrived now
         reason = self.accounts.refusal(request.username, request.password, request.session)
         if reason:
             self._say("login", account=request.username.upper(), outcome="rejected", reason=reason)
             return reason
         self.count["logins"] += 1
-        client, first = self.accounts.client(request.username)
+        client = self.accounts.client(request.username)
         client.sit(lambda when_ns: conversation.drop("superseded", when_ns), now_ns)
-        if first:
-            client.say(self._dialect.system_event("S", time_ns))
         address = list(conversation.peer)
         self._say("login", account=client.account, outcome="accepted", address=address, sequence=request.sequence)
         return client, self.accounts.session
+
+    def opened(self, client: Client, now_ns: int) -> None:
+        """The client has been told where its replies go on."""
+        self.accounts.greet(client, self._wall(now_ns))
 
     def carry_out(self, conversation: OrderConversation, message: bytes, now_ns: int) -> None:
         """The client sent an OUCH message."""
