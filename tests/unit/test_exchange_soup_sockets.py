@@ -43,8 +43,12 @@ def start() -> Iterator[Start]:
         each.process.communicate()
 
 
-def summary_of(process: Process) -> dict[str, Any]:
+def summary_of(process: Process, *peers: Peer) -> dict[str, Any]:
+    """What the exchange says at its end, for which `peers` read to theirs."""
     process.process.send_signal(signal.SIGTERM)
+    for peer in peers:
+        peer.closed()
+        peer.socket.close()
     code, out, err = process.end()
     assert code == 0, err
     summary: dict[str, Any] = json.loads(out)
@@ -54,8 +58,11 @@ def summary_of(process: Process) -> dict[str, Any]:
 class Peer:
     """A client by hand."""
 
-    def __init__(self, port: int, user: str = "HFT001", sequence: int = 1) -> None:
-        self.socket = socket.create_connection((HOST, port), DEADLINE_S)
+    def __init__(self, port: int, user: str = "HFT001", sequence: int = 1, receive_buffer: int = 1 << 17) -> None:
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(DEADLINE_S)
+        self.socket.connect((HOST, port))
         self.decoder = soupbintcp.Decoder()
         self.packets: list[soupbintcp.Packet] = []
         self.send(LoginRequest(user, "SECRET", "", sequence))
@@ -107,9 +114,9 @@ def test_clients_of_both_protocols_and_both_versions_trade(start: Start) -> None
     old.until(has(b"SAE"))
     datagrams.until(b"E")
     assert new.packets[0] == LoginAccepted(CURRENT, 1)
-    summary = summary_of(process)
+    summary = summary_of(process, new, old)
     assert [summary["accounts"][f"HFT00{number}"]["AAPL"]["position"] for number in (1, 2, 3)] == [100, -40, -60]
-    assert new.closed() and old.closed() and new.packets[-1] == soupbintcp.EndOfSession() == old.packets[-1]
+    assert new.packets[-1] == soupbintcp.EndOfSession() == old.packets[-1]
 
 
 @pytest.mark.parametrize("end", ["FIN", "half FIN", "RST", "garbage"])
@@ -131,7 +138,7 @@ def test_orders_go_with_the_connection(start: Start, end: str) -> None:
         peer.socket.close()
     again = Peer(process.ports["ouch50_tcp"])
     again.until(has(b"SAACC"))
-    summary = summary_of(process)
+    summary = summary_of(process, again, other)
     assert summary["soupbintcp"]["ouch50"]["canceled_on_disconnect"] == 2
     assert summary["soupbintcp"]["ouch50"]["malformed" if end == "garbage" else "left"] == 1
     assert summary["accounts"]["HFT002"]["AAPL"]["canceled_qty"] == 100  # at the close
@@ -139,7 +146,8 @@ def test_orders_go_with_the_connection(start: Start, end: str) -> None:
 
 def test_a_reader_that_does_not_read_delays_nobody(start: Start) -> None:
     process = start("--rate", "1000", "--backlog", "65536", "--symbols", "AAPL=163.20")
-    slow, quick = Peer(process.ports["ouch50_tcp"]), Peer(process.ports["ouch50_tcp"], "HFT002")
+    slow = Peer(process.ports["ouch50_tcp"], receive_buffer=4096)
+    quick = Peer(process.ports["ouch50_tcp"], "HFT002")
     quick.until(has(b"S"))
     slow.until(has(b"S"))
     slow.socket.setblocking(False)
@@ -169,7 +177,7 @@ def test_a_reader_that_does_not_read_delays_nobody(start: Start) -> None:
     slow.socket.close()
     again = Peer(process.ports["ouch50_tcp"])
     again.until(lambda peer: len(peer.replies) > 1000)
-    counters = summary_of(process)["soupbintcp"]["ouch50"]
+    counters = summary_of(process, again, quick)["soupbintcp"]["ouch50"]
     assert counters["slow"] == 1 and counters["replayed"] >= 1000
 
 
@@ -188,13 +196,14 @@ def test_there_is_room_for_so_many_and_the_next_is_turned_away(start: Start) -> 
     deadline = time.monotonic() + DEADLINE_S
     while True:  # once the others are gone
         try:
-            Peer(port, "HFT002").until(has(b"S"))
+            last = Peer(port, "HFT002")
+            last.until(has(b"S"))
             break
         except (AssertionError, ConnectionResetError):
             assert time.monotonic() < deadline
-    counters = summary_of(process)["soupbintcp"]["ouch50"]
-    assert counters["refused"] >= 1 and counters["connections"] >= MAX_CLIENTS
     first.close()
+    counters = summary_of(process, last)["soupbintcp"]["ouch50"]
+    assert counters["refused"] >= 1 and counters["connections"] >= MAX_CLIENTS
 
 
 def test_a_stalled_exchange_beats_on_and_a_dropped_session_is_reset(start: Start) -> None:
