@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from soup_rig import CURRENT, Linked, Talk
 from turbo_hft.exchange import ExchangeCore, Faults
+from turbo_hft.exchange.soup_conversation import MAX_INPUT
 from turbo_hft.exchange.stream_faults import StreamFaults
 from turbo_hft.soupbintcp import Event, Session
 from turbo_hft.wire import ouch50, soupbintcp
@@ -66,12 +67,16 @@ def test_no_stream_brings_a_session_down(garbage: bytes, places: list[int], open
     assert events_of(pieces(stream, places)) == events_of([stream])
 
 
+# The longest that the exchange takes, and one that it does not.
+LONG = [Debug(bytes(MAX_INPUT)).encode(), Debug(bytes(MAX_INPUT + 1)).encode()]
+
+
 def orders(count: int) -> list[bytes]:
     return [UnsequencedData(enter50(ref).encode()).encode() for ref in range(1, count + 1)]
 
 
 @given(
-    st.lists(st.sampled_from([ClientHeartbeat().encode(), Debug(b"?").encode(), *orders(6)]), max_size=20),
+    st.lists(st.sampled_from([ClientHeartbeat().encode(), *LONG, *orders(6)]), max_size=20),
     st.binary(max_size=20),
     cuts,
 )

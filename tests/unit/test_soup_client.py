@@ -240,6 +240,17 @@ def test_broken_connections_are_made_again_and_their_words_go_on() -> None:
     )]  # fmt: skip
 
 
+def test_who_is_turned_away_again_and_again_comes_ever_less_often() -> None:
+    """Two clients of one account would take the seat from each other for ever."""
+    server = Server(*[says(LoginAccepted(CURRENT, 1))] * 6, says(LoginAccepted(CURRENT, 1), EndOfSession()))
+    client = Client(server.address, Session("HFT001", "SECRET"), retry_s=0.01)
+    began = time.monotonic()
+    events = until(client, lambda events: client.over)
+    assert sum(isinstance(event, Lost) for event in events) == 6
+    assert time.monotonic() - began >= 0.01 * (1 + 2 + 4 + 8 + 16 + 32)
+    server.end()
+
+
 @pytest.mark.parametrize(
     ("packet", "kind"), [(LoginAccepted(CURRENT, 7), Broken), (LoginRejected("S"), Refused), (EndOfSession(), Ended)]
 )

@@ -55,7 +55,7 @@ class SnapshotClient:
         self._count = count
         self._delay_ns = delay_ns
         self._login_until_ns = now_ns + login_timeout_ns
-        self._decoder = soupbintcp.Decoder()
+        self._decoder = soupbintcp.Decoder(_MAX_INPUT)
         self._state = _State.LOGIN
         self._buffer = bytearray()
         self._messages: Iterator[bytes] = iter(())
@@ -90,8 +90,6 @@ class SnapshotClient:
             for packet in self._decoder:
                 self._one(packet, now_ns)
         except MalformedMessage:
-            self._drop("malformed")
-        if self._decoder.pending > _MAX_INPUT:
             self._drop("malformed")
 
     def output(self, now_ns: int) -> bytes:

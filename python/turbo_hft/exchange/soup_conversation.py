@@ -21,7 +21,7 @@ MILLISECOND_NS = 1_000_000
 HEARTBEAT_NS = 1_000 * MILLISECOND_NS
 LOGIN_TIMEOUT_NS = 30 * HEARTBEAT_NS
 MAX_INPUT = 4096
-"""Bytes of a packet that is not complete. No OUCH message is near it; who announces more is no OUCH client."""
+"""Bytes of a message. None of OUCH is near it; who announces more is no OUCH client."""
 _BUFFER = 32_768
 _HEADER = 3
 
@@ -76,7 +76,7 @@ class OrderConversation:
         self.resets = False
         self._host = host
         self._rules = rules
-        self._decoder = soupbintcp.Decoder()
+        self._decoder = soupbintcp.Decoder(MAX_INPUT)
         self._state = _State.LOGIN
         self._why = ""  # it ends, once its last words are out
         self._closing = False
@@ -119,8 +119,6 @@ class OrderConversation:
                     return
                 self._one(packet, now_ns)
         except MalformedMessage:
-            self.drop("malformed", now_ns)
-        if self._decoder.pending > MAX_INPUT:
             self.drop("malformed", now_ns)
 
     def output(self, now_ns: int) -> bytes:

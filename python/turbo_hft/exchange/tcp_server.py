@@ -9,6 +9,7 @@ from __future__ import annotations
 import selectors
 import socket
 import struct
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -164,6 +165,8 @@ class TcpServer:
     def close(self) -> None:
         """Close all connections."""
         for connection in tuple(self._connections):
+            if connection.close_at_ns is None:
+                connection.conversation.gone(time.monotonic_ns())
             self._close(connection)
 
     def _watch(self, connection: _Connection, has_output: bool) -> None:

@@ -16,7 +16,18 @@ from contextlib import suppress
 from types import TracebackType
 
 from turbo_hft.errors import ConfigError, ExchangeError
-from turbo_hft.soupbintcp.session import SECOND_NS, Broken, Ended, Event, LoggedIn, Lost, Refused, Session, State
+from turbo_hft.soupbintcp.session import (
+    SECOND_NS,
+    Broken,
+    Ended,
+    Event,
+    LoggedIn,
+    Lost,
+    Message,
+    Refused,
+    Session,
+    State,
+)
 from turbo_hft.soupbintcp.wire import SocketWire, Wire
 
 CONGESTION_CONTROLS = ("reno", "cubic")
@@ -24,6 +35,7 @@ CONGESTION_CONTROLS = ("reno", "cubic")
 _CHUNK = 65_536
 _CONNECT_TIMEOUT_NS = 5 * SECOND_NS
 _GOODBYE_S = 1.0
+_LONGEST_PAUSE_S = 5.0
 
 Address = tuple[str, int]
 
@@ -31,7 +43,8 @@ Address = tuple[str, int]
 class Client:
     """Connects `session` to a server. A context manager: leaving it logs out.
 
-    Lost connections are made again after `retry_s`, None: never. Every event of the session comes out of `step`.
+    Lost connections are made again after `retry_s` seconds, None: never. As long as none brings a message, each is
+    waited for twice as long as the one before, up to 5 s. Every event of the session comes out of `step`.
     """
 
     def __init__(
@@ -61,6 +74,7 @@ class Client:
         self._local = local
         self._congestion_control = congestion_control.encode()
         self._retry_s = retry_s
+        self._pause_s = retry_s or 0.0
         self._make_wire = wire
         self._socket: socket.socket | None = None
         self._wire: Wire | None = None  # None while connecting
@@ -258,6 +272,8 @@ class Client:
             match event:
                 case LoggedIn():
                     self.logins += 1
+                case Message():
+                    self._pause_s = self._retry_s or 0.0
                 case Lost():
                     self._forget()
                 case Refused() | Ended() | Broken():
@@ -273,9 +289,11 @@ class Client:
         if self._socket is not None:
             self._socket.close()
         self._socket = self._wire = None
-        if self._retry_at_ns is not None:
-            later_ns = None if self._retry_s is None else time.monotonic_ns() + int(self._retry_s * SECOND_NS)
-            self._retry_at_ns = later_ns
+        if self._retry_s is None:
+            self._retry_at_ns = None
+        elif self._retry_at_ns is not None:
+            self._retry_at_ns = time.monotonic_ns() + int(self._pause_s * SECOND_NS)
+            self._pause_s = max(self._retry_s, min(2 * self._pause_s, _LONGEST_PAUSE_S))
 
     def _wait(self, now_ns: int, deadline_ns: int) -> None:
         if self._socket is None:
