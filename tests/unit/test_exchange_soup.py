@@ -11,7 +11,7 @@ import pytest
 from exchange_rig import PRICE, SECOND, enter42, enter50, exchange, logged_in, market, replace50
 from soup_rig import CURRENT, Talk, replies_of
 from turbo_hft.errors import ConfigError
-from turbo_hft.exchange import ExchangeConfig, ExchangeCore, Faults
+from turbo_hft.exchange import ExchangeConfig, ExchangeCore, Faults, OrderFaults
 from turbo_hft.exchange.stream_faults import StreamFaults
 from turbo_hft.wire import ouch42, ouch50, soupbintcp, ufo
 from turbo_hft.wire.soupbintcp import (
@@ -91,13 +91,16 @@ def test_replies_of_the_day_can_be_had_from_any_number(asked: int, given: int) -
     assert kinds(again.send(enter50(4))) == "A"
 
 
-def test_the_same_orders_over_either_protocol_are_the_same_orders() -> None:
+@pytest.mark.parametrize(
+    "faults", [OrderFaults(), OrderFaults(reject=0.4, dead=0.3, cancel_reject=0.5, later_ns=(0, 0))], ids=str
+)
+def test_the_same_orders_over_either_protocol_are_the_same_orders(faults: OrderFaults) -> None:
     days: list[tuple[str, list[Any]]] = [
         ("ouch50", [enter50(1), enter50(1), enter50(2, "S", 40), replace50(1, 3, 50), ouch50.CancelOrder(3, 0)]),
         ("ouch42", [enter42("A"), enter42("A"), enter42("B", "S", 40), ouch42.CancelOrder("A", 10)]),
     ]
     for port, messages in days:
-        datagrams, streams = exchange(), exchange()
+        datagrams, streams = exchange(order_faults=faults), exchange(order_faults=faults)
         old = logged_in(datagrams, port)
         for message in messages:
             old.send(message)
@@ -219,19 +222,61 @@ def test_a_client_that_falls_behind_is_dropped_and_resumes() -> None:
     slow, quick = Talk(core), Talk(core, last_octet=2)
     slow.login()
     quick.login(user="HFT002")
-    ref = 0
-    while not slow.is_over():
-        ref += 1
-        slow.conversation.receive(UnsequencedData(enter50(ref).encode()).encode(), 0)
-        slow.conversation.output(0)  # and takes nothing
-        assert kinds(quick.send(enter50(ref, price=PRICE - 100))) == "A"
-    assert count(core, "slow") == 1
-    size = 3 + len(core.accounts["ouch50"].clients["HFT001"].replies[1])
-    assert ref == 4096 // size + 1
+    reply = len(slow.send(enter50(1))[0])
+    allowed = 4096 // (3 + reply)
+
+    def order(ref: int, now_ns: int) -> None:
+        slow.conversation.receive(UnsequencedData(enter50(ref).encode()).encode(), now_ns)
+        assert slow.conversation.output(now_ns)
+        assert kinds(quick.send(enter50(ref, price=PRICE - 100), now_ns=now_ns)) == "A"
+
+    for ref in range(2, allowed + 2):
+        order(ref, 0)
+    assert slow.conversation.next_due_ns > 2 * SECOND
+    order(allowed + 2, SECOND)  # one too many
+    assert slow.conversation.next_due_ns == 2 * SECOND
+    assert len(replies_of(slow.hear(2 * SECOND - 1))) == allowed + 1  # in time
+    for ref in range(allowed + 3, 3 * allowed):
+        order(ref, 2 * SECOND)
+    data = slow.conversation.output(3 * SECOND - 1)
+    slow.conversation.taken(reply, 3 * SECOND - 1)  # some, but not enough
+    assert data and not slow.is_over()
+    assert not slow.conversation.output(3 * SECOND)
+    assert slow.is_over() and count(core, "slow") == 1
     again = Talk(core)
     again.login(2)  # all of it at once: what was asked for is not what one falls behind with
-    assert kinds(replies_of(again.more)) == "A" * ref
-    assert kinds(again.send(enter50(ref + 1))) == "A"
+    assert kinds(replies_of(again.more)) == "A" * (3 * allowed - 1)
+    assert kinds(again.send(enter50(3 * allowed))) == "A"
+
+
+@pytest.mark.parametrize("sequence", [0, 1, 90])
+def test_what_is_asked_for_again_does_not_count_but_what_is_new(sequence: int) -> None:
+    core = exchange(backlog_bytes=4096)
+    talk = Talk(core)
+    talk.login()
+    talk.send(*(enter50(ref) for ref in range(1, 101)))
+    again = Talk(core)
+    again.conversation.receive(LoginRequest("HFT001", "SECRET", "", sequence).encode(), 0)
+    for second in range(4):
+        assert again.conversation.output(second * SECOND) and not again.is_over()
+    again.hear(4 * SECOND)
+    for ref in range(101, 201):
+        again.conversation.receive(UnsequencedData(enter50(ref).encode()).encode(), 5 * SECOND)
+    assert again.conversation.output(5 * SECOND) and not again.conversation.output(6 * SECOND)
+    assert again.is_over() and count(core, "slow") == 1
+
+
+def test_the_end_of_a_day_that_many_replies_precede() -> None:
+    """More than one buffer: the end of the session comes after the last of them."""
+    core = exchange(linger_s=0.0)
+    talk = Talk(core)
+    talk.login()
+    talk.send(*(enter50(ref) for ref in range(1, 1501)))
+    core.stop(0, "test")
+    while core.tick(0) or core.phase.value != "ended":
+        pass
+    *packets, end = talk.hear()
+    assert kinds(replies_of(packets)) == "C" * 1500 + "S" and end == EndOfSession()
 
 
 def test_a_client_that_takes_nothing_is_dropped_however_little_waits() -> None:
@@ -432,6 +477,19 @@ def test_delays_keep_the_bytes_and_their_order() -> None:
     talk.conversation.receive(UnsequencedData(enter50(50).encode()).encode(), now)
     talk.conversation.gone(now)
     assert count(core, "messages") == len(wanted) + 1 and talk.is_over()
+
+
+def test_a_delayed_end_of_session_is_waited_for_unless_it_is_a_reset() -> None:
+    for resets in (False, True):
+        faults = StreamFaults(cut_after_replies=1, cut_by_reset=resets)
+        core = exchange(faults_replies=Faults(delay_ns=(1000, 1000)), stream_faults=faults)
+        talk = Talk(core)
+        talk.conversation.receive(LoginRequest("HFT001", "SECRET").encode(), 0)
+        talk.conversation.receive(UnsequencedData(enter50(1).encode()).encode(), 0)
+        assert not talk.conversation.output(0)
+        assert talk.is_over() == resets
+        if not resets:
+            assert len(talk.hear(1000)) == 2 and talk.decoder.pending and talk.is_over()
 
 
 def test_held_replies_share_a_segment() -> None:

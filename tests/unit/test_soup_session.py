@@ -78,6 +78,14 @@ def test_every_further_login_names_the_session_and_the_next_message() -> None:
     ]  # fmt: skip
 
 
+def test_what_was_not_sent_on_one_connection_is_not_sent_on_the_next() -> None:
+    session = opened()
+    assert not session.tick(SECOND)  # a heartbeat that nobody takes
+    session.disconnected("reset")
+    session.connected(2 * SECOND)
+    assert said(session) == [LoginRequest("HFT001", "SECRET", DAY, 1)]
+
+
 def test_started_in_the_middle_of_a_day() -> None:
     session = made(session=DAY, next_sequence=7)
     session.connected(0)

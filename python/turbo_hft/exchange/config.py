@@ -49,7 +49,7 @@ class ExchangeConfig:
     ouch42_tcp_port: int | None = 26442
     cancel_on_disconnect: bool = False  # over SoupBinTCP, however a connection ends
     client_timeout_s: float = 15.0  # after which a client that says or takes nothing is dropped
-    backlog_bytes: int = 1 << 20  # of new replies that a client may be behind with
+    backlog_bytes: int = 1 << 20  # of new replies that a client may be behind with for a second
     stream_faults: StreamFaults = field(default_factory=StreamFaults)
     session: str = "HFT0000001"  # of MoldUDP64, UFO and SoupBinTCP
     accounts: Mapping[str, str] = field(default_factory=lambda: {"HFT001": "SECRET"})

@@ -116,7 +116,7 @@ def add_stream_arguments(parser: argparse.ArgumentParser, client_timeout_s: floa
         type=count,
         default=backlog_bytes,
         metavar="BYTES",
-        help=f"drop a client that is behind with more new replies (default: {backlog_bytes})",
+        help=f"drop a client that is behind with more new replies for a second (default: {backlog_bytes})",
     )
     streams.add_argument(
         "--cut-after-replies", type=count, metavar="N", help="cut the connection in the middle of the reply after N"

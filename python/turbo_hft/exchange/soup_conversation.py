@@ -20,6 +20,7 @@ from turbo_hft.wire import soupbintcp
 MILLISECOND_NS = 1_000_000
 HEARTBEAT_NS = 1_000 * MILLISECOND_NS
 LOGIN_TIMEOUT_NS = 30 * HEARTBEAT_NS
+PATIENCE_NS = HEARTBEAT_NS
 MAX_INPUT = 4096
 """Bytes of a message. None of OUCH is near it; who announces more is no OUCH client."""
 _BUFFER = 32_768
@@ -34,7 +35,8 @@ class SoupRules:
     """A client that says nothing for so long is dropped, unless its login asks for another time (4.10). So is one that
     takes nothing of what waits for it."""
     backlog_bytes: int = 1 << 20
-    """How far a client may fall behind with new replies. What it asked to have again does not count."""
+    """How far a client may be behind with new replies, for a second: many may come up at once. What it asked to have
+    again does not count."""
     cancel_on_disconnect: bool = False
     faults: StreamFaults = field(default_factory=StreamFaults)
 
@@ -86,6 +88,7 @@ class OrderConversation:
         self._waiting = 0  # bytes of packets that the client is still to take; of replies up to
         self._weighed = 0  # this one
         self._caught_up = False
+        self._behind_ns: int | None = None  # since when by too much
         self._replies = self._orders = 0  # of this connection
         self._silence_ns = rules.silence_ns
         self._login_until_ns = now_ns + LOGIN_TIMEOUT_NS
@@ -107,6 +110,8 @@ class OrderConversation:
         if self._state is _State.LOGIN:
             return self._login_until_ns
         due = self._heard_ns + self._silence_ns
+        if self._behind_ns is not None:
+            due = min(due, self._behind_ns + PATIENCE_NS)
         return min(due, (self._taken_ns + self._silence_ns) if self._buffer else (self._sent_ns + HEARTBEAT_NS))
 
     def receive(self, data: bytes, now_ns: int) -> None:
@@ -227,10 +232,12 @@ class OrderConversation:
                 return
             case _State.OVER:
                 return
-        self._caught_up = self._caught_up or self._waiting <= self._rules.backlog_bytes
-        if now_ns - self._taken_ns >= self._silence_ns or (
-            self._caught_up and self._waiting > self._rules.backlog_bytes
-        ):
+        if self._waiting <= self._rules.backlog_bytes:
+            self._caught_up, self._behind_ns = True, None
+        elif self._caught_up and self._behind_ns is None:
+            self._behind_ns = now_ns
+        behind = self._behind_ns is not None and now_ns - self._behind_ns >= PATIENCE_NS
+        if behind or now_ns - self._taken_ns >= self._silence_ns:
             self.drop("slow", now_ns)
         elif now_ns - self._heard_ns >= self._silence_ns:
             self.drop("silent", now_ns)

@@ -159,10 +159,8 @@ class _Late:
         if self._hold_ns and self._waiting:
             self._waiting[-1][1].extend(data)
             return
-        due = now_ns + self._random.randint(*self._delay_ns) + self._hold_ns
-        if self._waiting:
-            due = max(due, self._waiting[-1][0])  # later bytes of a stream are not sooner
-        self._waiting.append((due, bytearray(data)))
+        # Later bytes may be due sooner; those before them hold them up all the same.
+        self._waiting.append((now_ns + self._random.randint(*self._delay_ns) + self._hold_ns, bytearray(data)))
 
     def move(self, now_ns: int | None, to: Callable[[bytes], None] | None = None) -> None:
         """What is due, or with None everything, has arrived: in `arrived`, or at `to` which takes it."""
