@@ -271,12 +271,12 @@ def test_the_end_of_a_day_that_many_replies_precede() -> None:
     core = exchange(linger_s=0.0)
     talk = Talk(core)
     talk.login()
-    talk.send(*(enter50(ref) for ref in range(1, 1501)))
+    talk.send(*(enter50(ref) for ref in range(1, 2001)))
     core.stop(0, "test")
     while core.tick(0) or core.phase.value != "ended":
         pass
     *packets, end = talk.hear()
-    assert kinds(replies_of(packets)) == "C" * 1500 + "S" and end == EndOfSession()
+    assert kinds(replies_of(packets)) == "C" * 2000 + "S" and end == EndOfSession()
 
 
 def test_a_client_that_takes_nothing_is_dropped_however_little_waits() -> None:

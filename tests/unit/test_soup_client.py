@@ -376,3 +376,31 @@ def test_an_address_that_is_not_here() -> None:
     client = Client((HOST, 1), Session("HFT001", "SECRET"), local=("192.0.2.1", 0))
     with pytest.raises(ConfigError, match=r"192\.0\.2\.1:0"):
         client.step(0)
+
+
+def test_bytes_that_wait_keep_their_place() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        wire = SocketWire(ours)
+        sent, got = bytearray(), bytearray()
+
+        def read() -> None:
+            with contextlib.suppress(BlockingIOError):
+                while data := theirs.recv(100_000):
+                    got.extend(data)
+
+        for number in range(150):
+            data = bytes([number]) * 5000
+            wire.send(data)
+            sent += data
+            if number % 50 == 49:
+                assert wire.pending  # the next ones come after it, though there is room
+                read()
+        while wire.pending:
+            wire.flush()
+            read()
+        read()
+        assert got == sent
