@@ -189,7 +189,7 @@ def test_heartbeats_in_both_directions(exchange: Process) -> None:
         settings: dict[str, Any] = {"client_heartbeat_interval": 0.4 if beats else 60}
         settings["server_heartbeat_interval"] = 1.6 if beats else 60
         raw = await connected(exchange, user=user, **settings)
-        deadline = time.monotonic() + (4 if beats else DEADLINE_S)
+        deadline = time.monotonic() + (3.4 if beats else DEADLINE_S)
         while time.monotonic() < deadline and not raw.is_closed():
             await asyncio.sleep(0.05)
         assert raw.is_closed() != beats
