@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from exchange_rig import PRICE, SECOND, enter42, enter50, exchange, logged_in, m
 from soup_rig import CURRENT, Talk, replies_of
 from turbo_hft.errors import ConfigError
 from turbo_hft.exchange import ExchangeConfig, ExchangeCore, Faults, OrderFaults
+from turbo_hft.exchange import cli as exchange_cli
 from turbo_hft.exchange.stream_faults import StreamFaults
 from turbo_hft.wire import ouch42, ouch50, soupbintcp, ufo
 from turbo_hft.wire.soupbintcp import (
@@ -554,3 +556,51 @@ def test_the_log_names_the_transport(tmp_path: Path) -> None:
     ]
     assert (ours[-1]["reason"], ours[-1]["canceled"]) == ("left", 1)
     assert [line["kind"] for line in lines if line["arrival_ns"] == 6] == ["canceled", "disconnected"]
+
+
+# The command line
+
+
+def from_words(*words: str) -> ExchangeConfig:
+    parser = argparse.ArgumentParser()
+    exchange_cli.add_arguments(parser)
+    return exchange_cli.config_from(parser.parse_args(words))
+
+
+def test_options() -> None:
+    default = from_words()
+    assert (default.ouch50_tcp_port, default.ouch42_tcp_port) == (default.ouch50_port, default.ouch42_port)
+    assert default.stream_faults == StreamFaults() and not default.cancel_on_disconnect
+    assert (default.client_timeout_s, default.backlog_bytes) == (15.0, 1 << 20)
+    words = """--ouch50-tcp 0 --ouch42-tcp off --cancel-on-disconnect --client-timeout 2.5 --backlog 9000
+        --cut-after-replies 3 --cut-after-orders 4 --cut-by-reset --stall-reading 1+2 --stall-reading 5+0.5
+        --segment-bytes 1 --hold-replies 250"""
+    config = from_words(*words.split())
+    assert (config.ouch50_tcp_port, config.ouch42_tcp_port, config.cancel_on_disconnect) == (0, None, True)
+    assert (config.client_timeout_s, config.backlog_bytes) == (2.5, 9000)
+    assert config.stream_faults == StreamFaults(
+        cut_after_replies=3,
+        cut_after_orders=4,
+        cut_by_reset=True,
+        stalls_s=((1.0, 2.0), (5.0, 0.5)),
+        segment_bytes=1,
+        hold_ns=250_000,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("--cut-after-replies 0", "give a whole number, 1 or more"),
+        ("--segment-bytes half", "give a whole number, 1 or more"),
+        ("--backlog -1", "give a whole number, 1 or more"),
+        ("--hold-replies -1", "give a time in µs, 0 or more"),
+        ("--hold-replies nan", "give a time in µs, 0 or more"),
+        ("--stall-reading 3", "give START"),
+        ("--ouch50-tcp 70000", "is no port"),
+    ],
+)
+def test_words_that_are_none(words: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        from_words(*words.split())
+    assert ended.value.code == 2 and complaint in capsys.readouterr().err
