@@ -116,8 +116,12 @@ def test_the_messages_are_ours_in_other_words() -> None:
     assert entered(7).to_bytes() == (len(ours), ours)
 
 
-def test_orders_replies_and_logout(exchange: Process) -> None:
+def test_logins_orders_replies_and_logout(exchange: Process) -> None:
     async def work() -> None:
+        remote = (HOST, exchange.ports["ouch50_tcp"])
+        for arguments, reason in ((("HFT001", "WRONG"), "NOT_AUTHORIZED"), (("HFT001", "SECRET", "NONE"), "SESSION")):
+            with pytest.raises(ConnectionRefusedError, match=reason):
+                await soup.connect_async(remote, *arguments)
         raw = await connected(exchange)
         session = OuchSession(raw)
         assert raw.session_id.session == CURRENT and raw.session_id.user == "HFT001"
@@ -168,16 +172,6 @@ def test_resuming_sees_every_message_once(exchange: Process) -> None:
         fourth.send_unseq_data(entered(7).to_bytes()[1])
         assert Ouch.from_bytes((await fourth.receive_msg()).data)[1].user_ref_num == 7
         await fourth.close()
-
-    soon(work)
-
-
-def test_logins_that_are_refused(exchange: Process) -> None:
-    async def work() -> None:
-        remote = (HOST, exchange.ports["ouch50_tcp"])
-        for arguments, reason in ((("HFT001", "WRONG"), "NOT_AUTHORIZED"), (("HFT001", "SECRET", "NONE"), "SESSION")):
-            with pytest.raises(ConnectionRefusedError, match=reason):
-                await soup.connect_async(remote, *arguments)
 
     soon(work)
 

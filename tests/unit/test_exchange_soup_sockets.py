@@ -119,29 +119,41 @@ def test_clients_of_both_protocols_and_both_versions_trade(start: Start) -> None
     assert new.packets[-1] == soupbintcp.EndOfSession() == old.packets[-1]
 
 
-@pytest.mark.parametrize("end", ["FIN", "half FIN", "RST", "garbage"])
-def test_orders_go_with_the_connection(start: Start, end: str) -> None:
+def test_orders_go_with_the_connection(start: Start) -> None:
     process = start("--rate", "0", "--cancel-on-disconnect")
     process.feed.receive()
-    peer, other = Peer(process.ports["ouch50_tcp"]), Peer(process.ports["ouch50_tcp"], "HFT002")
-    peer.order(1, 2)
+    port = process.ports["ouch50_tcp"]
+    other = Peer(port, "HFT004")
     other.order(1, price=1_000_000)
-    peer.until(has(b"SAA"))
     other.until(has(b"SA"))
-    if end == "RST":
-        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    if end == "half FIN":
-        peer.socket.shutdown(socket.SHUT_WR)
-    elif end == "garbage":
-        peer.socket.sendall(b"\0\0")
-    else:
-        peer.socket.close()
-    again = Peer(process.ports["ouch50_tcp"])
-    again.until(has(b"SAACC"))
-    summary = summary_of(process, again, other)
-    assert summary["soupbintcp"]["ouch50"]["canceled_on_disconnect"] == 2
-    assert summary["soupbintcp"]["ouch50"]["malformed" if end == "garbage" else "left"] == 1
-    assert summary["accounts"]["HFT002"]["AAPL"]["canceled_qty"] == 100  # at the close
+    left: list[Peer] = []
+    for number, end in enumerate(("FIN", "half FIN", "RST", "garbage")):
+        # The last one is the first one's account, whose day has begun by then.
+        user = f"HFT00{1 + number % 3}"
+        peer = Peer(port, user, sequence=0)
+        peer.order(2 * number + 1, 2 * number + 2)
+        peer.until(lambda peer: peer.replies[-2:] == b"AA")
+        first = sum(packet.message[:1] == b"S" for packet in peer.packets if isinstance(packet, SequencedData))
+        assert first == (number < 3), "the day of an account begins once"
+        if end == "RST":
+            peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        if end == "half FIN":
+            peer.socket.shutdown(socket.SHUT_WR)
+        elif end == "garbage":
+            peer.socket.sendall(b"\0\0")
+        else:
+            peer.socket.close()
+        again = Peer(port, user)
+        again.until(lambda peer: peer.replies[-4:] == b"AACC")
+        if number in (1, 2):
+            left.append(again)
+        else:
+            again.socket.close()
+    summary = summary_of(process, *left, other)
+    counters = summary["soupbintcp"]["ouch50"]
+    assert (counters["canceled_on_disconnect"], counters["malformed"]) == (8, 1)
+    assert counters["left"] == 3 + 2, "the two that were closed here as well"
+    assert summary["accounts"]["HFT004"]["AAPL"]["canceled_qty"] == 100  # at the close
 
 
 def test_a_reader_that_does_not_read_delays_nobody(start: Start) -> None:
