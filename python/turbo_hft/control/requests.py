@@ -21,6 +21,7 @@ VERSION = 1
 MOST_REQUEST_BYTES = 64 << 10
 MOST_ANSWER_BYTES = 64 << 20
 MOST_WAIT_S = 60.0
+MOST_WORDS = 1024
 
 Role = Literal["read", "trade"]
 Text = Annotated[str, msgspec.Meta(max_length=4096)]
@@ -35,8 +36,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     v: int = VERSION
     id: Annotated[int, msgspec.Meta(ge=0, le=(1 << 53) - 1)] = 0
-    because: Text | None = None
-    command: Text = ""
+    because: Annotated[str, msgspec.Meta(max_length=MOST_WORDS)] | None = None
+    command: Annotated[str, msgspec.Meta(max_length=MOST_WORDS)] = ""
 
     @classmethod
     def role(cls) -> Role:
@@ -201,7 +202,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: int = 0
     ok: dict[str, Any] | None = None
     error: Error | None = None
-    events: list[dict[str, Any]] | None = None
+    events: list[Any] | None = None
     dropped: int = 0
 
 
@@ -220,9 +221,7 @@ _heads = msgspec.json.Decoder(_Head)
 _answers = msgspec.json.Decoder(Answer)
 _encoder = msgspec.json.Encoder()
 _KINDS: dict[str, type[TurboHftError]] = {
-    name: kind
-    for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, TurboHftError)
+    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, TurboHftError)
 }
 
 
@@ -240,7 +239,8 @@ def decode_request(line: bytes) -> Request:
         head = _heads.decode(line)
         if head.v != VERSION:
             raise MalformedMessage(f'version {head.v} is asked for, {VERSION} is spoken here: send "v": {VERSION}.')
-        return _requests.decode(line)
+        request: Request = _requests.decode(line)
+        return request
     except (msgspec.DecodeError, RecursionError) as error:
         raise MalformedMessage(f"this is no request: {error}. docs/control-socket.md has all of them.") from None
 
@@ -276,5 +276,3 @@ def raised(error: Error) -> TurboHftError:
     if error.reason:
         made.__dict__["reason"] = error.reason
     return made
-
-
