@@ -69,6 +69,22 @@ def what_is_missing() -> str:
     return "Is this inside a container that does not allow BPF?"
 
 
+def reach_without(path: Path, access: int) -> bool:
+    """Would the mode bits let this user (or root as an ordinary user) at a file or directory: `access` is a sum of
+    os.R_OK, W_OK and X_OK? Access control lists are not looked at."""
+    try:
+        path = path.resolve()
+        return _allows(path, access) and all(_allows(parent, os.X_OK) for parent in path.parents)
+    except OSError:
+        return False
+
+
+def _allows(path: Path, access: int) -> bool:
+    about = path.stat()
+    shift = 6 if about.st_uid == os.geteuid() else 3 if about.st_gid in (os.getegid(), *os.getgroups()) else 0
+    return not access & ~(about.st_mode >> shift & 0o7)
+
+
 def give_up(keep: Iterable[str] = ()) -> tuple[str, ...]:
     """Give up every capability but these, in all threads, for good: permitted, effective, inheritable, ambient, and (as
     far as CAP_SETPCAP is there) bounding; no program that is started gets any. Which of `keep` there are now.

@@ -66,7 +66,8 @@ class View(Reading, frozen=True, kw_only=True, tag="view"):
 
 
 class Status(Reading, frozen=True, kw_only=True, tag="status"):
-    """The same with all counters, messages by type, refusals, working orders and the program: `turbo-hft status`."""
+    """That picture as `view`, with all counters, messages by type, refusals, working orders and the program:
+    `turbo-hft status`."""
 
 
 class Limits(Reading, frozen=True, kw_only=True, tag="limits"):

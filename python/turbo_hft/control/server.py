@@ -183,7 +183,7 @@ def group_id(group: str) -> int | None:
 
 
 class ControlServer:
-    """Both sockets of an engine, from entering to leaving. Leaving ends all connections.
+    """Both sockets of an engine, from entering to leaving. Leaving ends all connections. `serve` begins to answer.
 
     `read_group` and `trade_group`: whose members may; who may trade may read. `on_change(text)`: who has just asked for
     something that changes, for people. Raises ConfigError, CapabilityError when the sockets cannot be made.
@@ -209,6 +209,7 @@ class ControlServer:
         self._lock = threading.Lock()  # of what follows
         self._connections: dict[socket.socket, tuple[Role, int]] = {}
         self._subscribers: tuple[_Subscriber, ...] = ()
+        self._ending = False
         self._orders = threading.Lock()  # an order by hand at a time, so that a refusal names its own reason
 
     def __enter__(self) -> ControlServer:
@@ -233,9 +234,16 @@ class ControlServer:
                 undo.callback(door.close)
                 self._doors.append(door)
             undo.pop_all()
+        return self
+
+    def serve(self) -> None:
+        """Let them in; until then they wait at the door."""
         for door in self._doors:
             self._start(self._accept, door)
-        return self
+
+    def wind_down(self) -> None:
+        """The engine is being ended: from now on only what stops trading is done, besides reading."""
+        self._ending = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -362,6 +370,8 @@ class ControlServer:
         if request.role() == "read":
             with self._turns.of(peer.uid):
                 return _done(request, self._performed(request))
+        if self._ending and not isinstance(request, (ask.Halt, ask.Reduce, ask.Cancel, ask.CancelAll)):
+            raise ConfigError("the process that runs this engine is ending it: nothing is changed any more.")
         client = person(peer.pid, peer.uid, command_line(request.command.split()))
         self._on_change(f"{client['user']} (process {peer.pid}) asks: {_words(request)}")
         with on_behalf_of(client), because(request.because):
