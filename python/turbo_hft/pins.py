@@ -177,7 +177,8 @@ class Pins:
         self._clear(self.layout.directory)
         for directory in (self.layout.directory.parent, self.layout.root):
             with contextlib.suppress(OSError):  # it is another engine's too
-                directory.rmdir()
+                if directory.stat().st_uid == os.geteuid():  # and not a place that root has made for a user
+                    directory.rmdir()
 
     def keep_only(self, program_id: int) -> None:
         """Take the pins of every other program away: what a swap leaves behind."""

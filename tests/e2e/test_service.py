@@ -1,0 +1,140 @@
+"""The service as it is deployed: its own command line, as an ordinary user with the unit's capabilities and under its
+restrictions. Who may read and who may trade, killed and taken over, and which capability is missed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import service_rig
+from e2e.helpers import eventually
+from e2e_rig import rig
+from pin_rig import bpffs, pinned
+from service_rig import GROUPS, READER, STRANGER, TRADER, UNIT, Service
+from turbo_hft.config.read import read
+from turbo_hft.engine import Engine
+from turbo_hft.journal.reader import JournalReader, Note
+
+pytestmark = [pytest.mark.e2e, pytest.mark.kernel, pytest.mark.timeout(120)]
+
+READ, TRADE = GROUPS["turbo-hft-read"], GROUPS["turbo-hft-trade"]
+MOST_EXPOSURE = 25  # tenths, as systemd-analyze has it; "OK" reaches to 4.9
+CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    if not service_rig.interpreter():
+        pytest.skip("an ordinary user has no Python here that can use this checkout")
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and len(folder.parts) > 2:
+            folder.chmod(folder.stat().st_mode | 0o055)
+    with bpffs(tmp_path) as root, rig(tmp_path, 71) as raised:
+        made = Service(raised, tmp_path, root)
+        made.prepare()
+        yield made
+
+
+def test_an_ordinary_user_trades_and_others_do_what_they_may(service: Service) -> None:
+    service.rig.start_exchange("--symbols", "AAPL=163.20", "--rate", "500", "--wait-for-login", "--duration", "100")
+    with service.running(0) as process:
+        eventually(lambda: service.orders(0) > 2, "it trades", 30)
+        assert_powerless(process.pid)
+        who_may_do_what(service, process.pid)
+        process.kill()
+        process.wait()
+    with service.running(1) as process:
+        eventually(lambda: "taken over" in service.talk(1) and service.orders(1) > 2, "it trades on", 30)
+        assert_powerless(process.pid)
+    assert process.returncode == 130, service.talk(1)
+    assert pinned(service.pins) == [] and list((service.run / service.interface).iterdir()) == []
+    notes = [one for one in JournalReader(service.state / "journal") if isinstance(one, Note)]
+    changes = [note.data for note in notes if note.kind == "change"]
+    mine = [by for change in changes for by in change.get("by", []) if by["uid"] == TRADER]
+    assert mine and all("control socket" in by["by_way_of"] and by["pid"] != process.pid for by in mine)
+    assert ["tighter"] in [change.get("why") for change in changes]
+
+
+def assert_powerless(pid: int) -> None:
+    """Every thread of it has given up all it had."""
+    threads = list(Path(f"/proc/{pid}/task").iterdir())
+    assert len(threads) > 3
+    for thread in threads:
+        status = dict(re.findall(r"^(\w+):\s*(.*)$", (thread / "status").read_text(), re.MULTILINE))
+        assert status["Uid"].split() == [str(service_rig.ENGINE)] * 4
+        assert [int(status[name], 16) for name in CAPABILITY_SETS] == [0, 0, 0, 0], status
+        assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+
+
+def who_may_do_what(service: Service, pid: int) -> None:
+    reading, trading = ["status", "--json"], ["set", "AAPL", "base_qty=7", "--because", "tighter"]
+    stopping = ["halt", "--cancel", "--json"]
+    status, setting, halting = service.person(READER, [READ], reading, trading, stopping)
+    assert status["code"] == 0, status
+    assert json.loads(status["out"])["program"]["controller"] == pid
+    for refused in (setting, halting):
+        assert refused["code"] == 1 and f"is not in group {TRADE}" in refused["err"], refused
+
+    status, setting, halting, resuming = service.person(TRADER, [TRADE], reading, trading, stopping, ["resume"])
+    assert json.loads(status["out"])["state"] == "active"
+    assert setting["code"] == 0 and "base_qty=7" in setting["out"], setting
+    after = json.loads(halting["out"])
+    assert halting["code"] == 0 and after["state"] == "halted" and after["left"] == [], halting
+    assert resuming["code"] == 0, resuming
+
+    for refused in service.person(STRANGER, [], reading, trading):
+        assert refused["code"] == 1 and "is not in group" in refused["err"], refused
+    with Engine.adopt(service.interface, pin=service.pins) as engine:
+        assert engine.symbols["AAPL"].base_qty == 7 and engine.state == "active"
+
+
+def test_what_is_missing_is_named(service: Service) -> None:
+    every = service.capabilities
+    with ExitStack() as stack:
+        processes = []
+        for number, missing in enumerate(every):
+            service.capabilities = [name for name in every if name != missing]
+            processes.append(stack.enter_context(service.running(number)))
+            time.sleep(0.3)  # of one interface: nobody may have half an engine there when the next one looks
+        for number, (missing, process) in enumerate(zip(every, processes, strict=True)):
+            assert process.wait(60) == 1, service.talk(number)
+            assert missing in service.talk(number), service.talk(number)
+            assert not [name for name in every if name != missing and f"lacks {name}" in service.talk(number)]
+    assert pinned(service.pins) == []
+
+
+def analyze(*words: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    return subprocess.run(["systemd-analyze", *words], capture_output=True, text=True, check=False)
+
+
+def test_systemd_takes_the_unit_and_it_leaves_little_open(tmp_path: Path) -> None:
+    copy = tmp_path / "turbo-hft@eth1.service"
+    text = UNIT.read_text(encoding="utf-8").replace("/usr/bin/turbo-hft", "/bin/true")
+    copy.write_text(text.replace("Documentation=man:turbo-hft(1)", "Documentation=man:true(1)"), encoding="utf-8")
+    verified = analyze("verify", "--man=no", str(copy))
+    assert verified.returncode == 0 and copy.name not in verified.stderr, verified.stderr
+    rated = analyze("security", "--offline=true", "--no-pager", f"--threshold={MOST_EXPOSURE}", str(UNIT))
+    print(rated.stdout.strip().splitlines()[-1])
+    assert rated.returncode == 0, rated.stdout[-2000:] + rated.stderr
+
+
+def test_the_example_is_right(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("SECRET\n")
+    text = (service_rig.DEPLOY / "engine.toml").read_text(encoding="utf-8")
+    example = tmp_path / "eth1.toml"
+    example.write_text(text.replace("/etc/turbo-hft/eth1.password", str(tmp_path / "password")), encoding="utf-8")
+    config = read(example)
+    assert config.engine.pin and config.control.socket
+    assert str(config.journal.directory).startswith(
+        f"/var/lib/{service_rig.unit()['StateDirectory'][0]}".replace("%i", "eth1")
+    )
