@@ -153,7 +153,7 @@ class Service:
             f'[journal]\ndirectory = "{self.state}/journal"\n'
             f'[control]\nroot = "{self.run}"\nread_group = "{GROUPS["turbo-hft-read"]}"\n'
             f'trade_group = "{GROUPS["turbo-hft-trade"]}"\n'
-            f'[symbols.AAPL]\nbuy_below = "170"\nmax_long = 100000\n{more}',
+            f'[symbols.AAPL]\nbuy_below = "170"\nmax_long = 100000\nbase_qty = 1\n{more}',
             encoding="utf-8",
         )
 

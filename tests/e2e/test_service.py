@@ -20,8 +20,11 @@ from e2e_rig import rig
 from pin_rig import bpffs, pinned
 from service_rig import GROUPS, READER, STRANGER, TRADER, UNIT, Service
 from turbo_hft.config.read import read
+from turbo_hft.control import requests as ask
+from turbo_hft.control.client import ControlClient
 from turbo_hft.engine import Engine
 from turbo_hft.journal.reader import JournalReader, Note
+from turbo_hft.layout import ControlLayout
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel, pytest.mark.timeout(120)]
 
@@ -46,13 +49,15 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def test_an_ordinary_user_trades_and_others_do_what_they_may(service: Service) -> None:
     service.rig.start_exchange("--symbols", "AAPL=163.20", "--rate", "500", "--wait-for-login", "--duration", "100")
     with service.running(0) as process:
-        eventually(lambda: service.orders(0) > 2, "it trades", 30)
+        trades(service, 0)
         assert_powerless(process.pid)
         who_may_do_what(service, process.pid)
+        a_crowd_of_readers_stops_no_order(service)
         process.kill()
         process.wait()
     with service.running(1) as process:
-        eventually(lambda: "taken over" in service.talk(1) and service.orders(1) > 2, "it trades on", 30)
+        trades(service, 1)
+        assert "taken over" in service.talk(1)
         assert_powerless(process.pid)
     assert process.returncode == 130, service.talk(1)
     assert pinned(service.pins) == [] and list((service.run / service.interface).iterdir()) == []
@@ -61,6 +66,22 @@ def test_an_ordinary_user_trades_and_others_do_what_they_may(service: Service) -
     mine = [by for change in changes for by in change.get("by", []) if by["uid"] == TRADER]
     assert mine and all("control socket" in by["by_way_of"] and by["pid"] != process.pid for by in mine)
     assert ["tighter"] in [change.get("why") for change in changes]
+
+
+def trades(service: Service, number: int) -> None:
+    try:
+        eventually(lambda: service.orders(number) > 2, "it trades", 20)
+    except AssertionError as late:
+        out = (service.folder / f"out{number}").read_text(encoding="utf-8").splitlines()
+        with Engine.adopt(service.interface, pin=service.pins) as engine:
+            how = state_of(engine)
+        raise AssertionError(f"{late}\n{service.talk(number)[-3000:]}\n{how}\n" + "\n".join(out[-5:])) from None
+
+
+def state_of(engine: Engine) -> str:
+    """For a failed test: why it may not trade."""
+    refused = {reason: count for reason, count in engine.refusals().items() if count}
+    return f"{engine.state} {refused} {engine.feed} {engine.session} {engine.symbols['AAPL'].snapshot()}"
 
 
 def assert_powerless(pid: int) -> None:
@@ -75,7 +96,7 @@ def assert_powerless(pid: int) -> None:
 
 
 def who_may_do_what(service: Service, pid: int) -> None:
-    reading, trading = ["status", "--json"], ["set", "AAPL", "base_qty=7", "--because", "tighter"]
+    reading, trading = ["status", "--json"], ["set", "AAPL", "base_qty=2", "--because", "tighter"]
     stopping = ["halt", "--cancel", "--json"]
     status, setting, halting = service.person(READER, [READ], reading, trading, stopping)
     assert status["code"] == 0, status
@@ -85,7 +106,7 @@ def who_may_do_what(service: Service, pid: int) -> None:
 
     status, setting, halting, resuming = service.person(TRADER, [TRADE], reading, trading, stopping, ["resume"])
     assert json.loads(status["out"])["state"] == "active"
-    assert setting["code"] == 0 and "base_qty=7" in setting["out"], setting
+    assert setting["code"] == 0 and "base_qty=2" in setting["out"], setting
     after = json.loads(halting["out"])
     assert halting["code"] == 0 and after["state"] == "halted" and after["left"] == [], halting
     assert resuming["code"] == 0, resuming
@@ -93,7 +114,52 @@ def who_may_do_what(service: Service, pid: int) -> None:
     for refused in service.person(STRANGER, [], reading, trading):
         assert refused["code"] == 1 and "is not in group" in refused["err"], refused
     with Engine.adopt(service.interface, pin=service.pins) as engine:
-        assert engine.symbols["AAPL"].base_qty == 7 and engine.state == "active"
+        assert engine.symbols["AAPL"].base_qty == 2 and engine.state == "active"
+
+
+CROWD = """
+import socket, sys, threading, time
+path, end = sys.argv[1], time.monotonic() + 2
+lines = [b'{"v":1,"do":"view","watch":"AAPL"}\\n', b'{"v":1,"do":"status"}\\n', b'nonsense\\n', b'\\n', b'x' * 60000]
+lines += [b'{"v":1,"do":"subscribe"}\\n']
+def one(line):
+    while time.monotonic() < end:
+        try:
+            with socket.socket(socket.AF_UNIX) as way:
+                way.settimeout(0.2)
+                way.connect(path)
+                while time.monotonic() < end:
+                    way.send(line)
+                    if b"view" in line:
+                        way.recv(1 << 20)
+        except OSError:
+            pass
+threads = [threading.Thread(target=one, args=(line,)) for line in lines * 3]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def a_crowd_of_readers_stops_no_order(service: Service) -> None:
+    """Whatever a reader sends, and does not fetch, the engine's process renews its lease, and a trader is answered."""
+    path = str(service.run / service.interface / "read.sock")
+    crowd = service_rig.as_user(READER, [READ], [], service_rig.interpreter(), "-c", CROWD, path)
+    with Engine.adopt(service.interface, pin=service.pins) as engine:
+        before, left = engine.session.orders_sent, [engine.lease.left_s]
+        process = subprocess.Popen(crowd, env=service_rig.environment(), cwd="/")
+        with ControlClient(ControlLayout(service.run, service.interface), "trade") as trader:
+            answers = []
+            while process.poll() is None:
+                began = time.monotonic()
+                trader.ask(ask.Resume(symbol="AAPL"))
+                answers.append(time.monotonic() - began)
+                for _ in range(10):
+                    left.append(engine.lease.left_s)
+                    time.sleep(0.005)
+        assert process.returncode == 0
+        print(f"lease left at least {min(left):.3f} s; a trader was answered after {max(answers):.3f} s at most")
+        assert min(left) > 0 and not engine.refusals()["lease"]
+        assert engine.session.orders_sent > before, state_of(engine)
 
 
 def test_what_is_missing_is_named(service: Service) -> None:
