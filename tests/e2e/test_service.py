@@ -4,10 +4,10 @@ restrictions. Who may read and who may trade, killed and taken over, and which c
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -34,16 +34,17 @@ CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
+def service() -> Iterator[Service]:
     if not service_rig.interpreter():
         pytest.skip("an ordinary user has no Python here that can use this checkout")
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.getuid() and len(folder.parts) > 2:
-            folder.chmod(folder.stat().st_mode | 0o055)
-    with bpffs(tmp_path) as root, rig(tmp_path, 71) as raised:
-        made = Service(raised, tmp_path, root)
-        made.prepare()
-        yield made
+    with tempfile.TemporaryDirectory(prefix="turbo_hft_service_") as name:  # tmp_path lets only us in
+        folder = Path(name)
+        folder.chmod(0o755)
+        with bpffs(folder) as root, rig(folder, 71) as raised:
+            (folder / "bpf").chmod(0o755)
+            made = Service(raised, folder, root)
+            made.prepare()
+            yield made
 
 
 def test_an_ordinary_user_trades_and_others_do_what_they_may(service: Service) -> None:
