@@ -31,7 +31,7 @@ PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
-.PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc config-doc man clean distclean help
+.PHONY: build deps demo test lint format fuzz bench screenshot screenshot-terminal vmlinux abi-doc config-doc man clean distclean help
 .PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test bench-book bench-gate mutation trading-day journal-check
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
@@ -115,8 +115,10 @@ matrix-deps: ## install QEMU and what else the kernel matrix needs (apt), nothin
 kernel-matrix: build matrix-deps ## the same run on other kernels, in QEMU by software emulation (KERNELS="6.1 6.12")
 	$(PY) -m tools.kernel_matrix $(KERNELS) $(MATRIX_ARGS)
 
-screenshot: build ## the picture of the terminal view in the README
-	$(BIN)/turbo-hft demo --screenshot docs/terminal.svg
+screenshot: screenshot-terminal ## the pictures in the README, each from a run of its own
+
+screenshot-terminal: build
+	$(BIN)/turbo-hft demo --no-latency --screenshot docs/terminal.svg
 
 vmlinux: deps ## bpf/vmlinux.h anew, from the running kernel's BTF
 	$(PYTHON) tools/vmlinux.py bpf/vmlinux.h

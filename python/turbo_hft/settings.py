@@ -201,10 +201,8 @@ def apply(engine: Engine, change: Change) -> dict[str, Value]:
         apply_symbol(engine, symbol, change.settings)
         return current(symbol)
     apply_account(engine, change.settings)
-    result = account(engine)
-    for name in sorted({key.rpartition(".")[0] for key in change.settings} - {"", "fee"}):
-        result |= {f"{name}.{key}": shown(value) for key, value in engine.strategies[name].limits.as_dict().items()}
-    return result
+    named = {key.rpartition(".")[0] for key in change.settings} - {"", "fee"}
+    return account(engine) | strategy_limits(engine, sorted(named))
 
 
 def parse_symbol(text: str) -> SymbolSpec:
@@ -294,6 +292,12 @@ def account(engine: Engine) -> dict[str, Value]:
     """Limits of the account as they are now, mark and fees, for people and JSON."""
     fees = {f"{_FEE}{flag}": fee for flag, fee in engine.fees.items()}
     return {key: shown(value) for key, value in {**engine.limits.as_dict(), "mark": engine.mark, **fees}.items()}
+
+
+def strategy_limits(engine: Engine, names: Iterable[str]) -> dict[str, Value]:
+    """Limits of strategies as they are now, as ``quoter.max_executions``."""
+    limits = {name: engine.strategies[name].limits.as_dict() for name in names}
+    return {f"{name}.{key}": shown(value) for name, each in limits.items() for key, value in each.items()}
 
 
 def shown(value: Value) -> Value:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 
 from hypothesis import given
+from hypothesis import settings as limited
 from hypothesis import strategies as st
 from turbo_hft.dashboard.history import MOST_POINTS, History
 from turbo_hft.dashboard.plot import Mark, plot
@@ -39,6 +40,7 @@ views = st.builds(
 
 
 @given(views)
+@limited(max_examples=25)  # each is big
 def test_a_view_comes_back_from_json_as_it_was(view: View) -> None:
     assert View.from_dict(json.loads(json.dumps(view.as_dict()))) == view
 

@@ -57,7 +57,9 @@ def test_no_part_is_higher_than_its_place(engine: FakeEngine, size: tuple[int, i
     engine.refused = {f"reason_{i}": i + 1 for i in range(30)}
     engine.count.update(book_full=2, reply_gaps=1)
     full = frame_of(engine, *(FakeEvent(id=i, kind="executed", position=i) for i in range(60)))
-    empty = Frame(LocalDesk(cast(Engine, FakeEngine(FakeSymbols([])))).view(), None)
+    engine.symbols = FakeSymbols([])
+    empty = Frame(LocalDesk(cast(Engine, engine)).view(), None)
+    assert full.view.symbols and not empty.view.symbols
     for part in PARTS:
         for frame in (full, empty):
             assert 1 <= len(part(frame, *size)) <= size[1]
@@ -103,10 +105,20 @@ def test_price_has_our_fills(engine: FakeEngine) -> None:
     assert "163.19 to 163.20" in drawn(panels.price, frame_of(engine), 40, 6)
 
 
-def test_a_time_when_nobody_looked_is_a_hole() -> None:
-    times = [0, 1, 100, 101]
-    flat = plot(times, [([5] * 4, [5] * 4)], 50, 1).lines[0]
-    assert flat[0] != " " and flat[-1] != " " and flat[10:40].strip() == ""
+@pytest.mark.parametrize(
+    ("seconds", "hole"),
+    [
+        ((0, 1, 100, 101), True),
+        ((0, 1, 2, 3), False),
+        ((0, 480, 960, 964, 968), False),
+        ((0, 100), False),
+    ],
+)
+def test_a_time_when_nobody_looked_is_a_hole(seconds: tuple[int, ...], hole: bool) -> None:
+    times = [second * 10**9 for second in seconds]
+    flat = plot(times, [([5] * len(times), [5] * len(times))], 50, 1).lines[0]
+    assert flat[0] != " " and flat[-1] != " "
+    assert (" " in flat) == hole
 
 
 def test_latency_has_percentiles_and_every_bucket(engine: FakeEngine) -> None:

@@ -16,7 +16,7 @@ from turbo_hft.dashboard.local_desk import LocalDesk
 from turbo_hft.dashboard.terminal import TerminalFace, export_svg
 from turbo_hft.depth import Level
 from turbo_hft.engine import Engine
-from turbo_hft.errors import ConfigError, ExchangeError, TurboHftError
+from turbo_hft.errors import ConfigError, ExchangeError, NotRunning, TurboHftError
 from unit.fakes import FakeEngine, FakeEvent, FakeHistogram, FakeSymbol, FakeSymbols, order
 
 Script = Callable[[TerminalFace, "Pilot[None]"], Awaitable[None]]
@@ -279,11 +279,11 @@ def test_the_account_and_another_symbol_can_be_edited(engine: FakeEngine) -> Non
     async def script(face: TerminalFace, pilot: Pilot[None]) -> None:
         await pilot.press("a")
         await shows(face, pilot, "Change all orders", "max_gross=10000000.00")
-        await types(face, pilot, "max_gross=2000000")
+        await types(face, pilot, "max_gross=2000000 quoter.max_executions=500")
         await pilot.press("enter")
-        await shows(face, pilot, "10000000.00 -> 2000000")
+        await shows(face, pilot, "10000000.00 -> 2000000", "quoter.max_executions  10000 -> 500")
         await pilot.press("y")
-        await shows(face, pilot, "changed: max_gross=2000000")
+        await shows(face, pilot, "changed: max_gross=2000000 quoter.max_executions=500")
         await pilot.press("down")
         await until(pilot, lambda: face.view is not None and face.view.watched is not None
                     and face.view.watched.symbol.name == "MSFT")  # fmt: skip
@@ -296,6 +296,7 @@ def test_the_account_and_another_symbol_can_be_edited(engine: FakeEngine) -> Non
         await until(pilot, lambda: engine.symbols["MSFT"].base_qty == 7)
 
     run(engine, script)
+    assert engine.strategies["quoter"].limits.max_executions == 500
     assert engine.limits.max_gross == 2_000_000 and engine.symbols["AAPL"].base_qty == 100
 
 
@@ -312,6 +313,22 @@ def test_a_symbol_can_be_named(engine: FakeEngine) -> None:
         await pilot.press("enter")
         await shows(face, pilot, "NOPE is not tracked")
         await until(pilot, lambda: face.selected == "AAPL")
+
+    run(engine, script)
+
+
+def test_an_engine_without_symbols_can_be_watched_and_halted(engine: FakeEngine) -> None:
+    async def script(face: TerminalFace, pilot: Pilot[None]) -> None:
+        engine.symbols = FakeSymbols([])
+        await pilot.press("slash")
+        await types(face, pilot, "AAPL")
+        await pilot.press("enter", "down", "up")
+        await shows(face, pilot, "no symbol", "is not tracked")
+        await until(pilot, lambda: face.selected is None)
+        await pilot.press("e")
+        await shows(face, pilot, "there is no symbol to be changed")
+        await pilot.press("h")
+        await shows(face, pilot, "HALTED")
 
     run(engine, script)
 
@@ -349,6 +366,19 @@ def test_a_reading_that_fails_is_said_and_tried_again(engine: FakeEngine, monkey
         await shows(face, pilot, "31,337")
 
     run(engine, script)
+
+
+def test_an_engine_that_has_gone_ends_the_face(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> dict[str, int]:
+        raise NotRunning("there is no engine any more")
+
+    async def play() -> TerminalFace:
+        face = TerminalFace(LocalDesk(cast(Engine, engine)))
+        await asyncio.wait_for(face.run_async(headless=True, size=SMALL), _PATIENCE_S)
+        return face
+
+    monkeypatch.setattr(engine, "counters", gone)
+    assert isinstance(asyncio.run(play()).failure, NotRunning)
 
 
 def test_what_ends_the_loop_of_the_engine_ends_the_face(engine: FakeEngine) -> None:

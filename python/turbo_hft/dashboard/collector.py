@@ -186,7 +186,7 @@ class ViewCollector:
                 for each in strategies
             ),
             totals=totals,
-            settings=settings.account(cast("Engine", engine)),
+            settings=_settings(cast("Engine", engine)),
             limits=(*_account_limits(engine), *(use for each in strategies for use in _strategy_limits(each))),
             latency=_latency(engine),
             counters={name: counters[name] for name in _worth_seeing(counters)},
@@ -234,6 +234,11 @@ class ViewCollector:
             self._rate = round((messages - before) * 1_000_000_000 / (now_ns - then_ns))
             self._rated = (messages, now_ns)
         return self._rate
+
+
+def _settings(engine: Engine) -> dict[str, object]:
+    names = [strategy.name for strategy in engine.strategies]
+    return settings.account(engine) | settings.strategy_limits(engine, names)
 
 
 def feed_view(number: int, feed: FeedSource, monotonic_ns: int) -> FeedView:

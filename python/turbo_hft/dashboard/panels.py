@@ -351,7 +351,8 @@ def _use(use: LimitUse, width: int) -> Text:
     bar = "#" * min(_BAR, round(share * _BAR))
     shown = [text.cents(value) if use.unit == "usd_e4" else f"{value:,}" for value in (use.used, use.limit)]
     if width < _ROOMY:
-        return Text(f"{use.whose} {use.name} {share:.0%} of {shown[1]}", style=style)
+        whose = use.whose.removeprefix("strategy ")
+        return Text(f"{whose} {use.name} {share:.0%} of {shown[1]}", style=style)
     return Text(f"{use.whose} {use.name} [{bar:.<{_BAR}}] {shown[0]} of {shown[1]}", style=style)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # by row from the top, by column
 _BLANK = 0x2800
-_HOLE_PARTS = 8  # a time without points that is longer than this part of the axis is left empty
+_HOLE_NS = 5_000_000_000  # a time without points that is longer than this,
+_HOLE_TIMES = 4  # and so much longer than those beside it, is left empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +55,18 @@ def plot(
     def y_of(value: int) -> int:
         return (high - value) * (rows - 1) // (high - low) if high > low else rows // 2
 
+    holes = _holes(times)
     cells = [[0] * max(1, width) for _ in range(max(1, height))]
     for lows, highs in bands:
         before: tuple[int, int, int] | None = None
-        for at_ns, bottom, top in zip(times, lows, highs, strict=True):
+        for index, (at_ns, bottom, top) in enumerate(zip(times, lows, highs, strict=True)):
             if bottom is None or top is None:
                 before = None
                 continue
             x, y_top, y_bottom = x_of(at_ns), y_of(top), y_of(bottom)
             for y in range(y_top, y_bottom + 1):
                 _set(cells, x, y)
-            if before is not None and x - before[0] <= columns // _HOLE_PARTS:
+            if before is not None and not holes[index]:
                 _join(cells, before, (x, y_top, y_bottom))
             before = x, y_top, y_bottom
     texts = [[chr(_BLANK + cell) if cell else " " for cell in row] for row in cells]
@@ -73,6 +76,16 @@ def plot(
         texts[line][column] = mark.character
         marked.add((line, column))
     return Plot(tuple("".join(row) for row in texts), frozenset(marked), low, high)
+
+
+def _holes(times: Sequence[int]) -> list[bool]:
+    """Of each time: did nobody look between the one before and it? Points stand closer together the newer they are."""
+    steps = [after - before for before, after in itertools.pairwise(times)]
+    found = [False] if times else []
+    for index, step in enumerate(steps):
+        beside = max(steps[max(0, index - 1) : index] + steps[index + 1 : index + 2], default=step)
+        found.append(step > _HOLE_NS and step > _HOLE_TIMES * beside)
+    return found
 
 
 def _join(cells: list[list[int]], before: tuple[int, int, int], now: tuple[int, int, int]) -> None:

@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -33,7 +33,7 @@ from turbo_hft.dashboard.desk import Canceled, Desk
 from turbo_hft.dashboard.panels import Frame
 from turbo_hft.dashboard.tty_driver import TtyDriver
 from turbo_hft.dashboard.view import View
-from turbo_hft.errors import ConfigError, TurboHftError
+from turbo_hft.errors import ConfigError, NotRunning, TurboHftError
 
 PERIOD_S = 0.25
 STEP_S = 0.02
@@ -62,9 +62,9 @@ _LAYOUTS: dict[str, _Layout] = {
         ("4", (("events", 12),)),
     ),
     "all, wide": (
-        ("3fr", (("symbols", 6), ("book", 3), ("risk", 3))),
-        ("2fr", (("pnl", 4), ("price", 5), ("latency", 3))),
-        ("2fr", (("orders", 5), ("fills", 4), ("feeds", 3))),
+        ("3fr", (("symbols", 5), ("book", 3), ("risk", 4))),
+        ("2fr", (("pnl", 4), ("price", 4), ("latency", 4))),
+        ("2fr", (("orders", 4), ("fills", 4), ("feeds", 4))),
         ("2fr", (("events", 12),)),
     ),
     "orders": (("1fr", (("orders", 12),)), ("1fr", (("fills", 12),))),
@@ -135,7 +135,7 @@ class Confirm(ModalScreen[bool]):
         """The question."""
         with Vertical(classes="box"):
             yield Static(Text(self._question))
-            yield Static(Text("\ny: do it    n, escape: leave it", style="bold"))
+            yield Static(Text("\ny: do it    n, escape: leave it    ctrl+k: halt", style="bold"))
 
     def action_answer(self, yes: bool) -> None:
         """Close it."""
@@ -158,7 +158,7 @@ class Ask(ModalScreen[str | None]):
             yield Static(Text(self._about, style="dim"), id="about")
             yield Input(suggester=SuggestFromList(self._keys), compact=True)
             yield Static("", id="wrong")
-            yield Static(Text("enter: go on    escape: leave it", style="bold"))
+            yield Static(Text("enter: go on    escape: leave it    ctrl+k: halt", style="bold"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Go on, or say what is wrong."""
@@ -206,6 +206,7 @@ class TerminalFace(App[None]):
     .box { width: auto; min-width: 50; max-width: 100%; height: auto; max-height: 100%; padding: 0 1;
            border: solid ansi_default; background: ansi_default; }
     .box Static { width: auto; max-width: 100%; height: auto; }
+    .box #wrong { max-height: 5; }
     .box Input { width: 70; max-width: 100%; }
     """
     ENABLE_COMMAND_PALETTE = False
@@ -315,6 +316,8 @@ class TerminalFace(App[None]):
             self.note(str(error), bad=True)
             self.selected = None
             return
+        except NotRunning:
+            raise
         except TurboHftError as error:
             self.note(f"cannot read the engine: {error}", bad=True)
             return
@@ -510,7 +513,7 @@ class TerminalFace(App[None]):
         line = await self.push_screen_wait(
             Ask(
                 f"Change {name or 'all orders'}: key=value key=value ...",
-                settings.line(now),
+                settings.line(now if name is not None else _without_strategies(now)),
                 [f"{key}=" for key in now],
                 lambda typed: _checked(name, typed),
             )
@@ -536,6 +539,11 @@ class TerminalFace(App[None]):
         name = await self.push_screen_wait(Ask("Look at symbol", "", names, _named))
         if name is not None:
             self._select(name.upper())
+
+
+def _without_strategies(now: Mapping[str, object]) -> dict[str, object]:
+    """The limits of each strategy would fill the screen; they can be typed all the same."""
+    return {key: value for key, value in now.items() if "." not in key or key.startswith("fee.")}
 
 
 def _checked(name: str | None, typed: str) -> None:

@@ -278,8 +278,8 @@ class View:
     `feeds`: the first one, and those others that have begun. `messages` of all feeds together. `tracked` symbols there
     are, `books` says how many in each state of health; of a hundred and more only those have a row that do something.
     `state`: active, reducing or halted. `latched`: the day's loss has reached its limit. `lease_s`: seconds that orders
-    may go on leaving if nobody renews the lease, None = for ever. `settings`: what can be set of the whole engine.
-    `limits`: used, of the account and of strategies that do something. `orders`: the newest working ones,
+    may go on leaving if nobody renews the lease, None = for ever. `settings`: what can be set without a symbol, as it
+    is now. `limits`: used, of the account and of strategies that do something. `orders`: the newest working ones,
     `totals.open_orders` says how many there are. `reads_events`: False where another process reads the event stream, so
     that `events` stays empty. `recorder`: None where this process has none. `watched`: None if nothing was asked for.
     """
