@@ -31,7 +31,7 @@ PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
-.PHONY: build deps demo test lint format fuzz bench screenshot screenshot-terminal vmlinux abi-doc config-doc man clean distclean help
+.PHONY: build deps demo test lint format fuzz bench screenshot screenshot-terminal vmlinux abi-doc config-doc control-doc man clean distclean help
 .PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test bench-book bench-gate mutation trading-day journal-check
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
@@ -132,6 +132,9 @@ man: build ## build/turbo-hft.1, the manual page, from the parsers
 
 config-doc: build ## docs/config.md anew, from the dataclasses of the configuration
 	$(PY) -m tools.config_doc docs/config.md
+
+control-doc: build ## docs/control-socket.md anew, from the requests of the protocol
+	$(PY) -m tools.control_doc docs/control-socket.md
 
 clean: ## remove what was built; the venv stays
 	rm -rf build dist python/*.egg-info python/turbo_hft/_native*.so python/turbo_hft/latency/_*.so

@@ -99,9 +99,13 @@ def assert_powerless(pid: int) -> None:
 def who_may_do_what(service: Service, pid: int) -> None:
     reading, trading = ["status", "--json"], ["set", "AAPL", "base_qty=2", "--because", "tighter"]
     stopping = ["halt", "--cancel", "--json"]
-    status, setting, halting = service.person(READER, [READ], reading, trading, stopping)
+    watching = ["dashboard", "--json", "--duration", "0.5"]
+    status, watched, setting, halting = service.person(READER, [READ], reading, watching, trading, stopping)
     assert status["code"] == 0, status
     assert json.loads(status["out"])["program"]["controller"] == pid
+    assert watched["code"] == 0, watched
+    view = json.loads(watched["out"].splitlines()[0])
+    assert (view["state"], view["symbols"][0]["name"]) == ("active", "AAPL") and view["recorder"]["recorded"] > 0
     for refused in (setting, halting):
         assert refused["code"] == 1 and f"is not in group {TRADE}" in refused["err"], refused
 
