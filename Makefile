@@ -33,7 +33,7 @@ PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
-.PHONY: build deps demo test lint format fuzz bench screenshot screenshot-terminal screenshot-web vmlinux abi-doc config-doc metrics-doc man clean distclean help
+.PHONY: build deps demo test lint format fuzz bench screenshot screenshot-terminal screenshot-web vmlinux abi-doc config-doc control-doc metrics-doc man clean distclean help
 .PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test start-bench watch-bench bench-book bench-gate mutation trading-day journal-check
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
@@ -148,6 +148,9 @@ config-doc: build ## docs/config.md anew, from the dataclasses of the configurat
 
 metrics-doc: build ## docs/metrics.md anew, from the table in turbo_hft/metrics.py
 	$(PY) -m tools.metrics_doc
+
+control-doc: build ## docs/control-socket.md anew, from the requests of the protocol
+	$(PY) -m tools.control_doc docs/control-socket.md
 
 clean: ## remove what was built; the venv stays
 	rm -rf build dist python/*.egg-info python/turbo_hft/_native*.so python/turbo_hft/latency/_*.so

@@ -29,6 +29,7 @@ build() {
 	need iproute2 command -v ip
 	need ethtool command -v ethtool
 	need tshark command -v tshark
+	need systemd command -v systemd-analyze
 	need libbpf-dev header bpf/libbpf.h
 	need libelf-dev header libelf.h
 	need zlib1g-dev header zlib.h

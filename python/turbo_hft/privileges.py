@@ -53,8 +53,10 @@ def effective(status: str | None = None) -> int:
 
 
 def missing(wanted: Iterable[str] = TO_LOAD, status: str | None = None) -> tuple[str, ...]:
-    """Those of `wanted` that are not there."""
+    """Those of `wanted` that are not there. CAP_SYS_ADMIN stands for the two that were taken out of it."""
     mask = effective(status)
+    if mask >> _BITS[BY_NUMBER] & 1:
+        mask |= 1 << _BITS["CAP_BPF"] | 1 << _BITS["CAP_PERFMON"]
     return tuple(name for name in wanted if not mask >> _BITS[name] & 1)
 
 
@@ -67,6 +69,22 @@ def what_is_missing() -> str:
     if missing([BY_NUMBER]):
         return f"Without pins only {BY_NUMBER} may: have the engine pinned (`run --pin`), or be root."
     return "Is this inside a container that does not allow BPF?"
+
+
+def reach_without(path: Path, access: int) -> bool:
+    """Would the mode bits let this user (or root as an ordinary user) at a file or directory: `access` is a sum of
+    os.R_OK, W_OK and X_OK? Access control lists are not looked at."""
+    try:
+        path = path.resolve()
+        return _allows(path, access) and all(_allows(parent, os.X_OK) for parent in path.parents)
+    except OSError:
+        return False
+
+
+def _allows(path: Path, access: int) -> bool:
+    about = path.stat()
+    shift = 6 if about.st_uid == os.geteuid() else 3 if about.st_gid in (os.getegid(), *os.getgroups()) else 0
+    return not access & ~(about.st_mode >> shift & 0o7)
 
 
 def give_up(keep: Iterable[str] = ()) -> tuple[str, ...]:

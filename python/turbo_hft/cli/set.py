@@ -10,6 +10,7 @@ import argparse
 
 from turbo_hft import settings
 from turbo_hft.cli import codes, common
+from turbo_hft.control.requests import Change
 
 NAME = "set"
 HELP = "change targets, parameters and limits while it runs"
@@ -37,11 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Set, and show the result."""
-    change = settings.parse_change([word for word in (args.symbol, *args.settings) if word is not None])
-    with common.adopt(args) as engine:
-        result = {**settings.apply(engine, change), "epoch": engine.epoch}
+    words = [word for word in (args.symbol, *args.settings) if word is not None]
+    settings.parse_change(words)  # what can be no setting of any engine is said without one
+    done = common.ask(args, Change(line=" ".join(words), because=args.because))
+    symbol, result = done["symbol"], {**done["settings"], "epoch": done["epoch"]}
     if args.json:
-        common.print_json({**({} if change.symbol is None else {"symbol": change.symbol}), **result})
+        common.print_json({**({} if symbol is None else {"symbol": symbol}), **result})
     else:
-        print(("" if change.symbol is None else f"{change.symbol} ") + settings.line(result))
+        print(("" if symbol is None else f"{symbol} ") + settings.line(result))
     return codes.OK

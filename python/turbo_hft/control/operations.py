@@ -70,7 +70,7 @@ class Operations:
     def _status(self, request: ask.Status) -> Result:
         engine = self._engine
         return {
-            **self._desk.view().as_dict(),
+            "view": self._desk.view().as_dict(),
             "counters": engine.counters(),
             "itch": engine.itch_counts(),
             "refusals": engine.refusals(),

@@ -21,6 +21,7 @@ VERSION = 1
 MOST_REQUEST_BYTES = 64 << 10
 MOST_ANSWER_BYTES = 64 << 20
 MOST_WAIT_S = 60.0
+MOST_WORDS = 1024
 
 Role = Literal["read", "trade"]
 Text = Annotated[str, msgspec.Meta(max_length=4096)]
@@ -35,8 +36,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     v: int = VERSION
     id: Annotated[int, msgspec.Meta(ge=0, le=(1 << 53) - 1)] = 0
-    because: Text | None = None
-    command: Text = ""
+    because: Annotated[str, msgspec.Meta(max_length=MOST_WORDS)] | None = None
+    command: Annotated[str, msgspec.Meta(max_length=MOST_WORDS)] = ""
 
     @classmethod
     def role(cls) -> Role:
@@ -65,7 +66,8 @@ class View(Reading, frozen=True, kw_only=True, tag="view"):
 
 
 class Status(Reading, frozen=True, kw_only=True, tag="status"):
-    """The same with all counters, messages by type, refusals, working orders and the program: `turbo-hft status`."""
+    """That picture as `view`, with all counters, messages by type, refusals, working orders and the program:
+    `turbo-hft status`."""
 
 
 class Limits(Reading, frozen=True, kw_only=True, tag="limits"):
@@ -201,7 +203,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: int = 0
     ok: dict[str, Any] | None = None
     error: Error | None = None
-    events: list[dict[str, Any]] | None = None
+    events: list[Any] | None = None
     dropped: int = 0
 
 
@@ -238,7 +240,8 @@ def decode_request(line: bytes) -> Request:
         head = _heads.decode(line)
         if head.v != VERSION:
             raise MalformedMessage(f'version {head.v} is asked for, {VERSION} is spoken here: send "v": {VERSION}.')
-        return _requests.decode(line)
+        request: Request = _requests.decode(line)
+        return request
     except (msgspec.DecodeError, RecursionError) as error:
         raise MalformedMessage(f"this is no request: {error}. docs/control-socket.md has all of them.") from None
 

@@ -75,13 +75,13 @@ class LocalDesk:
         """See `Desk.halt`."""
         self._need("halt it")
         self._engine.halt()
-        self._stale()
+        self.stale()
 
     def halt_and_cancel(self) -> Canceled:
         """See `Desk.halt_and_cancel`."""
         self._need("halt it")
         report = self._engine.halt_and_cancel()
-        self._stale()
+        self.stale()
         refused = {str(user_ref): why for user_ref, why in report.refused.items()}
         return Canceled(report.canceled, tuple(order.user_ref for order in report.left), refused)
 
@@ -89,22 +89,22 @@ class LocalDesk:
         """See `Desk.reduce`."""
         self._need("steer it")
         self._engine.reduce()
-        self._stale()
+        self.stale()
 
     def resume(self) -> None:
         """See `Desk.resume`."""
         self._need("steer it")
         self._engine.resume()
-        self._stale()
+        self.stale()
 
     def change(self, line: str) -> Mapping[str, object]:
         """See `Desk.change`."""
         self._need("change it")
         after = settings.apply(self._engine, settings.parse_change(line.split()))
-        self._stale()
+        self.stale()
         return after
 
-    def _stale(self) -> None:
+    def stale(self) -> None:
         """What a person has done is seen in the next picture, not in the one after."""
         self._fresh = False
 
