@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from turbo_hft.cli import settings
+from turbo_hft import settings
 from turbo_hft.config.schema import OTHERS, TABLES, Endpoint
 from turbo_hft.limits import ACCOUNT_DEFAULTS, STRATEGY_DEFAULTS, SYMBOL_DEFAULTS
 from turbo_hft.words import Dollars, Flag, Fraction, Rate, ReferencePrice, Seconds, Whole
@@ -23,7 +23,7 @@ FILE` changes it, all of it at once or nothing, as SIGHUP to `run` does; `config
 file. Unknown keys, wrong types and values that cannot be are refused with key and line. What the file does not name
 stays as it is in a running engine: a limit that was set by hand, a symbol that was added. Another value of `[sizes]`,
 `[session]`, `[feed]` or `engine.mode` needs a new start, and is refused by name. Of `[engine]` only `lease_s` is taken
-up by a running process; the rest says how the next one starts.
+up by a running process; the rest of it and `[control]` say how the next one starts.
 
 <!-- docs: do
 mkdir -p /etc/turbo-hft && echo SECRET > /etc/turbo-hft/password
@@ -36,6 +36,9 @@ mark = "mid"
 interface = "eth1"
 pin = true
 on_restart = "halt"
+
+[control]
+socket = true
 
 [session]
 local = "10.1.0.7:26400"

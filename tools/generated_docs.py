@@ -10,13 +10,15 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tools import abi_doc, cli_doc, config_doc, picture, reasons_doc
+from tools import abi_doc, cli_doc, config_doc, control_doc, metrics_doc, picture, reasons_doc
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES: dict[str, Callable[[], str]] = {
     "docs/abi.md": abi_doc.document,
     "docs/cli.md": cli_doc.text,
     "docs/config.md": config_doc.text,
+    "docs/control-socket.md": control_doc.text,
+    "docs/metrics.md": metrics_doc.text,
     "docs/pipeline.svg": picture.text,
     "docs/reject-reasons.md": reasons_doc.text,
 }

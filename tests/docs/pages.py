@@ -1,4 +1,4 @@
-"""README.md and docs/*.md taken apart: fenced blocks with what is said about them, code in the text, links, anchors.
+"""README.md, deploy/README.md and docs/*.md taken apart: fenced blocks with what is said about them, code in the text, links, anchors.
 
 What is said about a block is a comment right before it, which readers of the page do not see:
 
@@ -28,7 +28,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+PAGES = ("README.md", "deploy/README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 
 _COMMENT = re.compile(r"<!--\s*docs:\s*(.*?)\s*-->", re.DOTALL)
 _REASONED = ("not run", "long", "exits")

@@ -10,7 +10,7 @@ import pytest
 import turbo_hft.doctor
 from docs.commands import CommandWrong, check_mentioned, check_shell, is_command
 from docs.pages import PAGES, ROOT, PageError, page, parse, take_apart
-from turbo_hft.doctor.machine import CAPABILITIES
+from turbo_hft import privileges
 
 LANGUAGES = ("sh", "do", "python", "toml", "c", "text")
 
@@ -69,12 +69,12 @@ def test_examples_in_the_help_can_be_given() -> None:
 
 
 def test_every_page_is_in_the_index() -> None:
-    listed = {Path(target).name for _, target in page("docs/index.md").links}
-    assert listed >= {Path(name).name for name in PAGES if name not in ("README.md", "docs/index.md")}
+    listed = {(ROOT / "docs" / target).resolve() for _, target in page("docs/index.md").links}
+    assert listed >= {ROOT / name for name in PAGES if name not in ("README.md", "docs/index.md")}
 
 
 def test_every_finding_of_doctor_is_explained() -> None:
-    found = set(CAPABILITIES)
+    found = set((*privileges.TO_LOAD, *privileges.TO_SEND))
     for path in Path(turbo_hft.doctor.__file__).parent.glob("*.py"):
         found |= set(re.findall(r'\b(?:ok|warn|bad)\(\s*"([^"]+)"', path.read_text(encoding="utf-8")))
     table = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").partition("## What doctor says")[2]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from engine_builds import GOES_DEAF, IGNORES_HALT, built
 from pin_rig import bpffs
 from turbo_hft import lab_feed, lab_session
 from turbo_hft._native import lib
@@ -21,6 +20,8 @@ from turbo_hft.upgrade import carry, selfcheck
 from turbo_hft.upgrade.upgrade import check, read, upgrade
 from turbo_hft.user_strategy import btf
 from user_strategies import BUYER, compiled
+
+from tools.engine_builds import GOES_DEAF, IGNORES_HALT, built
 
 pytestmark = pytest.mark.kernel
 
@@ -96,7 +97,7 @@ def test_the_program_changes_and_its_state_stays(rig: Rig, tmp_path: Path) -> No
             ("enum hft_kill: HFT_HALTED was 0, is 1", "enum hft_kill: HFT_ACTIVE was 1, is 0"),
         ),
         ((ABI, "HFT_C_FRAMES = 0,", "HFT_C_NEW = 0, HFT_C_FRAMES,"), ("enum hft_counter: HFT_C_FRAMES was 0, is 1",)),
-        ((ABI, "HFT_ABI_VERSION = 3", "HFT_ABI_VERSION = 4"), ("ABI version 4", "runs 3")),
+        ((ABI, "HFT_ABI_VERSION = 4", "HFT_ABI_VERSION = 5"), ("ABI version 5", "runs 4")),
         (
             ("hft/maps.bpf.h", "HFT_ARRAY(fees, __s64, 256,", "HFT_ARRAY(fees, __u32, 256,"),
             ("map fees, its value was __s64, is __u32",),

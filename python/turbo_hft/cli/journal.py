@@ -71,7 +71,8 @@ def _verify(args: argparse.Namespace) -> int:
         state = "being written" if verdict.live else "closed" if verdict.closed else "not closed"
         print(
             f"{'whole' if verdict.whole else 'DAMAGED'}, {state}: {verdict.segments} segments, {verdict.records:,} "
-            f"records, {verdict.events:,} events, {verdict.lost:,} lost before they were recorded, tail {verdict.tail}"
+            f"records, {verdict.events:,} events, {verdict.twice:,} of them twice, {verdict.lost:,} lost before they "
+            f"were recorded, tail {verdict.tail}"
         )
     return codes.OK if verdict.whole else codes.FAILURE
 
@@ -149,7 +150,7 @@ def _selection(args: argparse.Namespace) -> Selection:
 
 def _show(record: Record, *, as_json: bool) -> None:
     from turbo_hft.dashboard import text
-    from turbo_hft.dashboard.view import event_row
+    from turbo_hft.dashboard.collector import event_row
     from turbo_hft.journal import EventRecord
     from turbo_hft.journal.export import as_dict
     from turbo_hft.journal.words import note_line
