@@ -1,4 +1,4 @@
-"""README.md, deploy/README.md and docs/*.md taken apart: fenced blocks with what is said about them, code in the text, links, anchors.
+"""The pages taken apart: fenced blocks with what is said about them, code in the text, links, anchors.
 
 What is said about a block is a comment right before it, which readers of the page do not see:
 
