@@ -23,6 +23,8 @@ BOOK_CHECK_ARGS ?=
 TORTURE_ARGS ?=
 SWAP_ARGS ?=
 CRASH_ARGS ?=
+START_ARGS ?=
+WATCH_ARGS ?=
 LEASE_ARGS ?=
 JOURNAL_ARGS ?=
 
@@ -31,8 +33,8 @@ PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
-.PHONY: build deps demo test lint format fuzz bench screenshot screenshot-terminal vmlinux abi-doc config-doc control-doc man clean distclean help
-.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test bench-book bench-gate mutation trading-day journal-check
+.PHONY: build deps demo test lint format fuzz bench screenshot screenshot-terminal screenshot-web vmlinux abi-doc config-doc control-doc metrics-doc man clean distclean help
+.PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test start-bench watch-bench bench-book bench-gate mutation trading-day journal-check
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
 
@@ -52,9 +54,10 @@ $(VENV)/.built: $(VENV)/.created pyproject.toml setup.py build.py $(BPF_FILES) |
 demo: build ## the whole loop: lab, exchange, engine, three ledgers, latency (DEMO_ARGS=...)
 	$(BIN)/turbo-hft demo $(DEMO_ARGS)
 
-# Without QEMU the test of the kernel matrix skips, and says why: nothing else needs it.
+# Without QEMU the test of the kernel matrix skips, without Chromium that of the web face, and says why.
 test: lint ## lint, then every test (PYTEST_ARGS=...)
 	-@tools/deps.sh matrix
+	-@tools/deps.sh browser
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 lint: build ## ruff, mypy --strict, clang-format; changes nothing
@@ -106,6 +109,12 @@ swap-test: build ## a user's strategy swapped 1,000 times under a whole market's
 crash-test: build ## kill the control process and swap the program, 100 times each, under full load (CRASH_ARGS="--kills 10")
 	$(PY) -m tools.crash_test $(CRASH_ARGS)
 
+start-bench: build ## from nothing to the first decision, from a killed process to trading: medians (START_ARGS="--times 20")
+	$(PY) -m bench.start.run $(START_ARGS)
+
+watch-bench: build ## what it costs the hook to be watched: recorder, dashboard (WATCH_ARGS="--watch 'NAME=COMMAND'")
+	$(PY) -m bench.watch.run $(WATCH_ARGS)
+
 verifier: build ## what the verifier says: instructions, states, stack, sizes (VERIFIER_ARGS="--kernels --record")
 	$(PY) -m tools.verifier $(VERIFIER_ARGS)
 
@@ -115,10 +124,14 @@ matrix-deps: ## install QEMU and what else the kernel matrix needs (apt), nothin
 kernel-matrix: build matrix-deps ## the same run on other kernels, in QEMU by software emulation (KERNELS="6.1 6.12")
 	$(PY) -m tools.kernel_matrix $(KERNELS) $(MATRIX_ARGS)
 
-screenshot: screenshot-terminal ## the pictures in the README, each from a run of its own
+screenshot: screenshot-terminal screenshot-web ## the pictures in the README, each from a run of its own
 
 screenshot-terminal: build
 	$(BIN)/turbo-hft demo --no-latency --screenshot docs/terminal.svg
+
+screenshot-web: build
+	@tools/deps.sh browser
+	PYTHONPATH=tests $(PY) -m tools.web_screenshot docs/web.png
 
 vmlinux: deps ## bpf/vmlinux.h anew, from the running kernel's BTF
 	$(PYTHON) tools/vmlinux.py bpf/vmlinux.h
@@ -132,6 +145,9 @@ man: build ## build/turbo-hft.1, the manual page, from the parsers
 
 config-doc: build ## docs/config.md anew, from the dataclasses of the configuration
 	$(PY) -m tools.config_doc docs/config.md
+
+metrics-doc: build ## docs/metrics.md anew, from the table in turbo_hft/metrics.py
+	$(PY) -m tools.metrics_doc
 
 control-doc: build ## docs/control-socket.md anew, from the requests of the protocol
 	$(PY) -m tools.control_doc docs/control-socket.md

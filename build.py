@@ -41,6 +41,7 @@ NATIVE_SOURCES = [
     "native/ring.c",
     "native/rig/script.c",
     "native/rig/wire.c",
+    "native/tap.c",
     "native/torture.c",
 ]
 NATIVE_HEADERS = [
@@ -52,6 +53,7 @@ NATIVE_HEADERS = [
     "native/replay.h",
     "native/rig/wire.h",
     "native/rig/script.h",
+    "native/tap.h",
     "native/torture.h",
 ]
 
@@ -96,6 +98,7 @@ PREAMBLE = """
 #include "replay.h"
 #include "rig/wire.h"
 #include "rig/script.h"
+#include "tap.h"
 #include "torture.h"
 #define HFT_XDP_GENERIC XDP_FLAGS_SKB_MODE
 #define HFT_VERDICT_DROP XDP_DROP
@@ -176,6 +179,7 @@ def ffibuilder() -> FFI:
     """The cffi module, with the skeleton made first: setuptools calls this."""
     build_object()
     build_skeleton("rig", "-Inative/rig")
+    build_skeleton("tap", "-Inative")
     ffi = FFI()
     ffi.cdef(KERNEL_TYPES)
     for header in ("bpf/hft/limits.h", "bpf/hft/abi.h", *NATIVE_HEADERS):
@@ -187,7 +191,7 @@ def ffibuilder() -> FFI:
         include_dirs=["build", "bpf", "native"],
         libraries=["bpf", "elf", "z"],
         extra_compile_args=["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-sign-compare"],
-        depends=["build/xdp_hft.skel.h", "build/rig.skel.h"],
+        depends=["build/xdp_hft.skel.h", "build/rig.skel.h", "build/tap.skel.h"],
     )
     return ffi
 

@@ -41,6 +41,8 @@
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
 
+#include "tap.h"
+
 enum operation {
 	OP_RODATA = 1, /* map, value: before the load */
 	OP_SIZE, /* map, u32 bytes of a value, u32 elements: before the load */
@@ -61,6 +63,10 @@ enum operation {
 #define MAX_PROGRAMS 16
 #define MAX_RINGS 4
 #define MAX_FOLLOWED 8
+#define TAP_RING (1u << 20)
+#define TAP_ROOM (1u << 16)
+#define CLASS_AT 30 /* first byte of the destination address */
+#define CLASS_E 0xf0
 #define STATS_LOG (1u << 20)
 #define REFUSAL_LOG (16u << 20) /* of a refused path only: the verifier drops what it found good */
 #define REFUSAL_LINES 40
@@ -99,7 +105,8 @@ static struct bpf_program *hook; /* the program of section "xdp" */
 static struct field fields[MAX_FIELDS];
 static struct ring rings[MAX_RINGS];
 static struct followed followed[MAX_FOLLOWED];
-static unsigned long frames, wired, trades, comparisons;
+static unsigned long frames, wired, trades, comparisons, tapped;
+static struct hft_tap *tap; /* NULL: this kernel has none */
 
 /* The open OP_EVENTS, for the ring's callback. */
 static const struct record *awaited;
@@ -487,6 +494,55 @@ static const char *verdict_name(uint32_t verdict)
 	return verdict < sizeof(names) / sizeof(names[0]) ? names[verdict] : "unknown";
 }
 
+static void open_tap(void)
+{
+	static char log[1u << 16];
+	int error, flows = bpf_object__find_map_fd_by_name(object, "flows");
+
+	tap = hft_tap_open(bpf_program__fd(hook), bpf_program__name(hook), flows,
+			   HFT_TAP_EVERY_WAY | HFT_TAP_OF_EVERYONE, HFT_TAP_MOST, TAP_RING, log, sizeof(log), &error);
+	if (!tap)
+		printf("smoke untapped %s\n", strerror(-error));
+}
+
+/* The next frame that was tapped must be this one. */
+static void next_tapped(const struct record *record, const unsigned char **at, const unsigned char *end, uint32_t way,
+			struct field frame)
+{
+	struct hft_tap_frame head;
+	uint32_t captured = frame.length < HFT_TAP_MOST ? frame.length : HFT_TAP_MOST;
+
+	if (*at + sizeof(head) > end)
+		fail("record %lu: a frame was not tapped", record->number);
+	memcpy(&head, *at, sizeof(head));
+	if (head.way != way || head.length != frame.length || head.captured != captured ||
+	    memcmp(*at + sizeof(head), frame.bytes, captured))
+		fail("record %lu: way %u, %u of %u bytes were tapped, or others; %u, %u were there", record->number,
+		     head.way, head.captured, head.length, way, frame.length);
+	*at += (sizeof(head) + captured + 7) / 8 * 8;
+	tapped++;
+}
+
+/* What came and what left, byte by byte; of a command only what left (its destination is of class E). */
+static void check_tap(const struct record *record, uint32_t verdict, struct field left)
+{
+	static const uint32_t ways[] = { HFT_TAP_ABORTED, HFT_TAP_CONSUMED, HFT_TAP_PASSED, HFT_TAP_ANSWERED };
+	static unsigned char out[TAP_ROOM];
+	const unsigned char *at = out, *end;
+	struct field came = record->fields[0];
+	int bytes = hft_tap_drain(tap, out, sizeof(out));
+
+	if (bytes < 0 || hft_tap_lost(tap))
+		fail("record %lu: the tap: %s, %llu lost", record->number, strerror(-bytes), hft_tap_lost(tap));
+	end = out + bytes;
+	if (came.length <= CLASS_AT || came.bytes[CLASS_AT] < CLASS_E)
+		next_tapped(record, &at, end, ways[verdict], came);
+	if (verdict == XDP_TX)
+		next_tapped(record, &at, end, HFT_TAP_SENT, left);
+	if (at != end)
+		fail("record %lu: %ld bytes more were tapped than frames were there", record->number, (long)(end - at));
+}
+
 static void run_frame(const struct record *record)
 {
 	static unsigned char out[MAX_FRAME];
@@ -508,6 +564,8 @@ static void run_frame(const struct record *record)
 		trades++;
 	if (record->fields[2].length)
 		same(record, "the frame", record->fields[2], out, options.data_size_out, (struct field){ 0 });
+	if (tap)
+		check_tap(record, expected, (struct field){ .bytes = out, .length = options.data_size_out });
 }
 
 static int attach(int program, const char *device)
@@ -859,6 +917,8 @@ static void play(const struct record *records, size_t count, const char *device,
 {
 	int wire = -1;
 
+	if (count)
+		open_tap();
 	for (size_t i = 0; i < count; i++) {
 		const struct record *record = &records[i];
 
@@ -877,6 +937,9 @@ static void play(const struct record *records, size_t count, const char *device,
 				run_frame(record);
 				break;
 			}
+			/* Frames of the wire are looked at on the wire. */
+			hft_tap_close(tap);
+			tap = NULL;
 			if (wire < 0)
 				wire = open_wire(device, peer);
 			wire_frame(record, wire);
@@ -895,8 +958,8 @@ static void play(const struct record *records, size_t count, const char *device,
 			break;
 		}
 	}
-	printf("smoke frames %lu\nsmoke wire_frames %lu\nsmoke order_frames %lu\nsmoke comparisons %lu\n", frames,
-	       wired, trades, comparisons);
+	printf("smoke frames %lu\nsmoke wire_frames %lu\nsmoke order_frames %lu\nsmoke comparisons %lu\nsmoke tapped %lu\n",
+	       frames, wired, trades, comparisons, tapped);
 }
 
 static void stay_on_one_cpu(void)

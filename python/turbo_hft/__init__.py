@@ -5,12 +5,19 @@ through the
 loaded program; `turbo_hft.exchange` is a simulator to trade against; `turbo_hft.lab` the wire between them.
 """
 
-from turbo_hft.addresses import FeedAddress, OrderSession, lab_feed, lab_session
-from turbo_hft.engine import Engine, Mode
-from turbo_hft.events import Event, EventStream
-from turbo_hft.include_dir import include_dir
-from turbo_hft.order_entry import OrderEntry
-from turbo_hft.symbols import SymbolView
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from turbo_hft.include_dir import include_dir  # at once: function and module have one name
+from turbo_hft.lazy import names_of
+
+if TYPE_CHECKING:
+    from turbo_hft.addresses import FeedAddress, OrderSession, lab_feed, lab_session
+    from turbo_hft.engine import Engine, Mode
+    from turbo_hft.events import Event, EventStream
+    from turbo_hft.order_entry import OrderEntry
+    from turbo_hft.symbols import SymbolView
 
 __all__ = [
     "Engine",
@@ -25,3 +32,13 @@ __all__ = [
     "lab_feed",
     "lab_session",
 ]
+__getattr__ = names_of(
+    __name__,
+    {
+        "addresses": ("FeedAddress", "OrderSession", "lab_feed", "lab_session"),
+        "engine": ("Engine", "Mode"),
+        "events": ("Event", "EventStream"),
+        "order_entry": ("OrderEntry",),
+        "symbols": ("SymbolView",),
+    },
+)

@@ -27,7 +27,7 @@ _MOST_BYTES = 65_536
 _MOST_COMMAND = 2000  # characters of a command line
 _CREDENTIALS = struct.Struct("=iII")
 _NOBODY_LOGGED_IN = 0xFFFFFFFF
-# Of each thread its own: the control socket serves many people at a time.
+# Of each thread or task its own: what one person's change is for is not what another's is that happens meanwhile.
 _because: ContextVar[tuple[str, ...]] = ContextVar("because", default=())
 _client: ContextVar[Mapping[str, Any] | None] = ContextVar("client", default=None)
 
@@ -57,14 +57,15 @@ def on_behalf_of(client: Mapping[str, Any]) -> Iterator[None]:
         _client.reset(before)
 
 
-def announce(map_id: str, **what: Any) -> None:
-    """Tell the recorder, if there is one. Never waits, never raises."""
+def announce(map_id: str, patience_s: float = 0.0, **what: Any) -> None:
+    """Tell the recorder, if there is one. Never raises, and waits at most `patience_s` for room in its queue."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         words = {"command": command_line(sys.argv), "why": "; ".join(_because.get()), **what}
         if (client := _client.get()) is not None:
             words["client"] = dict(client)
         text = json.dumps(words, default=str).encode()[:_MOST_BYTES]
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as way:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
+            way.settimeout(patience_s)  # 0: at once or not at all
             way.sendto(text, address(map_id))
 
 

@@ -30,6 +30,7 @@ from turbo_hft.errors import TurboHftError
 LOCK_TIMEOUT_S = 2.0
 _PATIENCE_S = 0.05
 _PAUSE_S = 0.0002
+_REPORT_S = 0.5
 
 
 class Maps(Protocol):
@@ -176,6 +177,11 @@ class Changes:
         """Let the recorder know, if there is one, who does something that is no change of a setting."""
         if self._recorder is not None:
             announce(self._recorder, what=what)
+
+    def report(self, kind: str, **about: Any) -> None:
+        """Have the recorder, if there is one, write a note of this kind: ``upgrade``, ``config`` or ``detach``."""
+        if self._recorder is not None:
+            announce(self._recorder, patience_s=_REPORT_S, note=kind, **about)
 
     def _copy(self) -> None:
         now = self.epoch & 1

@@ -321,6 +321,7 @@ class Engine(Switch):
         """Take the program off its interface, and its pins away; maps keep their state while somebody has them open.
         Does nothing when it is not attached by this process, nor pinned."""
         if self.pins is not None and self._link >= 0:
+            self.report("detach", interface=self.interface, open_orders=len(self.orders.open()))
             self.pins.remove()
         self._let_go()
 
@@ -618,6 +619,10 @@ class Engine(Switch):
             raise ConfigError(f"order entry is {self.session.health}, not suspect: there is nothing to be trusted.")
 
     # Live control
+
+    def report(self, kind: str, **about: Any) -> None:
+        """Have the recorder of this engine, if there is one, note what was done with it (docs/journal.md)."""
+        self._changes.report(kind, **about)
 
     @contextmanager
     def change(self) -> Iterator[None]:

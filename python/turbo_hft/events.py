@@ -7,7 +7,6 @@ read on: of a reader that was killed the next one sees the last batch again, as 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import time
@@ -155,6 +154,8 @@ class EventStream:
                 return
 
     async def __aiter__(self) -> AsyncIterator[Event]:
+        import asyncio  # most readers do without
+
         while True:
             batch = self.drain()
             for event in batch:

@@ -25,7 +25,7 @@ from turbo_hft.kill import KillState
 from turbo_hft.lease import checked_seconds
 from turbo_hft.snapshots import WorkingOrder
 from turbo_hft.unanswered import Unanswered, UnansweredCancels
-from turbo_hft.wire import ouch42, ouch50, ufo
+from turbo_hft.wire import ouch50, ufo
 
 _REJECT_REASONS = {"A": "user or password not authorised", "S": "session not available"}
 _HEARTBEAT_S = 1.0
@@ -204,6 +204,8 @@ class OrderEntry:
         """OUCH 4.2: numbers of rejected orders are used up too, and the hook does not know them."""
         if self.session.protocol != "ouch42" or not isinstance(message, ufo.Sequenced):
             return
+        from turbo_hft.wire import ouch42
+
         for raw in message.messages:
             with contextlib.suppress(MalformedMessage, ValueError):
                 reply = ouch42.decode_outbound(raw)
@@ -255,7 +257,10 @@ class OrderEntry:
         while not self._stop.is_set():
             now = time.monotonic()
             if now - self._heard > self._silence_s and not self._away:
-                self._fall_silent()
+                for message in self._replies(now):  # it may be us who did not get round to listening
+                    self._hear(message)
+                if now > self._heard:
+                    self._fall_silent()
             if now >= heartbeat:
                 self._send(ufo.ClientHeartbeat())
                 heartbeat = now + _HEARTBEAT_S
@@ -307,10 +312,12 @@ class OrderEntry:
             self._send(ufo.Unsequenced(ouch50.AccountQuery().encode()))
         if self._before is None or self._unanswered.uncertain or not self._whole():
             return
+        if (self._rearm or self._lift) and not self.engine.lease.in_force:
+            return  # who keeps it was busy, with taking the engine over for one: it is lifted when he is back
         before, self._before = self._before, None
         lift, self._lift = self._rearm or self._lift, False
         if lift:
-            with contextlib.suppress(ConfigError):  # without a lease it stays halted
+            with contextlib.suppress(ConfigError):  # it has lapsed this moment: it stays halted
                 self.engine.lift(before)
 
     def _whole(self) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import OrderSession
 from turbo_hft.errors import ConfigError
-from turbo_hft.wire import ouch42, ouch50, ufo
+from turbo_hft.wire import ouch50, ufo
 from turbo_hft.wire.frame import udp_frame
 from turbo_hft.wire.ouch_options import encode_options
+
+if TYPE_CHECKING:
+    from turbo_hft.wire import ouch42
 
 _OUCH = 3  # where OUCH begins in a message of the template: behind its length and UFO's type
 _TOKEN_PREFIX = 6
@@ -32,7 +35,7 @@ def token_prefix(seconds: int) -> str:
 
 
 Message = ouch50.EnterOrder | ouch50.ReplaceOrder | ouch50.CancelOrder
-Message42 = ouch42.EnterOrder | ouch42.ReplaceOrder | ouch42.CancelOrder
+Message42: TypeAlias = "ouch42.EnterOrder | ouch42.ReplaceOrder | ouch42.CancelOrder"
 
 
 def messages(session: OrderSession) -> dict[int, bytes]:
@@ -83,6 +86,8 @@ def _ouch50(session: OrderSession) -> dict[int, Message]:
 
 
 def _ouch42(session: OrderSession) -> dict[int, Message42]:
+    from turbo_hft.wire import ouch42
+
     if session.protocol != "ouch42":
         raise ConfigError(f"order protocol {session.protocol!r}: give ouch50 or ouch42.")
     tif = _IOC_42 if session.tif == "ioc" else _DAY_42

@@ -15,14 +15,18 @@ TIMES = 5
 
 
 @pytest.mark.timeout(240)
-def test_nothing_is_lost_by_kills_and_upgrades() -> None:
-    command = [sys.executable, "-m", "tools.crash_test", "--kills", str(TIMES), "--upgrades", str(TIMES), "--json"]
+def test_nothing_is_lost_by_kills_upgrades_and_rollbacks() -> None:
+    times = ["--kills", str(TIMES), "--upgrades", str(TIMES), "--rollbacks", "1", "--rate", "3000"]
+    command = [sys.executable, "-m", "tools.crash_test", *times, "--json"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert result.returncode in (0, 1), result.stderr
-    report = json.loads(result.stdout)
-    assert report["differences"] == [] and report["problems"] == [], result.stdout
-    assert report["good"] and result.returncode == 0
-    assert (report["kills"], report["upgrades"]) == (TIMES, TIMES)
-    assert report["refused"] == TIMES // 3
-    assert report["expected_seq"] == report["sent"] + 1 and report["orders"] > 0 and report["fills"] > 0
-    assert report["generation"] >= 1
+    killed, deaf = json.loads(result.stdout)
+    for report in (killed, deaf):
+        assert report["differences"] == [] and report["problems"] == [], result.stdout
+        assert report["good"] and report["orders"] > 0 and report["fills"] > 0
+        assert report["expected_seq"] == report["sent"] + 1
+        assert report["recorded"] + report["lost"] == report["events"] > 0
+    assert result.returncode == 0
+    assert (killed["kills"], killed["upgrades"], killed["refused"]) == (TIMES, TIMES, 1)
+    assert killed["takeovers"] >= TIMES and killed["gaps"] == 0 and killed["generation"] >= 1
+    assert (deaf["rollbacks"], deaf["generation"]) == (1, 0) and deaf["deaf"] > 0

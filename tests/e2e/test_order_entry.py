@@ -218,3 +218,47 @@ def test_an_order_lost_on_its_way_is_found_out_while_trading_goes_on(tmp_path: P
             assert not engine.halted and engine.orders[lost].state == "lost"
             assert [order.user_ref for order in engine.orders.open()] == [later]
             assert engine.halt_and_cancel().left == ()
+
+
+def test_a_session_that_is_taken_over_trades_on_when_the_lease_is_kept_again(tmp_path: Path) -> None:
+    """Taking over may last longer than the lease, which is renewed by the loop that comes after it."""
+    with rig(tmp_path, 11) as lab, Engine.open(lab.addresses.device) as engine:
+        lab.start_exchange("--symbols", "AAPL", *LONG)
+        session = lab.session()
+        engine.symbols.add("AAPL", buy_below=EVERY_TICK, max_long=500)
+        engine.configure(session, lab.feed())
+        engine.attach()
+        engine.lease.seconds = WAIT_S
+        engine.lease.beat()
+        first = OrderEntry(engine, session)
+        first.login()
+        engine.resume()
+        wait_for(lambda: engine.symbols["AAPL"].snapshot().fills > 0, "nothing was bought")
+        first.leave()  # as if its process were gone
+        first._socket.close()
+        engine.lease.lapse()
+        with OrderEntry(engine, session) as entry:
+            entry.take_over(trade_on=True)
+            time.sleep(0.5)
+            assert engine.halted and not entry.settled
+            engine.lease.beat()
+            wait_for(lambda: engine.state == "active", "the lease is kept, and it does not trade on")
+            assert entry.settled
+
+
+def test_who_did_not_listen_does_not_call_the_exchange_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was not let run for a while finds in its socket what the exchange said meanwhile."""
+    with rig(tmp_path, 11) as lab:
+        lab.start_exchange("--symbols", "AAPL", *LONG)
+        with trading(lab, lab.session(), silence_s=SILENCE_S) as (engine, entry):
+            real, stalls = entry._ask_again, [SILENCE_S + 1.0]
+
+            def late() -> None:
+                if stalls:
+                    time.sleep(stalls.pop())
+                real()
+
+            monkeypatch.setattr(entry, "_ask_again", late)
+            wait_for(lambda: not stalls, "it did not stall")
+            time.sleep(SILENCE_S + 1.5)
+            assert entry.silences == 0 and engine.state == "active"

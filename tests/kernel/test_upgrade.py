@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from engine_builds import GOES_DEAF, IGNORES_HALT, built
 from pin_rig import bpffs
 from turbo_hft import lab_feed, lab_session
 from turbo_hft._native import lib
@@ -21,6 +20,8 @@ from turbo_hft.upgrade import carry, selfcheck
 from turbo_hft.upgrade.upgrade import check, read, upgrade
 from turbo_hft.user_strategy import btf
 from user_strategies import BUYER, compiled
+
+from tools.engine_builds import GOES_DEAF, IGNORES_HALT, built
 
 pytestmark = pytest.mark.kernel
 

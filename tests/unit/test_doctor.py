@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -161,5 +163,15 @@ def test_the_command_says_what_it_sees_of_this_machine(capsys: pytest.CaptureFix
 def test_completions_know_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    for word in ("upgrade", "doctor", "--strategy-object", "--on-restart", "apply"):
+    for word in ("upgrade", "doctor", "tap", "--strategy-object", "--on-restart", "apply"):
         assert word in script
+
+
+def test_the_manual_page_is_made_from_the_parsers(tmp_path: Path) -> None:
+    """As `make man` does."""
+    page = tmp_path / "turbo-hft.1"
+    words = ["--module", "turbo_hft.cli.entry", "--function", "build_parser", "--prog", "turbo-hft"]
+    maker = Path(sys.executable).with_name("argparse-manpage")
+    subprocess.run([str(maker), *words, "--project-name", "turbo-hft", "--output", str(page)], check=True)
+    text = page.read_text().replace("\\-", "-").replace("\\fI", "").replace("\\fR", "").replace("\\fB", "")
+    assert text.startswith(".TH") and all(word in text for word in ("tap", "upgrade", "--strategy-object", "130"))

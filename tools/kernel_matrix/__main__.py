@@ -73,6 +73,8 @@ def _judge(run: Run) -> None:
         raise MatrixError(f"Linux {run.release} {what}:\n" + "\n".join(run.messages))
     if not run.wire_frames:
         raise MatrixError(f"Linux {run.release}: no frame went over the wire.")
+    if run.untapped:
+        raise MatrixError(f"Linux {run.release} takes no tap beside the program: {run.untapped}.")
     if run.most_insns > INSNS:
         raise MatrixError(f"Linux {run.release}: {run.most_insns} instructions verified, the budget is {INSNS}.")
 

@@ -75,7 +75,8 @@ class Program:
 
 @dataclass
 class Run:
-    """One run of the smoke program."""
+    """One run of the smoke program. `tapped`: frames that a tap beside the program saw, all as they were;
+    `untapped`: why none could be had."""
 
     release: str = ""
     load_ms: float = 0.0
@@ -84,6 +85,8 @@ class Run:
     wire_frames: int = 0
     order_frames: int = 0
     comparisons: int = 0
+    tapped: int = 0
+    untapped: str = ""
     passed: bool = False
     messages: list[str] = field(default_factory=list)
 
@@ -126,13 +129,15 @@ def parse(output: str) -> Run:
             run.programs.append(Program(load, section, title))
         elif name == "result":
             run.passed = value == "pass"
+        elif name == "untapped":
+            run.untapped = value
         elif name == "release":
             run.release = value
         elif name == "load":
             load = value
         elif name == "load_ms":
             run.load_ms = float(value)
-        elif name in ("frames", "wire_frames", "order_frames", "comparisons"):
+        elif name in ("frames", "wire_frames", "order_frames", "comparisons", "tapped"):
             setattr(run, name, int(value))
         elif run.programs:
             run.programs[-1].take(name, value)

@@ -12,15 +12,18 @@ from tools.kernel_matrix.figures import Run, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 OBJECT = ROOT / "build" / "xdp_hft.bpf.o"
-SOURCE = ROOT / "native" / "smoke.c"
+SOURCES = (ROOT / "native" / "smoke.c", ROOT / "native" / "tap.c")
 BINARY = ROOT / "build" / "smoke"
-_FLAGS = ["-O2", "-Wall", "-Wextra", "-static"]
+_FLAGS = ["-O2", "-Wall", "-Wextra", "-static", f"-I{ROOT / 'build'}"]
 _LIBRARIES = ["-lbpf", "-lelf", "-lz"]
 
 
 def build() -> Path:
     """Compile the smoke program unless it is newer than its source."""
-    if BINARY.exists() and BINARY.stat().st_mtime > SOURCE.stat().st_mtime:
+    parts = (*SOURCES, ROOT / "native" / "tap.h", ROOT / "build" / "tap.skel.h")
+    if not parts[-1].exists():
+        raise MatrixError(f"{parts[-1]} is missing: run `make`.")
+    if BINARY.exists() and BINARY.stat().st_mtime > max(part.stat().st_mtime for part in parts):
         return BINARY
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
@@ -29,7 +32,8 @@ def build() -> Path:
     # Under a name of its own first: two builds at once must not see each other's half.
     made = BINARY.with_suffix(f".{os.getpid()}")
     try:
-        if subprocess.run([compiler, *_FLAGS, str(SOURCE), "-o", str(made), *_LIBRARIES], check=False).returncode:
+        command = [compiler, *_FLAGS, *map(str, SOURCES), "-o", str(made), *_LIBRARIES]
+        if subprocess.run(command, check=False).returncode:
             raise MatrixError(
                 "native/smoke.c does not build: it needs libbpf-dev, libelf-dev and zlib1g-dev (make deps)."
             )

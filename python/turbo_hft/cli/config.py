@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action in (diff, apply):
         action.add_argument("--interface", metavar="NAME", help="of the engine (default: that of the file)")
         action.add_argument("--pin-root", type=Path, metavar="DIR", help="where it is pinned (default: as in the file)")
+    common.add_because(apply)
     show = actions.add_parser("show", help="the running engine as a configuration")
     common.add_interface(show)
     show.set_defaults(do=_show)
@@ -87,11 +88,11 @@ def _diff(args: argparse.Namespace) -> int:
 
 
 def _apply(args: argparse.Namespace) -> int:
-    from turbo_hft.config.running import apply
+    from turbo_hft.config.running import apply_file
 
-    config = _read(args)
+    _read(args)
     with common.adopt(args) as engine:
-        changed, epoch = apply(engine, config), engine.epoch
+        changed, epoch = apply_file(engine, args.file)[1], engine.epoch
     if args.json:
         common.print_json({"changed": [asdict(one) for one in changed], "epoch": epoch}, indent=2)
         return codes.OK

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turbo_hft.cli import codes, common
 from turbo_hft.errors import ConfigError, NotRunning
 
 if TYPE_CHECKING:
+    from turbo_hft.engine import Engine
     from turbo_hft.engines import EngineFound
 
 NAME = "detach"
@@ -32,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stale", action="store_true", help="every one whose interface is gone, that is half-made, or that nobody runs"
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--journal", type=Path, metavar="DIR", help="its journal: what happened since it was left is recorded, and this"
+    )
+    common.add_because(parser)
     parser.add_argument("--force", action="store_true", help="with working orders too")
     common.add_json(parser, "what was taken away, as a list of JSON objects")
 
@@ -56,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if chosen and not args.yes and not _agreed(len(chosen)):
         raise ConfigError("nothing was taken away: --yes, or y at the terminal, says that it shall be")
     for one in chosen:
-        _take_away(one, root)
+        _take_away(one, root, args.journal)
     if args.json:
         common.print_json([asdict(one) for one in chosen], indent=2)
     else:
@@ -84,7 +92,7 @@ def _agreed(count: int) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _take_away(one: EngineFound, root: object) -> None:
+def _take_away(one: EngineFound, root: object, journal: Path | None) -> None:
     from turbo_hft import abi
     from turbo_hft.engine import Engine
     from turbo_hft.layout import Layout
@@ -96,7 +104,20 @@ def _take_away(one: EngineFound, root: object) -> None:
     if one.state:
         with Engine.adopt(one.interface, pin=pins.layout.root) as engine:
             engine.take_over()  # nobody begins to run it meanwhile
-            engine.halt()
-            engine.detach()
+            with _recorded(engine, journal):
+                engine.halt()
+                engine.detach()
     else:
         pins.remove()
+
+
+@contextmanager
+def _recorded(engine: Engine, directory: Path | None) -> Iterator[None]:
+    """What the ring still has goes into the journal, and that the engine ended."""
+    from turbo_hft.journal import Journal, Recorder
+
+    if directory is None:
+        yield
+        return
+    with Journal.open(directory) as journal, Recorder(engine, journal):
+        yield

@@ -3,56 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 from turbo_hft.announce import because
-from turbo_hft.cli import (
-    bench,
-    book,
-    cancel,
-    codes,
-    completion,
-    config,
-    dashboard,
-    demo,
-    detach,
-    doctor,
-    exchange,
-    halt,
-    journal,
-    lab,
-    limits,
-    orders,
-    rearm,
-    reduce,
-    replay,
-    resume,
-    resync,
-    run,
-    status,
-    strategies,
-    strategy,
-    trust,
-    upgrade,
-    version,
-    why,
-)
-from turbo_hft.cli import set as set_command
+from turbo_hft.cli import codes
 from turbo_hft.cli.signals import Interrupted
 from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunning, TurboHftError
 
+# Each is a module of `turbo_hft.cli`.
 _COMMANDS = (
-    *(demo, lab, exchange, run, config, dashboard, status, set_command, limits, halt, reduce, resume, orders, cancel),
-    *(strategies, strategy, rearm, trust, resync, upgrade, detach, doctor, book, replay, bench, journal, why),
-    *(completion, version),
+    *("demo", "lab", "exchange", "run", "config", "dashboard", "serve", "status", "set", "limits"),
+    *("halt", "reduce", "resume", "orders", "cancel", "strategies", "strategy", "rearm", "trust", "resync"),
+    *("upgrade", "detach", "doctor", "tap", "book", "replay", "bench", "journal", "why", "completion", "version"),
 )
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser with all commands."""
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser with all commands, or with one: importing all takes a restart several tenths of a second."""
     parser = argparse.ArgumentParser(
         prog="turbo-hft",
         description="A trading engine in an XDP program: ITCH 5.0 in, OUCH out, owned live by Python.",
@@ -61,7 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error, and the verifier's log")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in _COMMANDS:
+    for name in _COMMANDS if only is None else (only,):
+        module = importlib.import_module(f"turbo_hft.cli.{name}")
         command = commands.add_parser(
             module.NAME,
             help=module.HELP,
@@ -78,9 +50,13 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code (see `codes`). Never raises for what a user or the machine did wrong."""
     try:
-        args = build_parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else list(argv)
+        first = next((word for word in words if word != "--debug"), None)
+        args = build_parser(first if first in _COMMANDS else None).parse_args(words)
     except SystemExit as end:  # argparse's way to say --help (0) or a usage error (2)
         return end.code if isinstance(end.code, int) else codes.USAGE
+    except ImportError as error:
+        return _unbuilt(first or "", error)
     try:
         with because(getattr(args, "because", None)):
             return int(args.function(args))
@@ -92,10 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return codes.FAILURE
     except ImportError as error:
-        if args.debug or error.name != "turbo_hft._native":
+        if args.debug:
             raise
-        print(f"turbo-hft {args.command}: {error}; build the package with make, or install its wheel", file=sys.stderr)
-        return codes.FAILURE
+        return _unbuilt(args.command, error)
     except TurboHftError as error:
         if args.debug:
             if isinstance(error, LoadError) and error.verifier_log:
@@ -104,6 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = " ".join(str(error).split())
         print(f"turbo-hft {args.command}: {message}", file=sys.stderr)
         return _code(error)
+
+
+def _unbuilt(command: str, error: ImportError) -> int:
+    if error.name != "turbo_hft._native":
+        raise error
+    print(f"turbo-hft {command}: {error}; build the package with make, or install its wheel", file=sys.stderr)
+    return codes.FAILURE
 
 
 def _code(error: TurboHftError) -> int:

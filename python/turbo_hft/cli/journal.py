@@ -71,7 +71,8 @@ def _verify(args: argparse.Namespace) -> int:
         state = "being written" if verdict.live else "closed" if verdict.closed else "not closed"
         print(
             f"{'whole' if verdict.whole else 'DAMAGED'}, {state}: {verdict.segments} segments, {verdict.records:,} "
-            f"records, {verdict.events:,} events, {verdict.lost:,} lost before they were recorded, tail {verdict.tail}"
+            f"records, {verdict.events:,} events, {verdict.twice:,} of them twice, {verdict.lost:,} lost before they "
+            f"were recorded, tail {verdict.tail}"
         )
     return codes.OK if verdict.whole else codes.FAILURE
 

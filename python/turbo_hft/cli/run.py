@@ -30,8 +30,6 @@ from turbo_hft import settings
 from turbo_hft.cli import codes, common, orders, session_options
 from turbo_hft.cli.signals import StopFlag
 from turbo_hft.config.schema import help_of
-from turbo_hft.dashboard import text
-from turbo_hft.dashboard.collector import event_row
 from turbo_hft.errors import ConfigError, TurboHftError
 
 if TYPE_CHECKING:
@@ -194,9 +192,9 @@ def run(args: argparse.Namespace) -> int:
     """Run until it ends."""
     config = config_from(args)
     with StopFlag(reload=args.config is not None) as stop, ExitStack() as stack:
-        engine = stack.enter_context(_engine(config, from_file=args.config is not None))
+        engine = stack.enter_context(_engine(config))
         try:
-            running = _start(engine, config, args.config, stop, stack)
+            running = _start(engine, config, stop, stack, file=args.config)
         except BaseException:
             if engine.owner:  # nobody has traded with it yet
                 engine.detach()
@@ -230,12 +228,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _reload(engine: Engine, path: Path) -> None:
     """Change a running engine to what the file says now; one that is wrong changes nothing."""
-    from turbo_hft.config.read import read
-    from turbo_hft.config.running import apply
+    from turbo_hft.config.running import apply_file
 
     try:
-        config = read(path)
-        changed = apply(engine, config)
+        config, changed = apply_file(engine, path)
         engine.lease.seconds = config.engine.lease_s
     except TurboHftError as error:
         common.say(f"{path} was not applied: {error}")
@@ -262,9 +258,8 @@ class _Running:
             self.control.publish(events)
 
 
-def _engine(config: Config, *, from_file: bool) -> Engine:
+def _engine(config: Config) -> Engine:
     """The one that is pinned, taken over; or a fresh one, configured and not attached yet."""
-    from turbo_hft.config.running import apply
     from turbo_hft.engine import Engine, Mode
     from turbo_hft.layout import DEFAULT_ROOT
     from turbo_hft.pins import Pins
@@ -275,9 +270,6 @@ def _engine(config: Config, *, from_file: bool) -> Engine:
         engine = Engine.adopt(own.interface, pin=root)
         try:
             engine.take_over()
-            if from_file:
-                for one in apply(engine, config):
-                    common.say(f"changed {one.line()}")
         except BaseException:
             engine.close()
             raise
@@ -297,9 +289,8 @@ def _engine(config: Config, *, from_file: bool) -> Engine:
     return engine
 
 
-def _start(engine: Engine, config: Config, config_file: Path | None, stop: StopFlag, stack: ExitStack) -> _Running:
+def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, file: Path | None) -> _Running:
     from turbo_hft.order_entry import OrderEntry
-    from turbo_hft.recovery import Glimpse, Recovery
 
     own, session, feed = config.engine, config.session.order_session(), config.feed.address()
     engine.lease.seconds = own.lease_s
@@ -311,13 +302,20 @@ def _start(engine: Engine, config: Config, config_file: Path | None, stop: StopF
         _record(engine, recorder, stack)
     desk, control = _control(engine, config, recorder, stack)
     stop.check()
-    recovery = None
-    glimpse = None
-    if config.feed.snapshots is not None:
-        glimpse = Glimpse(config.feed.snapshots.pair, session.username, session.password)
-    if own.recovery and (feed.rerequest is not None or glimpse is not None):
-        recovery = stack.enter_context(Recovery(engine, feed, glimpse))
     adopted = not engine.owner
+    if adopted and file is not None:
+        from turbo_hft.config.running import apply_file
+
+        for one in apply_file(engine, file)[1]:
+            common.say(f"changed {one.line()}")
+    recovery = None
+    if own.recovery and (feed.rerequest is not None or config.feed.snapshots is not None):
+        from turbo_hft.recovery import Glimpse, Recovery
+
+        glimpse = None
+        if config.feed.snapshots is not None:
+            glimpse = Glimpse(config.feed.snapshots.pair, session.username, session.password)
+        recovery = stack.enter_context(Recovery(engine, feed, glimpse))
     if not adopted:
         engine.attach()
     entry = None
@@ -325,7 +323,7 @@ def _start(engine: Engine, config: Config, config_file: Path | None, stop: StopF
         engine.lease.beat()
         entry = OrderEntry(engine, session, rearm=own.rearm)
         stack.callback(_let_go, engine, entry)
-    kept = _give_up_privileges(engine, config, config_file)
+    kept = _give_up_privileges(engine, config, file)
     if entry is not None:
         trade = not own.halted and (own.on_restart == "trade" or not adopted)
         if adopted and engine.session.health != "down":
@@ -374,14 +372,14 @@ def _control(
     engine: Engine, config: Config, recorder: Recorder | None, stack: ExitStack
 ) -> tuple[LocalDesk, ControlServer] | tuple[None, None]:
     """The control sockets, if there shall be any."""
+    own = config.control
+    if not own.socket and own.root is None:
+        return None, None
     from turbo_hft.control.operations import Operations
     from turbo_hft.control.server import ControlServer
     from turbo_hft.dashboard.local_desk import LocalDesk
     from turbo_hft.layout import DEFAULT_CONTROL_ROOT, ControlLayout
 
-    own = config.control
-    if not own.socket and own.root is None:
-        return None, None
     desk = LocalDesk(engine, reads_events=True, recorder=recorder)
     server = ControlServer(
         Operations(engine, desk),
@@ -440,11 +438,15 @@ def _end(engine: Engine, running: _Running, config: Config, *, as_json: bool) ->
 
 
 def _print(events: Iterable[Event], *, as_json: bool) -> None:
-    for event in events:
-        if as_json:
+    if as_json:
+        for event in events:
             common.print_json(asdict(event))
-        else:
-            print(text.event(event_row(event)), flush=True)
+        return
+    from turbo_hft.dashboard import text
+    from turbo_hft.dashboard.collector import event_row
+
+    for event in events:
+        print(text.event(event_row(event)), flush=True)
 
 
 def _over(engine: Engine, *, logged_in: bool) -> bool:
@@ -460,6 +462,8 @@ def _settle(engine: Engine) -> None:
 
 
 def _summary(engine: Engine) -> str:
+    from turbo_hft.dashboard import text
+
     states = [symbol.snapshot() for symbol in engine.symbols]
     parts = [
         f"{state.name} {state.orders_sent} orders, {state.fills} fills, position {state.position}, "

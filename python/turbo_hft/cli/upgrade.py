@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="watch it so long before it is believed (default %(default)s)",
     )
+    common.add_because(parser)
     common.add_interface(parser)
     common.add_json(parser, "what came of it as one JSON object")
 

@@ -10,16 +10,18 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from turbo_hft import settings
 from turbo_hft._native import lib
+from turbo_hft.config.read import read
 from turbo_hft.config.schema import Config
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, TurboHftError
 from turbo_hft.program import LoadSettings, load_config
 from turbo_hft.template import order_template
-from turbo_hft.wire import blocks, ouch42, ouch50
+from turbo_hft.wire import blocks, ouch50
 from turbo_hft.wire.price import parse_price_e4
 from turbo_hft.words import Dollars, Fraction
 
@@ -35,6 +37,8 @@ _SIZES = {
     "time_all": "time_all",
 }
 _MASKED = "_mask"
+_MOST_SHOWN = 40  # changes in a note, which a datagram carries to the recorder
+_MOST_REASON = 4000  # characters
 _LINES = {"a": lib.HFT_LINE_A, "b": lib.HFT_LINE_B, "rerequest": lib.HFT_LINE_REREQUEST}
 
 
@@ -94,7 +98,12 @@ def _frame_facts(template: Any) -> dict[str, Any]:
     udp = ip + 20
     (message,) = blocks.split(bytes(template.msg[lib.HFT_ACTION_ENTER][0 : template.msg_len[lib.HFT_ACTION_ENTER]]))
     is_50 = template.protocol == lib.HFT_OUCH50
-    order: Any = ouch50.decode_inbound(message[1:]) if is_50 else ouch42.decode_inbound(message[1:])
+    if is_50:
+        order: Any = ouch50.decode_inbound(message[1:])
+    else:
+        from turbo_hft.wire import ouch42
+
+        order = ouch42.decode_inbound(message[1:])
     return {
         "protocol": "ouch50" if is_50 else "ouch42",
         "local": _endpoint(headers[ip + 12 : ip + 16], headers[udp : udp + 2]),
@@ -197,6 +206,22 @@ def _choice(key: str, value: Any) -> Any:
     if key in settings.TARGETS:
         return None if value is None else settings.shown(Decimal(parse_price_e4(value)) / 10_000)
     return settings.shown(value)
+
+
+def apply_file(engine: Engine, path: Path) -> tuple[Config, list[Difference]]:
+    """Read a file and change the engine to it: what it says, and what was changed. A recorder notes what came of it.
+
+    Raises ConfigError as `read` and `apply` do; nothing is changed then.
+    """
+    try:
+        config = read(path)
+        changed = apply(engine, config)
+    except TurboHftError as error:
+        engine.report("config", file=str(path), outcome="refused", reason=str(error)[:_MOST_REASON])
+        raise
+    shown = [one.line() for one in changed[:_MOST_SHOWN]]
+    engine.report("config", file=str(path), outcome="applied", count=len(changed), changed=shown)
+    return config, changed
 
 
 def apply(engine: Engine, config: Config) -> list[Difference]:

@@ -5,10 +5,18 @@ changed, removed or slipped in unnoticed. docs/journal.md has the format byte by
 says why.
 """
 
-from turbo_hft.journal.reader import EventRecord, JournalReader, Note, Record
-from turbo_hft.journal.recorder import Alarm, Recorder, Subscription
-from turbo_hft.journal.verify import Verdict, verify
-from turbo_hft.journal.writer import Fsync, Journal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from turbo_hft.journal.verify import Verdict, verify  # at once: function and module have one name
+from turbo_hft.lazy import names_of
+
+if TYPE_CHECKING:
+    from turbo_hft.journal.reader import EventRecord, JournalReader, Note, Record
+    from turbo_hft.journal.recorder import Alarm, Recorder, Subscription
+    from turbo_hft.journal.tail import Tail
+    from turbo_hft.journal.writer import Fsync, Journal
 
 __all__ = [
     "Alarm",
@@ -20,6 +28,17 @@ __all__ = [
     "Record",
     "Recorder",
     "Subscription",
+    "Tail",
     "Verdict",
     "verify",
 ]
+
+__getattr__ = names_of(
+    __name__,
+    {
+        "reader": ("EventRecord", "JournalReader", "Note", "Record"),
+        "recorder": ("Alarm", "Recorder", "Subscription"),
+        "tail": ("Tail",),
+        "writer": ("Fsync", "Journal"),
+    },
+)

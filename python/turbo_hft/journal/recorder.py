@@ -6,15 +6,17 @@ subscriber that does not fetch it is dropped and counted; the journal does not w
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
 
 from turbo_hft import abi
 from turbo_hft._native import ffi
@@ -23,8 +25,9 @@ from turbo_hft.change import map_id
 from turbo_hft.errors import ConfigError, JournalError, TurboHftError
 from turbo_hft.events import Event, event_from
 from turbo_hft.journal import format as form
-from turbo_hft.journal.watch import Watch, kill_name
-from turbo_hft.journal.writer import Head, Journal
+from turbo_hft.journal.lives import Life
+from turbo_hft.journal.watch import Changed, Watch, kill_name
+from turbo_hft.journal.writer import Head, Journal, boot_id
 
 if TYPE_CHECKING:
     from turbo_hft.engine import Engine
@@ -36,8 +39,10 @@ _PATIENCE_S = 0.02  # for the word of who made a change
 _MOST_WORDS = 1000
 _JUMP_NS = 50_000_000
 _BEHIND_NS = 1_000_000_000
+_CATCH_UP_NS = 3_000_000_000
 _MOST_HELD = 200_000  # events in memory while the journal cannot be written: 26 MB
 _MOST_BATCHES = 64  # on their way to a subscriber
+_TOLD = frozenset({"upgrade", "config", "detach"})  # notes that other processes ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,7 @@ class Recorder:
     are lost or cannot be written: ``halt`` (the global kill switch) or ``go-on``.
 
     `recorded`, `lost`, `unrecorded`: events written, that did not fit into the ring, that could not be written.
+    `again`: those that the ring handed out once more, after a recorder was killed, and that the journal had already.
     Entering raises ConfigError while another recorder or reader has the engine's events.
     """
 
@@ -116,7 +122,7 @@ class Recorder:
     ) -> None:
         self.engine, self.journal = engine, journal
         self.on_failure = on_failure
-        self.recorded = self.lost = self.unrecorded = 0
+        self.recorded = self.lost = self.unrecorded = self.again = 0
         self.problem = ""
         self._pause_s = pause_s
         self._on_alarm = on_alarm or _to_stderr
@@ -131,6 +137,8 @@ class Recorder:
         self._looked = 0.0
         self._words: list[dict[str, Any]] = []
         self.behind = False
+        self._entered_ns = time.monotonic_ns()
+        self._life = ""
 
     def subscribe(self) -> Subscription:
         """Have the events from now on."""
@@ -152,8 +160,7 @@ class Recorder:
             self._offset = _offset()
             self._watch.look()
             self._looked = time.monotonic()
-            for kind, data in self._heads("start"):
-                self.journal.note(kind, data)
+            self._begin(f"{UUID(bytes=boot_id())}/{number}")
         except BaseException:
             self._listener.close()
             raise
@@ -170,6 +177,7 @@ class Recorder:
         try:
             counters = self.engine.counters()
             data = {"why": why, "recorded": self.recorded, "lost": self.lost, "unrecorded": self.unrecorded}
+            data["engine"] = "goes on" if self.engine.pins is not None and self.engine.pins.there else "ended"
             self.journal.note("stop", {**data, "by": myself(), "counters": {k: v for k, v in counters.items() if v}})
         except TurboHftError as problem:
             self._alarm("journal", f"the end could not be recorded: {problem}")
@@ -177,13 +185,36 @@ class Recorder:
             self.journal.heads = None
             self._listener.close()
 
+    def _begin(self, life: str) -> None:
+        """Go on behind what the journal has of this engine, if it has any of it."""
+        journal, engine = self.journal, self.engine
+        self._life = life
+        known = journal.life(life, look_back=not engine.owner)
+        before = None if known is None else replace(known, runs=list(known.runs))
+        self._expected = before.newest + 1 if before is not None and before.newest else 0
+        for kind, data in self._heads("start"):
+            journal.note(kind, data)
+        if not engine.owner and engine.controller == os.getpid():
+            state, working = kill_name(engine._read_kill()), len(engine.orders.open())
+            taken: dict[str, Any] = {"life": life, "state": state, "open_orders": working}
+            if before is not None:
+                ended = before.end or "killed: its recorder did not say that it ended"
+                taken |= {"after_run": before.runs[-1], "pid": before.pid, "ended": ended}
+                taken["recorded_id"] = before.newest
+            journal.note("takeover", {**taken, "by": myself()})
+        if before is not None and (changes := _changes(before, self._watch.everything())):
+            about = {"epoch": self._watch.epoch, "from": before.epoch, "changes": changes}
+            journal.note("change", {**about, "by": [], "while": "nobody recorded"})
+
     def _heads(self, kind: str) -> list[Head]:
         """What a reader must know who begins here: the engine, and all that it is told."""
         engine, facts = self.engine, self.engine.program.facts()
+        known = self.journal.life(self._life, look_back=False)
         about = {
             "interface": engine.interface, "mode": engine.mode.value, "how": "loaded" if engine.owner else "adopted",
             "program": asdict(facts) if hasattr(facts, "__dataclass_fields__") else str(facts),
             "abi_version": abi.VERSION, "epoch": self._watch.epoch, "event_id": self._watch.last_event,
+            "life": self._life, "recorded_id": 0 if known is None else known.newest,
             "events_lost": engine.counters()["events_lost"], "on_failure": self.on_failure,
             "fsync": str(self.journal.fsync), "by": myself(),
         }  # fmt: skip
@@ -222,17 +253,29 @@ class Recorder:
 
     def _take(self, records: Any, count: int) -> None:
         """Events out of the ring."""
-        self._count_holes(records, count)
-        self._keep(records, count)
+        known = self._known(records, count)
+        self.again += known
+        if known < count:
+            self._count_holes(records + known, count - known)
+            self._keep(records + known, count - known)
         # Only now: what a subscriber has seen is in the journal, if it can be written at all.
         if self._subscriptions:
             batch = bytes(ffi.buffer(records, count * form.EVENT_BYTES))
             for subscription in self._subscriptions:
                 subscription.give(batch)
-        behind = time.monotonic_ns() - int(records[count - 1].local_ns) > _BEHIND_NS
-        if behind and not self.behind:
+        now_ns = time.monotonic_ns()
+        behind = now_ns - int(records[count - 1].local_ns) > _BEHIND_NS
+        # At first there is what came while nobody recorded.
+        if behind and not self.behind and now_ns - self._entered_ns > _CATCH_UP_NS:
             self._alarm("behind", "the recorder is more than a second behind the engine")
         self.behind = behind
+
+    def _known(self, records: Any, count: int) -> int:
+        """How many of these the journal has already: what a recorder that was killed had in its hands."""
+        known = 0
+        while known < count and records[known].id < self._expected:
+            known += 1
+        return known
 
     def _keep(self, records: Any, count: int) -> None:
         """Into the journal, or into memory as long as that cannot be written."""
@@ -258,18 +301,27 @@ class Recorder:
             number = int(records[i].id)
             if number > expected:
                 self.lost += number - expected
-                self._write("lost", {"first_id": expected, "count": number - expected})
-                what = f"{number - expected:,} events from id {expected} on did not fit into the ring"
-                self._fail("lost", what)
+                self._miss(expected, number - expected)
             expected = number + 1
         self._expected = expected
+
+    def _miss(self, first: int, count: int) -> None:
+        data: dict[str, Any] = {"first_id": first, "count": count}
+        what = f"{count:,} events from id {first} on did not fit into the ring"
+        if not self.recorded:
+            data["why"] = "nobody recorded, and the ring ran over or another reader had them"
+            what = f"{count:,} events from id {first} on are gone: {data['why']}"
+        self._write("lost", data)
+        self._fail("lost", what)
 
     # Changes
 
     def _hear(self) -> None:
         """What people say. Acts are noted at once; who made a change waits until the change is seen."""
         for word in self._listener.heard():
-            if "what" in word:
+            if (kind := word.pop("note", None)) in _TOLD:
+                self._write(kind, word)
+            elif "what" in word:
                 self._write("act", word)
             else:
                 self._words.append(word)
@@ -358,7 +410,8 @@ class Recorder:
             self.problem = message
         if not fresh:
             return
-        halts = self.on_failure == "halt" and kill_name(self.engine._read_kill()) in ("active", "reducing")
+        # One that is suspended would go on by itself.
+        halts = self.on_failure == "halt" and kill_name(self.engine._read_kill()) in ("active", "reducing", "suspended")
         if halts:
             with because(f"recorder: {message}"):
                 self.engine.halt()
@@ -377,6 +430,18 @@ def _offset() -> int:
 
 def _of(word: dict[str, Any]) -> dict[str, Any]:
     return {key: word[key] for key in ("epoch", "why", "without_epoch") if word.get(key)}
+
+
+def _changes(before: Life, tables: Iterable[Changed]) -> Changed:
+    """What differs from how it was last recorded."""
+    now = {key: pair[1] for table in tables for key, pair in table.items()}
+    whole = before.whole
+    gone: Changed = {key: [old, None] for key, old in before.settings.items() if whole and key not in now}
+    return gone | {
+        key: [before.settings.get(key), value]
+        for key, value in now.items()
+        if (whole or key in before.settings) and before.settings.get(key) != value
+    }
 
 
 def _to_stderr(alarm: Alarm) -> None:

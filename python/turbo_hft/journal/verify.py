@@ -11,6 +11,7 @@ from typing import Any
 from turbo_hft.errors import JournalGone
 from turbo_hft.journal import format as form
 from turbo_hft.journal.format import Broken
+from turbo_hft.journal.lives import Lives
 from turbo_hft.journal.segment import Segment, check_place, frames_of, whole_frame_behind
 from turbo_hft.journal.writer import being_written, os_problem
 
@@ -34,13 +35,15 @@ class Damage:
 
 @dataclass(slots=True)
 class Verdict:
-    """`whole`: nothing is damaged, and the journal was closed or is being written. `tail`: the newest hash."""
+    """`whole`: nothing is damaged, and the journal was closed or is being written. `twice`: events of one engine that
+    are in it more than once. `tail`: the newest hash."""
 
     directory: str
     segments: int = 0
     records: int = 0
     events: int = 0
     lost: int = 0
+    twice: int = 0
     bytes: int = 0
     closed: bool = False
     live: bool = False
@@ -84,12 +87,14 @@ class _Walk:
         self.journal_id: bytes | None = None
         self.number = 0
         self.last_note = ""
+        self.lives = Lives()
 
     def run(self, paths: list[Path]) -> Verdict:
         verdict = self.verdict
         for path in paths:
             self.segment(path, last=path is paths[-1])
         verdict.segments = len(paths)
+        verdict.twice = sum(life.twice for life in self.lives.known.values())
         verdict.tail = self.before.hex()
         verdict.closed = self.last_note == "closed"
         if not verdict.closed and not verdict.live and not verdict.damage:
@@ -158,6 +163,7 @@ class _Walk:
     def count(self, frame: form.Frame) -> None:
         verdict = self.verdict
         verdict.records += frame.count
+        self.lives.frame(frame)
         self.following, self.before = frame.first + frame.count, frame.hash
         self.found = self.found or frame.hash.hex() == self.wanted
         self.last_note = ""

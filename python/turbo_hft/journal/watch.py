@@ -176,7 +176,7 @@ class Watch:
         now = user.now
         shown: dict[str, Any] = {
             "user.generation": now.number, "user.name": now.name, "user.sha256": now.sha256,
-            "program.id": now.program_id,
+            "program.id": now.program_id, "program.sha256": now.engine_sha256,
         }  # fmt: skip
         if user.size and user.has_params:
             shown |= {f"user.params.{key}": value for key, value in _flat(user.params.as_dict())}

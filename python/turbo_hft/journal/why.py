@@ -11,6 +11,7 @@ from turbo_hft._native import lib
 from turbo_hft.errors import ConfigError
 from turbo_hft.events import Event
 from turbo_hft.journal import format as form
+from turbo_hft.journal.lives import Lives
 from turbo_hft.journal.reader import EventRecord, JournalReader, Note, changes_of
 from turbo_hft.journal.reasons import Case, met
 from turbo_hft.journal.words import authors, note_line
@@ -36,10 +37,11 @@ _SENT_AS = {"session": "as the session was configured", "day": "day"}
 
 @dataclass(slots=True)
 class Timeline:
-    """What one run was told, by epoch."""
+    """What an engine was told, by epoch, from the first recording of it on."""
 
     base: dict[str, Any] = field(default_factory=dict)
     base_epoch: int = -1
+    base_run: int = 0
     notes: list[Note] = field(default_factory=list)
 
     def at(self, epoch: int) -> tuple[dict[str, Any], list[str]]:
@@ -69,7 +71,7 @@ class Timeline:
 
 @dataclass(slots=True)
 class _Day:
-    """What one pass over a run collects."""
+    """What one pass over the runs of an engine collects."""
 
     run: int
     timeline: Timeline = field(default_factory=Timeline)
@@ -135,7 +137,8 @@ def _collect(reader: JournalReader, run: int, event_id: int, sequence: int) -> _
     open_orders: dict[int, Event] = {}
     positions: dict[str | None, int] = {}
     refs: set[int] = set()
-    for record in _of_one(reader, run):
+    runs = _runs_with(reader, run)
+    for record in _of_them(reader, runs):
         if isinstance(record, Note):
             _take_note(day, record)
             continue
@@ -160,14 +163,22 @@ def _collect(reader: JournalReader, run: int, event_id: int, sequence: int) -> _
         # What came before: of an executed order, the order itself.
         wanted = day.targets[0][0].event.user_ref
         if wanted and day.targets[0][0].event.kind in _OURS - {"order"}:
-            order = reader.find_order(wanted, run)
-            day.history[:0] = [order] if order else []
+            sent = [order for each in runs if (order := reader.find_order(wanted, each)) is not None]
+            day.history[:0] = sent[-1:]
     return day
 
 
-def _of_one(reader: JournalReader, run: int) -> Iterator[EventRecord | Note]:
+def _runs_with(reader: JournalReader, run: int) -> list[int]:
+    """The recordings of the engine that run is of: it goes on when its recorder is killed."""
+    lives = Lives()
     for frame in reader.frames():
-        if frame.run == run:
+        lives.frame(frame)
+    return next((life.runs for life in lives.known.values() if run in life.runs), [run])
+
+
+def _of_them(reader: JournalReader, runs: list[int]) -> Iterator[EventRecord | Note]:
+    for frame in reader.frames():
+        if frame.run in runs:
             yield from reader.records_of(frame)
         elif frame.kind == form.NOTE:
             reader.note_of(frame)
@@ -176,9 +187,9 @@ def _of_one(reader: JournalReader, run: int) -> Iterator[EventRecord | Note]:
 def _take_note(day: _Day, note: Note) -> None:
     timeline = day.timeline
     match note.kind:
-        case "start":
-            timeline.base_epoch = int(note.data.get("epoch", -1))
-        case "settings" if not timeline.notes:
+        case "start" if timeline.base_epoch < 0:
+            timeline.base_epoch, timeline.base_run = int(note.data.get("epoch", -1)), note.run
+        case "settings" if not timeline.notes and note.run == timeline.base_run:
             timeline.base |= {key: new for key, (_, new) in changes_of(note).items()}
         case "change":
             before = timeline.notes[-1] if timeline.notes else None

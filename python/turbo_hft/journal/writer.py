@@ -28,6 +28,7 @@ from turbo_hft.errors import (
     JournalGone,
 )
 from turbo_hft.journal import format as form
+from turbo_hft.journal.lives import Life, Lives
 from turbo_hft.journal.segment import Segment, frames_of, whole_frame_behind
 
 _LOOK_S = 1.0  # between two looks whether the file is still there
@@ -104,6 +105,9 @@ class Journal:
         self._id = uuid.uuid4().bytes
         self._begun = self._looked = self._synced = time.monotonic()
         self._unsynced = self._ended = False
+        self._lives = Lives()
+        self._due: list[Head] = []
+        self._older: list[Path] = []
         self._cells = ffi.new("unsigned char[]", form.CELL_BYTES * form.MOST_EVENTS)
         try:
             self.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -126,12 +130,13 @@ class Journal:
         directory: str | Path,
         *,
         fsync: Fsync | str = "100ms",
-        segment_bytes: int = 256 << 20,
+        segment_bytes: int = 64 << 20,
         segment_s: float = 86_400.0,
     ) -> Journal:
         """Make the directory or continue the journal in it, in a segment of its own.
 
-        A segment ends at `segment_bytes` or after `segment_s` seconds; what `heads` gives, if it is set, stands at the
+        A segment ends at `segment_bytes` (whoever continues reads the last one, 64 MiB in some 0.1 s) or after
+        `segment_s` seconds; what `heads` gives, if it is set, stands at the
         beginning of the next. A torn tail is cut off, and kept beside it under its name and ``.cut``. Raises
         JournalBusy, JournalDenied, JournalFull, JournalGone; JournalDamaged for damage that is no torn tail, because
         nothing may be written behind that.
@@ -145,6 +150,7 @@ class Journal:
         while paths:
             last = paths.pop()
             if self._take_up(last):
+                self._older = paths
                 return
 
     def _take_up(self, path: Path) -> bool:
@@ -167,6 +173,7 @@ class Journal:
                     frame.first + frame.count,
                     frame.run,
                 )
+                self._lives.frame(frame)
         except form.Broken as error:
             if whole_frame_behind(path, end):
                 raise JournalDamaged(
@@ -186,8 +193,32 @@ class Journal:
             self.recovered = f"{size - end} bytes behind byte {end} of {path.name} were no whole record"
         self._number, self.tail, self.next_record = segment.header.number, tail, following
         self._id = segment.header.journal_id
-        self.run = max(run, _last_run(path)) + 1
+        self.run = (run or _last_run(path)) + 1
         return True
+
+    def life(self, name: str, *, look_back: bool = True) -> Life | None:
+        """What the journal has of an engine's life; None = nothing. `look_back`: in older segments of this boot too.
+
+        Raises JournalDamaged, JournalError.
+        """
+        while name not in self._lives.known and look_back and self._older:
+            path, lives = self._older.pop(), Lives()
+            try:
+                segment = Segment.read(path)
+                if segment.header.boot_id != boot_id():
+                    self._older.clear()
+                    break
+                for frame in frames_of(segment):
+                    lives.frame(frame)
+            except form.Broken as error:
+                raise JournalDamaged(
+                    f"{path}: {error}. `turbo-hft journal verify` says more; begin another directory.", path.name
+                ) from None
+            except OSError as error:
+                raise os_problem(error, f"cannot read {path}") from error
+            for found, life in lives.known.items():  # a segment that has a life at all has the newest of it
+                self._lives.known.setdefault(found, life)
+        return self._lives.known.get(name)
 
     def _aside(self, path: Path, end: int) -> None:
         """Keep what is cut off."""
@@ -235,8 +266,14 @@ class Journal:
             self._ended = True
         self._guarded(self._sync, "cannot end a segment of")
         self._guarded(self._begin, "cannot begin a segment of")
-        for kind, data in () if self.heads is None else self.heads():
-            self.note(kind, data)
+        self._due = [] if self.heads is None else list(self.heads())
+        self._write_due()
+
+    def _write_due(self) -> None:
+        """The heads of a segment, before anything else: also when writing them failed at first."""
+        while self._due:
+            self._write_note(*self._due[0])
+            del self._due[0]
 
     # Records
 
@@ -251,6 +288,7 @@ class Journal:
         first = self.next_record
         lib.hft_journal_pack(records, count, self._cells)
         self._write(form.EVENTS, count, bytes(ffi.buffer(self._cells, count * form.CELL_BYTES)))
+        self._lives.events(self.run, int(records[0].id), int(records[count - 1].id))
         self._sync_if_due()
         return first
 
@@ -258,9 +296,13 @@ class Journal:
         """Append a note, `data` as JSON; its number. Raises as `events` does."""
         self._before()
         first = self.next_record
-        self._write(form.NOTE, 1, _json(kind, data or {}))
+        self._write_note(kind, data or {})
         self._sync_if_due()
         return first
+
+    def _write_note(self, kind: str, data: Mapping[str, Any]) -> None:
+        self._write(form.NOTE, 1, _json(kind, data))
+        self._lives.note(self.run, kind, dict(data))
 
     def _write(self, kind: int, count: int, payload: bytes) -> None:
         if self._broken:
@@ -297,6 +339,7 @@ class Journal:
             self._looked = now
         if self._size >= self._segment_bytes or now - self._begun >= self._segment_s:
             self.rotate()
+        self._write_due()
 
     def _sync_if_due(self) -> None:
         every = self.fsync.every_ms

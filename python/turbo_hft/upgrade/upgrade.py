@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from turbo_hft import abi
 from turbo_hft.engine import Engine
@@ -27,6 +28,7 @@ _STEP_S = 0.01
 _FOREIGN = bytes(60)
 _PASS = 2
 _SHOWN = 6
+_MOST_REASON = 4000  # characters, for the journal
 
 # Counters of what is wrong with frames or messages, not with the line they came by.
 _ERRORS = (
@@ -92,10 +94,36 @@ def upgrade(
     """Put a build (that inside this package) in force. `strategy`: the user's object that is linked in, which a program
     with one cannot do without. `watch` looks at the new program beside the checks of this module.
 
-    Raises UpgradeError, LoadError, ConfigError, AttachError: the program of before is in force then.
+    Raises UpgradeError, LoadError, ConfigError, AttachError: the program of before is in force then. A recorder notes
+    that it was begun and what came of it.
     """
-    began = time.monotonic()
     built = engine_object() if built is None else built
+    sha256, before = hashlib.sha256(built).hexdigest(), engine.user.now.engine_sha256
+    steps: list[str] = []
+
+    def tell(outcome: str, **about: Any) -> None:
+        engine.report("upgrade", outcome=outcome, sha256=sha256, before_sha256=before, **about)
+
+    tell("begun")
+    try:
+        done = _upgrade(engine, built, strategy, watch_s, watch, steps)
+    except BaseException as error:
+        tell("rolled back" if steps else "refused", reason=(str(error) or type(error).__name__)[:_MOST_REASON])
+        raise
+    tell("in force", generation=done.generation, program_id=done.program_id)
+    return done
+
+
+def _upgrade(
+    engine: Engine,
+    built: bytes,
+    strategy: str | Path | None,
+    watch_s: float,
+    watch: Callable[[Successor], None] | None,
+    steps: list[str],
+) -> Upgraded:
+    """`steps`: whether the link held the new program for a while."""
+    began = time.monotonic()
     user = None if strategy is None else objects.read(strategy)
     if user is None and engine.user.size:
         raise ConfigError(
@@ -108,6 +136,7 @@ def upgrade(
     look = _Watch(engine, watch_s)
 
     def watching(successor: Successor) -> None:
+        steps.append("in force")
         look(successor)
         if watch is not None:
             watch(successor)

@@ -17,9 +17,11 @@ from turbo_hft.errors import MalformedMessage
 
 ETHERNET = 1
 SECOND_NS = 1_000_000_000
-_SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 0x0A0D0D0A, 1, 2, 3, 6
+_SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _STATISTICS, _PACKET = 0x0A0D0D0A, 1, 2, 3, 5, 6
 _BYTE_ORDER = 0x1A2B3C4D
 _END, _NAME, _RESOLUTION, _OFFSET = 0, 2, 9, 14
+_FLAGS, _INBOUND, _OUTBOUND = 2, 1, 2
+_DROPPED = 5
 _NANOSECONDS = 9
 _DEFAULT_RESOLUTION = 6
 _UNKNOWN_LENGTH = 0xFFFFFFFFFFFFFFFF
@@ -44,16 +46,29 @@ class Writer:
             options += _option(_RESOLUTION, bytes([_NANOSECONDS])) + _option(_END, b"")
             stream.write(_block(_INTERFACE, struct.pack("<HHI", ETHERNET, 0, _MAX_FRAME) + options))
 
-    def write(self, time_ns: int, frame: bytes, interface: int = 0) -> None:
-        """Append a frame. Errors: MalformedMessage if a value does not fit; OSError."""
+    def write(
+        self, time_ns: int, frame: bytes, interface: int = 0, *, length: int = 0, outbound: bool | None = None
+    ) -> None:
+        """Append a frame. `length`: that it had, if this is only its beginning; `outbound`: which way it went, if that
+        is to be told. Errors: MalformedMessage if a value does not fit; OSError."""
         if not 0 <= time_ns < 1 << 64 or len(frame) > _MAX_FRAME or not 0 <= interface < self._interfaces:
             raise MalformedMessage(
                 f"frame of {len(frame)} bytes at {time_ns} ns on interface {interface}: give at most {_MAX_FRAME} "
                 f"bytes, 0 to 2^64 - 1 ns, interface 0 to {self._interfaces - 1}"
             )
         size = len(frame)
-        head = struct.pack("<IIIII", interface, time_ns >> 32, time_ns & 0xFFFFFFFF, size, size)
-        self._stream.write(_block(_PACKET, head + frame + bytes(-size % 4)))
+        head = struct.pack("<IIIII", interface, time_ns >> 32, time_ns & 0xFFFFFFFF, size, max(size, length))
+        options = b""
+        if outbound is not None:
+            way = _OUTBOUND if outbound else _INBOUND
+            options = _option(_FLAGS, way.to_bytes(4, "little")) + _option(_END, b"")
+        self._stream.write(_block(_PACKET, head + frame + bytes(-size % 4) + options))
+
+    def write_dropped(self, time_ns: int, dropped: int, interface: int = 0) -> None:
+        """Append how many frames are missing of an interface. Errors: OSError."""
+        head = struct.pack("<III", interface, time_ns >> 32, time_ns & 0xFFFFFFFF)
+        options = _option(_DROPPED, dropped.to_bytes(8, "little")) + _option(_END, b"")
+        self._stream.write(_block(_STATISTICS, head + options))
 
 
 def _option(code: int, value: bytes) -> bytes:
