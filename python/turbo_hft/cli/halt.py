@@ -36,7 +36,6 @@ def run(args: argparse.Namespace) -> int:
     wanted = Halt(
         symbol=args.symbol,
         strategy=args.strategy,
-        because=args.because,
         cancel=args.cancel,
         timeout_s=args.timeout,
     )

@@ -20,6 +20,6 @@ def run(args: argparse.Namespace) -> int:
     """Reduce."""
     from turbo_hft.control.requests import Reduce
 
-    how = common.ask(args, Reduce(symbol=args.symbol, strategy=args.strategy, because=args.because))
+    how = common.ask(args, Reduce(symbol=args.symbol, strategy=args.strategy))
     switch.show(how, as_json=args.json)
     return codes.OK

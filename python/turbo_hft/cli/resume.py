@@ -23,6 +23,6 @@ def run(args: argparse.Namespace) -> int:
     """Resume."""
     from turbo_hft.control.requests import Resume
 
-    how = common.ask(args, Resume(symbol=args.symbol, strategy=args.strategy, because=args.because))
+    how = common.ask(args, Resume(symbol=args.symbol, strategy=args.strategy))
     switch.show(how, as_json=args.json)
     return codes.OK

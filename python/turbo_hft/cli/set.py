@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
     words = [word for word in (args.symbol, *args.settings) if word is not None]
     settings.parse_change(words)  # what can be no setting of any engine is said without one
-    done = common.ask(args, Change(line=" ".join(words), because=args.because))
+    done = common.ask(args, Change(line=" ".join(words)))
     symbol, result = done["symbol"], {**done["settings"], "epoch": done["epoch"]}
     if args.json:
         common.print_json({**({} if symbol is None else {"symbol": symbol}), **result})
