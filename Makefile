@@ -27,13 +27,14 @@ START_ARGS ?=
 WATCH_ARGS ?=
 LEASE_ARGS ?=
 JOURNAL_ARGS ?=
+DOCS_TEST_ARGS ?=
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
-.PHONY: build deps demo test lint format fuzz bench screenshot vmlinux abi-doc config-doc man clean distclean help
+.PHONY: build deps demo test lint format fuzz bench screenshot screenshot-terminal screenshot-web vmlinux docs docs-test man clean distclean help
 .PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test start-bench watch-bench bench-book bench-gate mutation trading-day journal-check
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
@@ -54,9 +55,10 @@ $(VENV)/.built: $(VENV)/.created pyproject.toml setup.py build.py $(BPF_FILES) |
 demo: build ## the whole loop: lab, exchange, engine, three ledgers, latency (DEMO_ARGS=...)
 	$(BIN)/turbo-hft demo $(DEMO_ARGS)
 
-# Without QEMU the test of the kernel matrix skips, and says why: nothing else needs it.
+# Without QEMU the test of the kernel matrix skips, without Chromium that of the web face, and says why.
 test: lint ## lint, then every test (PYTEST_ARGS=...)
 	-@tools/deps.sh matrix
+	-@tools/deps.sh browser
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 lint: build ## ruff, mypy --strict, clang-format; changes nothing
@@ -123,21 +125,27 @@ matrix-deps: ## install QEMU and what else the kernel matrix needs (apt), nothin
 kernel-matrix: build matrix-deps ## the same run on other kernels, in QEMU by software emulation (KERNELS="6.1 6.12")
 	$(PY) -m tools.kernel_matrix $(KERNELS) $(MATRIX_ARGS)
 
-screenshot: build ## the picture of the terminal view in the README
-	$(BIN)/turbo-hft demo --screenshot docs/terminal.svg
+screenshot: screenshot-terminal screenshot-web ## the pictures in the README, each from a run of its own
+
+screenshot-terminal: build
+	$(BIN)/turbo-hft demo --no-latency --screenshot docs/terminal.svg
+
+screenshot-web: build
+	@tools/deps.sh browser
+	PYTHONPATH=tests $(PY) -m tools.web_screenshot docs/web.png
 
 vmlinux: deps ## bpf/vmlinux.h anew, from the running kernel's BTF
 	$(PYTHON) tools/vmlinux.py bpf/vmlinux.h
 
-abi-doc: build ## docs/abi.md anew, from the contract
-	$(PY) tools/abi_doc.py
+docs: build ## every page and picture under docs/ that is made from code, anew
+	$(PY) -m tools.generated_docs
+
+docs-test: build ## every block, command and link of README.md and docs/ (DOCS_TEST_ARGS=--all-blocks: the long ones too)
+	$(PY) -m pytest tests/docs $(DOCS_TEST_ARGS)
 
 man: build ## build/turbo-hft.1, the manual page, from the parsers
 	$(BIN)/argparse-manpage --module turbo_hft.cli.entry --function build_parser --prog turbo-hft --project-name turbo-hft \
 		--manual-title "Turbo-HFT" --output build/turbo-hft.1
-
-config-doc: build ## docs/config.md anew, from the dataclasses of the configuration
-	$(PY) -m tools.config_doc docs/config.md
 
 clean: ## remove what was built; the venv stays
 	rm -rf build dist python/*.egg-info python/turbo_hft/_native*.so python/turbo_hft/latency/_*.so

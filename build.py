@@ -35,6 +35,7 @@ NATIVE_SOURCES = [
     "native/link.c",
     "native/market.c",
     "native/pin.c",
+    "native/privileges.c",
     "native/reference.c",
     "native/replay.c",
     "native/ring.c",

@@ -18,7 +18,7 @@ from turbo_hft.wire import blocks, itch50, moldudp64, ouch50, ufo
 from turbo_hft.wire.frame import udp_frame
 
 BID_E4, ASK_E4 = 1_631_000, 1_632_000
-_LOCATE = 13
+LOCATE = 13
 
 
 class Desk:
@@ -36,8 +36,8 @@ class Desk:
         self.clock, self.match, self.ref = 34_200_000_000_000, 0, 0
         self.market(
             itch50.SystemEvent(stock_locate=0, event_code="Q", **self.stamp).encode(),
-            stock_directory("AAPL", _LOCATE, self.stamp),
-            itch50.StockTradingAction(_LOCATE, 0, self.stamp["timestamp"], "AAPL", "T", "", "").encode(),
+            stock_directory("AAPL", LOCATE, self.stamp),
+            itch50.StockTradingAction(LOCATE, 0, self.stamp["timestamp"], "AAPL", "T", "", "").encode(),
             self.rest("B", BID_E4),
             self.rest("S", ASK_E4),
         )
@@ -62,7 +62,7 @@ class Desk:
         """An order of somebody else rests in the book."""
         self.ref += 1
         return itch50.AddOrder(
-            stock_locate=_LOCATE, order_ref=self.ref, side=side, shares=shares, stock="AAPL", price=price_e4,
+            stock_locate=LOCATE, order_ref=self.ref, side=side, shares=shares, stock="AAPL", price=price_e4,
             **self.stamp,
         ).encode()  # fmt: skip
 

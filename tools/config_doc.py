@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import types
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from turbo_hft.cli import settings
+from turbo_hft import settings
 from turbo_hft.config.schema import OTHERS, TABLES, Endpoint
 from turbo_hft.limits import ACCOUNT_DEFAULTS, STRATEGY_DEFAULTS, SYMBOL_DEFAULTS
 from turbo_hft.words import Dollars, Flag, Fraction, Rate, ReferencePrice, Seconds, Whole
@@ -16,7 +15,7 @@ from turbo_hft.words import Dollars, Flag, Fraction, Rate, ReferencePrice, Secon
 _INTRO = """\
 # The configuration of an engine
 
-Made by `make config-doc` from the dataclasses of `turbo_hft/config/schema.py`: do not edit.
+Made by `make docs` from the dataclasses of `turbo_hft/config/schema.py`: do not edit.
 
 `turbo-hft run --config FILE.toml` starts an engine, or takes over the one that is pinned and changes it to the file.
 `turbo-hft config check FILE` needs no engine, `config diff FILE` says what differs from the running one, `config apply
@@ -24,7 +23,11 @@ FILE` changes it, all of it at once or nothing, as SIGHUP to `run` does; `config
 file. Unknown keys, wrong types and values that cannot be are refused with key and line. What the file does not name
 stays as it is in a running engine: a limit that was set by hand, a symbol that was added. Another value of `[sizes]`,
 `[session]`, `[feed]` or `engine.mode` needs a new start, and is refused by name. Of `[engine]` only `lease_s` is taken
-up by a running process; the rest says how the next one starts.
+up by a running process; the rest of it and `[control]` say how the next one starts.
+
+<!-- docs: do
+mkdir -p /etc/turbo-hft && echo SECRET > /etc/turbo-hft/password
+-->
 
 ```toml
 mark = "mid"
@@ -33,6 +36,9 @@ mark = "mid"
 interface = "eth1"
 pin = true
 on_restart = "halt"
+
+[control]
+socket = true
 
 [session]
 local = "10.1.0.7:26400"
@@ -71,15 +77,6 @@ _KINDS = {
     Flag: "true, false",
     ReferencePrice: "none, last, mid",
 }
-
-
-def main() -> None:
-    """Write the page to the file that is named, or to standard output."""
-    page = text()
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(page, encoding="utf-8")
-    else:
-        print(page, end="")
 
 
 def text() -> str:
@@ -137,7 +134,3 @@ def _kind(kind: Any, bounds: Any) -> str:
     if least is not None or most is not None:
         text += f", {least if least is not None else ''}" + (f" to {most:,}" if most is not None else " or more")
     return text
-
-
-if __name__ == "__main__":
-    main()

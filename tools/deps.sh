@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes sure that the tools and headers of a build are there; installs with apt only what is missing.
-# PYTHON names the interpreter whose venv and headers are needed. `deps.sh matrix`: what the kernel matrix needs instead.
+# PYTHON names the interpreter whose venv and headers are needed. `deps.sh matrix`, `deps.sh browser`: what the kernel
+# matrix and the tests of the web face need instead.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 python=${PYTHON:-python3}
@@ -28,6 +29,7 @@ build() {
 	need iproute2 command -v ip
 	need ethtool command -v ethtool
 	need tshark command -v tshark
+	need systemd command -v systemd-analyze
 	need libbpf-dev header bpf/libbpf.h
 	need libelf-dev header libelf.h
 	need zlib1g-dev header zlib.h
@@ -47,10 +49,15 @@ matrix() {
 	need zlib1g-dev header zlib.h
 }
 
+browser() {
+	need chromium command -v chromium
+	need chromium-driver command -v chromedriver
+}
+
 case ${1-build} in
-build | matrix) "${1-build}" ;;
+build | matrix | browser) "${1-build}" ;;
 *)
-	echo "usage: deps.sh [build|matrix]" >&2
+	echo "usage: deps.sh [build|matrix|browser]" >&2
 	exit 2
 	;;
 esac

@@ -10,7 +10,7 @@
 #ifndef HFT_ABI_H
 #define HFT_ABI_H
 
-enum { HFT_ABI_VERSION = 3 };
+enum { HFT_ABI_VERSION = 4 };
 
 /* What a flow of the flow table is to the engine. */
 enum hft_role {
@@ -426,7 +426,8 @@ struct hft_control {
 	__u64 lease_until_ns; /* by the gate's clock: nothing but cancels leaves from then on */
 	__u64 epoch; /* raised by user space with every change; its lowest bit chooses the set of limits that holds */
 	__u64 mark; /* enum hft_mark */
-	__u64 pad0[4];
+	__u64 changing; /* not 0: user space stores parameters, of which there is no second set; nothing but cancels leaves */
+	__u64 pad0[3];
 	__u64 strategy_kill[8]; /* enum hft_kill, by enum hft_strategy */
 };
 

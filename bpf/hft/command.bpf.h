@@ -360,6 +360,7 @@ hft_inline int command_order(void)
 	__builtin_memcpy(&one->intent, rx + INTENT_AT, sizeof(one->intent));
 	one->feed_seq = (feed->expected_seq ?: 1) - 1;
 	one->exchange_ns = feed->exchange_ns;
+	one->epoch = *(const volatile __u64 *)&control.epoch;
 	decide_ns = feed_now(feed);
 	pending_len = 1;
 	pending_real = 1;

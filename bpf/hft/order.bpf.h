@@ -327,7 +327,6 @@ hft_global int order_decide(struct xdp_md *ctx, __u32 index)
 
 	one->user_ref = 0;
 	one->short_sale = 0;
-	one->epoch = *(const volatile __u64 *)&control.epoch;
 	count(one->shadow ? HFT_C_SHADOW_INTENTS : HFT_C_INTENTS);
 	latches_check(one->slot, one->strategy);
 	one->reason = risk_gate(index, one->shadow || message_fits(one->intent.action));

@@ -309,7 +309,8 @@ hft_inline __u32 gate_live(const struct gate *gate)
 	const volatile struct hft_control *live = &control;
 	__u64 symbol = *(const volatile __u64 *)&gate->params->kill, strategy, all;
 
-	RISK_CHECK(LIMITS_CHANGED, live->epoch != gate->asked->epoch);
+	/* In this order: who stores sets the one, then stores, moves the other, and clears the one. */
+	RISK_CHECK(LIMITS_CHANGED, CLAUSE(live->changing) || CLAUSE(live->epoch != gate->asked->epoch));
 	strategy = live->strategy_kill[hft_masked(gate->asked->strategy, HFT_STRATEGIES)];
 	all = live->kill;
 	RISK_CHECK(REDUCING, CLAUSE(may_only_reduce(symbol, gate)) || CLAUSE(may_only_reduce(strategy, gate)) ||

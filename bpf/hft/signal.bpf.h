@@ -29,6 +29,8 @@ static __u32 pending_len HFT_STATE;
 static __u32 pending_real HFT_STATE; /* of them not in shadow */
 static __u64 decide_ns HFT_STATE; /* the gate's clock for this packet */
 
+static __u64 asked_epoch HFT_STATE; /* read before anything that a strategy is told */
+
 static struct hft_touch touch HFT_STATE; /* of the symbol whose strategies are asked */
 static struct hft_signal signal HFT_STATE;
 static struct hft_intents intents HFT_STATE;
@@ -114,9 +116,8 @@ hft_global int signal_read(__u32 slot)
 	const struct hft_symbol_params *params = params_at(slot);
 	const struct hft_symbol_state *state = state_at(slot);
 	const struct hft_memory *before = memory_at(slot);
-	const volatile struct hft_control *live = &control;
 	const struct hft_book *book = book_at(slot);
-	const struct hft_symbol_limits *limits = symbol_limits_of(live->epoch, slot);
+	const struct hft_symbol_limits *limits = symbol_limits_of(asked_epoch, slot);
 	__s64 borrowed = limits->short_ok == 1 ? at_most(limits->max_short, HFT_MAX_POSITION) : 0;
 	signal.slot = slot;
 	signal.feed_seq = book->touched_seq;

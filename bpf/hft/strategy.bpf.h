@@ -67,6 +67,7 @@ hft_inline bool intents_take(const struct hft_book *book, __u32 slot, __u32 stra
 		one->intent = *intent;
 		one->feed_seq = book->touched_seq;
 		one->exchange_ns = book->exchange_ns;
+		one->epoch = asked_epoch;
 	}
 	return any;
 }
@@ -94,9 +95,12 @@ hft_inline bool is_strategy(__u64 strategy)
 
 hft_inline void strategies_ask(__u32 slot, struct hft_book *book, const struct hft_symbol_params *params)
 {
-	/* Once: user space may store others meanwhile. */
-	__u64 strategy = *(const volatile __u64 *)&params->strategy, shadow = *(const volatile __u64 *)&params->shadow;
+	/* Once: user space may store others meanwhile; the epoch first, so that the gate sees that it did. */
+	__u64 strategy, shadow;
 
+	asked_epoch = *(const volatile __u64 *)&control.epoch;
+	strategy = *(const volatile __u64 *)&params->strategy;
+	shadow = *(const volatile __u64 *)&params->shadow;
 	touch_read(book);
 	if (is_strategy(strategy)) {
 		count(HFT_C_SIGNALS);

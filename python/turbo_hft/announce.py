@@ -3,6 +3,9 @@
 It goes by a datagram socket of an abstract name. The kernel itself puts the sender's process, user and group beside it,
 so that these are not the sender's own words. Nobody waits for it, and nobody fails by it: what cannot be said is not
 said, and the recorder, which sees every change for itself, then does not know whose it was.
+
+What a client of the control socket has changed is the client's: `on_behalf_of` says so, and the recorder believes it of
+its own process only, whose control socket was told by the kernel who the client is.
 """
 
 from __future__ import annotations
@@ -14,15 +17,19 @@ import pwd
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 _SECRET = ("--account",)
-_MOST_BYTES = 8192
+_MOST_BYTES = 65_536
+_MOST_COMMAND = 2000  # characters of a command line
 _CREDENTIALS = struct.Struct("=iII")
 _NOBODY_LOGGED_IN = 0xFFFFFFFF
-_because: list[str] = []
+# Of each thread or task its own: what one person's change is for is not what another's is that happens meanwhile.
+_because: ContextVar[tuple[str, ...]] = ContextVar("because", default=())
+_client: ContextVar[Mapping[str, Any] | None] = ContextVar("client", default=None)
 
 
 def address(map_id: str) -> str:
@@ -33,19 +40,29 @@ def address(map_id: str) -> str:
 @contextlib.contextmanager
 def because(why: str | None) -> Iterator[None]:
     """What is changed inside is changed for this reason."""
-    if why:
-        _because.append(why)
+    before = _because.set((*_because.get(), why) if why else _because.get())
     try:
         yield
     finally:
-        if why:
-            _because.pop()
+        _because.reset(before)
+
+
+@contextlib.contextmanager
+def on_behalf_of(client: Mapping[str, Any]) -> Iterator[None]:
+    """What is changed inside is changed by this `person`, who is a client of this process."""
+    before = _client.set(client)
+    try:
+        yield
+    finally:
+        _client.reset(before)
 
 
 def announce(map_id: str, patience_s: float = 0.0, **what: Any) -> None:
     """Tell the recorder, if there is one. Never raises, and waits at most `patience_s` for room in its queue."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        words = {"command": command_line(sys.argv), "why": "; ".join(_because), **what}
+        words = {"command": command_line(sys.argv), "why": "; ".join(_because.get()), **what}
+        if (client := _client.get()) is not None:
+            words["client"] = dict(client)
         text = json.dumps(words, default=str).encode()[:_MOST_BYTES]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
             way.settimeout(patience_s)  # 0: at once or not at all
@@ -61,7 +78,7 @@ def command_line(words: list[str]) -> str:
         secret = len(option) > 3 and any(known.startswith(option) for known in _SECRET)
         shown.append("***" if hide else f"{option}=***" if secret and separator else word)
         hide = secret and not separator
-    return " ".join(shown)
+    return " ".join(shown)[:_MOST_COMMAND]
 
 
 class Listener:
@@ -90,10 +107,13 @@ class Listener:
                 words = json.loads(text)
             known = words if isinstance(words, dict) else {}
             known.pop("by", None)  # nobody says for himself who he is
+            client = known.pop("client", None)
             for level, kind, data in around:
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
                     pid, uid, _ = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])
                     known["by"] = person(pid, uid, known.pop("command", ""))
+                    if pid == os.getpid() and isinstance(client, dict):
+                        known["by"] = {**client, "by_way_of": f"the control socket of process {pid}"}
             if "by" in known:
                 said.append(known)
 
@@ -103,7 +123,7 @@ class Listener:
 
 
 def person(pid: int, uid: int, claimed: str = "") -> dict[str, Any]:
-    """A process and who runs it. `command` is the process's own if it is still there, otherwise what it claimed.
+    """A process and who runs it. `command` is the process's own if it can be looked at, otherwise what it claimed.
     `login`: who logged in, where that is another than the user (sudo) and the kernel knows it."""
     command = ""
     with contextlib.suppress(OSError):
@@ -111,7 +131,7 @@ def person(pid: int, uid: int, claimed: str = "") -> dict[str, Any]:
         command = command_line(raw.rstrip(b"\0").decode("utf-8", "replace").split("\0"))
     found: dict[str, Any] = {"pid": pid, "uid": uid, "user": _user(uid), "command": command or str(claimed)}
     if not command:
-        found["command_is"] = "as it said itself: the process had ended"
+        found["command_is"] = "as it said itself: the process had ended, or is hidden"
     with contextlib.suppress(OSError, ValueError):
         login = int(Path(f"/proc/{pid}/loginuid").read_text(encoding="ascii"))
         if login not in (_NOBODY_LOGGED_IN, uid):

@@ -4,6 +4,11 @@ Of every limit there are two, and the lowest bit of the epoch says which of them
 holds into the other set, alters that, and raises the epoch: one store, from which on all of it holds. What reads a set
 while it is being written anew had read the epoch before, sees that it has moved, and refuses (LIMITS_CHANGED).
 
+Of parameters there is one set. From the first store of a change to its end, after the epoch was raised, the word
+`changing` stands, and the hook lets nothing but cancels leave; what had read a part of them before refuses by the
+epoch. A process that dies in between leaves the word, and with it an engine that does not trade on half of a change:
+whoever changes or resumes it next halts it, and says so.
+
 Because the parity chooses, nothing else may move the epoch: a kill switch or a target too goes through here.
 """
 
@@ -13,7 +18,7 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,6 +56,7 @@ class Changes:
         self._thread_lock = threading.RLock()
         self._depth = 0  # of `change`, in the thread that holds the lock:
         self._owner = 0
+        self._undo: list[Callable[[], None]] = []
 
     @property
     def epoch(self) -> int:
@@ -76,7 +82,7 @@ class Changes:
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """All that is written to the limits inside holds from its end on, at once; after an exception nothing of it.
+        """All that is written inside holds from its end on, at once; after an exception nothing of it.
 
         One inside another is part of it. Raises TurboHftError if another process keeps the lock for two seconds.
         """
@@ -88,10 +94,14 @@ class Changes:
                             f"another process has been changing this engine for {LOCK_TIMEOUT_S:g} s: end it (is it "
                             "stopped?), then try again. Halting needs no lock, and was done if it was asked for."
                         )
+                    self._halt_if_cut_off()
                     self._copy()
                     self._depth, self._owner = 1, threading.get_ident()
                     try:
                         yield
+                    except BaseException:
+                        self._take_back()
+                        raise
                     finally:
                         self._depth, self._owner = 0, 0
                     self._raise_epoch()
@@ -101,6 +111,47 @@ class Changes:
                 yield
             finally:
                 self._depth -= 1
+
+    def store(self, struct: Any, words: Mapping[str, int]) -> None:
+        """Inside `change`: fields of a struct of parameters, which no order is decided by before its end."""
+        before = {field: int(getattr(struct, field)) for field in words}
+        self.storing(lambda: _store(struct, before))
+        _store(struct, words)
+
+    def storing(self, undo: Callable[[], None]) -> None:
+        """Inside `change`: parameters are about to be stored. `undo` puts back what was there."""
+        assert self._owner == threading.get_ident(), "parameters are stored inside a change"
+        if not self._undo:
+            lib.hft_publish(ffi.addressof(self.control[0], "changing"), 1)
+        self._undo.append(undo)
+
+    def _take_back(self) -> None:
+        if not self._undo:
+            return
+        for undo in reversed(self._undo):
+            undo()
+        self._copy()
+        self._raise_epoch()
+
+    @property
+    def cut_off(self) -> bool:
+        """Does a change stand half-made that nobody works on? To be asked under the lock; `settle` does."""
+        return bool(self.control[0].changing) and not self._undo
+
+    def settle(self) -> bool:
+        """Is there a change that its process did not live to finish? Then the engine is halted now, and the parameters
+        of that change are as they are: a person has to look at them."""
+        with self._thread_lock, self._locked(LOCK_TIMEOUT_S) as mine:
+            return mine and not self._depth and self._halt_if_cut_off()
+
+    def _halt_if_cut_off(self) -> bool:
+        if not self.cut_off:
+            return False
+        lib.hft_publish(ffi.addressof(self.control[0], "kill"), lib.HFT_HALTED)
+        self.tell("halted: a process ended in the middle of a change, its parameters may be half changed")
+        self._copy()
+        self._raise_epoch()
+        return True
 
     def note(self) -> None:
         """Something was stored outside the limits: give it an epoch of its own."""
@@ -113,6 +164,7 @@ class Changes:
             try:
                 with self._locked(_PATIENCE_S) as mine:
                     if mine and not self._depth:
+                        self._halt_if_cut_off()
                         self._copy()
                         self._raise_epoch()
                         return
@@ -140,6 +192,8 @@ class Changes:
 
     def _raise_epoch(self) -> None:
         lib.hft_publish(ffi.addressof(self.control[0], "epoch"), self.epoch + 1)
+        lib.hft_publish(ffi.addressof(self.control[0], "changing"), 0)
+        self._undo.clear()
         if self._recorder is not None:
             announce(self._recorder, epoch=self.epoch)
 
@@ -151,6 +205,11 @@ class Changes:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as lock:
             yield _bound(lock, f"\0{self._name}", time.monotonic() + timeout_s)
+
+
+def _store(struct: Any, words: Mapping[str, int]) -> None:
+    for field, word in words.items():
+        setattr(struct, field, word)
 
 
 def _bound(lock: socket.socket, name: str, deadline: float) -> bool:

@@ -121,8 +121,7 @@ class Engine(Switch):
         self.user = UserStrategy(
             program,
             link=self._link_fd,
-            epoch=lambda: self.epoch,
-            changed=self._changes.note,
+            changes=self._changes,
             pins=lambda: self.pins if self._link >= 0 else None,
         )
 
@@ -269,12 +268,14 @@ class Engine(Switch):
     def take_over(self) -> None:
         """Be the one process that keeps this engine (its lease, session and groups), as long as this process lives.
 
-        Finishes what a process that died in the middle of a swap has left, and joins the feeds' groups again. Raises
+        Finishes what a process that died in the middle of a swap has left, halts an engine whose change was cut off in
+        the same way, and joins the feeds' groups again. Raises
         ConfigError while another process has it.
         """
         if self._control_lock is None:
             self._control_lock = ControlLock(map_id(self.program.map("control")), self.controller)
             self.program.generations.controller = os.getpid()
+        self._changes.settle()
         if self.pins is not None and self._link >= 0:
             with SwapLock(self.program):
                 in_force = PinnedLink(self._link).facts().program_id
@@ -681,6 +682,11 @@ class Engine(Switch):
         """Let orders leave, within every limit and each strategy's and symbol's own kill switch. Raises ConfigError
         without a lease (`turbo_hft.lease`): nothing would leave."""
         self._need_lease()
+        if self._changes.settle():
+            raise ConfigError(
+                "a process ended in the middle of a change, and its parameters may be half changed: the engine is "
+                "halted. Look at them (`turbo-hft config show`), set them anew, then resume."
+            )
         super().resume()
 
     def suspend(self, *, lifts: bool = True) -> None:

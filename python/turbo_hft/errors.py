@@ -15,6 +15,10 @@ class CapabilityError(TurboHftError):
     """A Linux capability, kernel feature or driver feature that is needed is missing."""
 
 
+class NotAllowed(TurboHftError):
+    """This user may not do that with the engine. The message names the group whose members may."""
+
+
 class LoadError(TurboHftError):
     """The kernel refused the program. `verifier_log` is what the verifier wrote, empty if it wrote nothing."""
 

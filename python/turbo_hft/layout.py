@@ -1,9 +1,12 @@
-"""Where an engine is pinned: paths only, from a root, the ABI version and the interface. Nothing is touched here.
+"""Where an engine is pinned, and where its process can be asked: paths only. Nothing is touched here.
 
     ROOT/v3/eth0/link                the attachment: an engine is there if, and as long as, this is
     ROOT/v3/eth0/program             -> 57/program, for people and bpftool
     ROOT/v3/eth0/57/program          the program of that kernel id, with all its maps
     ROOT/v3/eth0/57/maps/control
+
+    /run/turbo-hft/eth0/read.sock    the control socket for who may read
+    /run/turbo-hft/eth0/trade.sock   the one for who may trade
 
 The link knows which program it holds, so a directory for each program makes one of them the valid one at every moment,
 whatever died in between. A BPF file system takes no dots in names: they are written ``%2e``, and ``%`` ``%25``.
@@ -17,11 +20,13 @@ from pathlib import Path
 from turbo_hft.errors import ConfigError
 
 DEFAULT_ROOT = Path("/sys/fs/bpf/turbo_hft")
+DEFAULT_CONTROL_ROOT = Path("/run/turbo-hft")
 LINK = "link"
 PROGRAM = "program"
 MAPS = "maps"
 _VERSION = "v"
 _MOST_NAME = 15  # of an interface: IFNAMSIZ less its end
+_MOST_SOCKET_PATH = 107  # sun_path less its end
 
 
 def quoted(name: str) -> str:
@@ -55,6 +60,12 @@ class ProgramPins:
         return self.maps / quoted(name)
 
 
+def check_name(name: str) -> None:
+    """Raise ConfigError for a name that no interface can have."""
+    if not 0 < len(name) <= _MOST_NAME or name in (".", "..") or any(c in "/:" or c.isspace() for c in name):
+        raise ConfigError(f"interface {name!r}: give a name as `ip link` lists them, at most {_MOST_NAME} long.")
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Paths of one engine. Raises ConfigError for a name that no interface can have."""
@@ -64,9 +75,7 @@ class Layout:
     interface: str
 
     def __post_init__(self) -> None:
-        name = self.interface
-        if not 0 < len(name) <= _MOST_NAME or name in (".", "..") or any(c in "/:" or c.isspace() for c in name):
-            raise ConfigError(f"interface {name!r}: give a name as `ip link` lists them, at most {_MOST_NAME} long.")
+        check_name(self.interface)
 
     @property
     def directory(self) -> Path:
@@ -97,3 +106,32 @@ def abi_of(directory_name: str) -> int | None:
     """The ABI version that a directory of the root is for, None for anything else."""
     number = directory_name.removeprefix(_VERSION)
     return int(number) if directory_name.startswith(_VERSION) and number.isdecimal() else None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlLayout:
+    """Paths of the control sockets of one engine. Raises ConfigError for a name that no interface can have, and for a
+    root that is too long for a socket."""
+
+    root: Path
+    interface: str
+
+    def __post_init__(self) -> None:
+        check_name(self.interface)
+        if len(str(self.trade).encode()) > _MOST_SOCKET_PATH:
+            raise ConfigError(f"{self.root}: a control socket's path has at most {_MOST_SOCKET_PATH} characters.")
+
+    @property
+    def directory(self) -> Path:
+        """Both."""
+        return self.root / self.interface
+
+    @property
+    def read(self) -> Path:
+        """For who may read."""
+        return self.directory / "read.sock"
+
+    @property
+    def trade(self) -> Path:
+        """For who may trade, and read."""
+        return self.directory / "trade.sock"

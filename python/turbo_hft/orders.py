@@ -234,6 +234,10 @@ class Orders:
         hint = _REMEDIES.get(reason, "docs/rules.md, rule 6, says when; engine.limits and the symbol's say how much.")
         raise OrderRefused(f"the gate refused {what}: {reason}. {hint}", reason)
 
+    def open_way(self) -> None:
+        """Have the way out for orders by hand open, so that they need no capability later. Raises CapabilityError."""
+        self._wire.open(self.send)
+
     def close(self) -> None:
         """Called by the engine."""
         self._wire.close()

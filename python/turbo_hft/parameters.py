@@ -1,8 +1,8 @@
 """What the built-in strategies are told of a symbol: ``symbol.quoter.half_spread = "0.02"``.
 
-Each attribute is one store, which holds from the next packet on. Threshold, the strategy a symbol has at first, is
-steered by attributes of the symbol itself: `SymbolView.buy_below` and its neighbours. What every parameter does is
-rule 5 of docs/rules.md.
+Each assignment holds from the next packet on, and with others in one `engine.change()` together with them. Threshold,
+the strategy a symbol has at first, is steered by attributes of the symbol itself: `SymbolView.buy_below` and its
+neighbours. What every parameter does is rule 5 of docs/rules.md.
 """
 
 from __future__ import annotations
@@ -18,20 +18,18 @@ _MOST_QTY = (1 << 31) - 1
 class _Parameters(WordView):
     """Base: words of ``struct hft_symbol_params``."""
 
-    __slots__ = ("_changed", "_params")
+    __slots__ = ("_params", "_store")
 
-    def __init__(self, name: str, params: Any, changed: Callable[[], None]) -> None:
+    def __init__(self, name: str, params: Any, store: Callable[[Mapping[str, int]], None]) -> None:
         super().__init__(name)
         self._params = params
-        self._changed = changed
+        self._store = store
 
     def _struct(self) -> Any:
         return self._params
 
     def _write(self, words: Mapping[str, int]) -> None:
-        for field, word in words.items():
-            setattr(self._params, field, word)
-        self._changed()
+        self._store(words)
 
 
 class Imbalance(_Parameters):

@@ -82,8 +82,11 @@ class Pins:
 
     @property
     def there(self) -> bool:
-        """Is an engine pinned?"""
-        return self.layout.link.exists()
+        """Is an engine pinned? Raises CapabilityError where this user may not look."""
+        try:
+            return self.layout.link.exists()
+        except PermissionError as error:
+            raise _failed(-(error.errno or errno.EACCES), f"cannot look into {self.layout.root}") from None
 
     # Make
 
@@ -174,7 +177,8 @@ class Pins:
         self._clear(self.layout.directory)
         for directory in (self.layout.directory.parent, self.layout.root):
             with contextlib.suppress(OSError):  # it is another engine's too
-                directory.rmdir()
+                if directory.stat().st_uid == os.geteuid():  # and not a place that root has made for a user
+                    directory.rmdir()
 
     def keep_only(self, program_id: int) -> None:
         """Take the pins of every other program away: what a swap leaves behind."""
@@ -215,7 +219,8 @@ class Found:
 def found(root: str | Path = DEFAULT_ROOT) -> list[Found]:
     """What is pinned below a root, of every ABI version, by interface. Empty without a root."""
     here: list[Found] = []
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    # PermissionError: what a user may not look at is not listed; the interfaces say that there is something.
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
         for version in Path(root).iterdir():
             number = abi_of(version.name)
             if number is None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, Unpack
 from weakref import WeakKeyDictionary
 
-from turbo_hft import abi
+from turbo_hft import abi, privileges
 from turbo_hft._native import ffi, lib
 from turbo_hft.errors import AbiMismatch, CapabilityError, ConfigError, LoadError, NotRunning, TurboHftError
 
@@ -30,7 +30,6 @@ _ROOM = 4096  # of a frame as the program left it
 _CONFIG_MAP = ".rodata.config"
 _MOST_FUNCTIONS = 1024
 _FIGURES = re.compile(r"(libbpf: )?processed \d+ insns")
-_NEEDED = "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (or run as root)"
 
 # What a C struct points to has to live as long as it.
 _alive: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
@@ -197,7 +196,7 @@ def map_shapes(config: Config) -> dict[str, Shape]:
 def os_error(code: int, what: str) -> TurboHftError:
     """The typed error for a negative errno value of the native layer."""
     if code in (-errno.EPERM, -errno.EACCES):
-        return CapabilityError(f"{what}: {os.strerror(-code)}. This needs {_NEEDED}.")
+        return CapabilityError(f"{what}: {os.strerror(-code)}. {privileges.what_is_missing()}")
     return TurboHftError(f"{what}: {os.strerror(-code)}")
 
 
@@ -331,7 +330,9 @@ def _load(config: Any, source: Any, *, log: Any = None, strategy: str = "") -> A
     text = ffi.string(log).decode(errors="replace")
     # A damaged strategy may be answered with EPERM too; who may not load anything fails at libbpf's first try.
     if error[0] == -errno.EPERM and (not strategy or "probe_loading" in text):
-        raise CapabilityError(f"the kernel does not let this process load BPF programs. It needs {_NEEDED}.")
+        raise CapabilityError(f"the kernel does not let this process load BPF programs. {privileges.what_is_missing()}")
+    if error[0] in (-errno.EACCES, -errno.EINVAL) and privileges.missing():  # the verifier trusts this process less
+        raise CapabilityError(f"the kernel refused the program: {refusal(text)}. {privileges.what_is_missing()}")
     if error[0] in (-errno.E2BIG, -errno.ENOMEM) and not strategy:
         raise LoadError(f"the maps do not fit: {os.strerror(-error[0])}. Ask for fewer symbols, orders or kept.", text)
     why = f"{os.strerror(-error[0])} ({refusal(text)})"

@@ -1,4 +1,4 @@
-"""Live, typed views of each symbol: setting an attribute is one store into memory the hook reads on its next packet."""
+"""Live, typed views of each symbol: setting an attribute stores into memory the hook reads on its next packet."""
 
 from __future__ import annotations
 
@@ -86,15 +86,16 @@ class SymbolView(WordView, Switch):
         return self._params
 
     def _write(self, words: Mapping[str, int]) -> None:
-        for field, word in words.items():
-            setattr(self._params, field, word)
-        self._changed()
-
-    def _changed(self) -> None:
-        """The parameters are others now: what is to be asked follows from them."""
-        self._arm()
-        if self._changes is not None:
-            self._changes.note()
+        """Store parameters; what is to be asked follows from them."""
+        if self._changes is None:
+            for field, word in words.items():
+                setattr(self._params, field, word)
+            self._arm()
+            return
+        with self._changes.change():
+            self._changes.storing(self._arm)  # undone last, of what was before
+            self._changes.store(self._params, words)
+            self._arm()
 
     @property
     def feed(self) -> int:
@@ -133,17 +134,17 @@ class SymbolView(WordView, Switch):
     @property
     def imbalance(self) -> Imbalance:
         """What the strategy ``imbalance`` is told."""
-        return Imbalance(self.name, self._params, self._changed)
+        return Imbalance(self.name, self._params, self._write)
 
     @property
     def momentum(self) -> Momentum:
         """What the strategy ``momentum`` is told."""
-        return Momentum(self.name, self._params, self._changed)
+        return Momentum(self.name, self._params, self._write)
 
     @property
     def quoter(self) -> Quoter:
         """What the strategy ``quoter`` is told."""
-        return Quoter(self.name, self._params, self._changed)
+        return Quoter(self.name, self._params, self._write)
 
     def _target(self, field: str) -> Decimal | None:
         value = int(getattr(self._params, field))
@@ -157,13 +158,10 @@ class SymbolView(WordView, Switch):
             )
 
     def set_targets(self, *, buy_below: Price | None, sell_above: Price | None) -> None:
-        """Set both targets after checking them together; each is one store, the buy target is off in between."""
+        """Set both targets after checking them together."""
         buy, sell = _price_e4(buy_below), _price_e4(sell_above)
         self._check_targets(buy, sell)
-        self._params.buy_below_e4 = 0
-        self._params.sell_above_e4 = sell
-        self._params.buy_below_e4 = buy
-        self._changed()
+        self._write({"buy_below_e4": buy, "sell_above_e4": sell})
 
     def _arm(self) -> None:
         """Strategies are asked where one of them has something to do; everything else costs its symbol nothing."""
@@ -194,8 +192,7 @@ class SymbolView(WordView, Switch):
     def buy_below(self, value: Price | None) -> None:
         price = _price_e4(value)
         self._check_targets(price, int(self._params.sell_above_e4))
-        self._params.buy_below_e4 = price
-        self._changed()
+        self._write({"buy_below_e4": price})
 
     @property
     def sell_above(self) -> Decimal | None:
@@ -206,8 +203,7 @@ class SymbolView(WordView, Switch):
     def sell_above(self, value: Price | None) -> None:
         price = _price_e4(value)
         self._check_targets(int(self._params.buy_below_e4), price)
-        self._params.sell_above_e4 = price
-        self._changed()
+        self._write({"sell_above_e4": price})
 
     def _read_kill(self) -> int:
         return int(self._params.kill)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.helpers import NAME_OPTIONS, eventually, leftovers, pins, remove_lab, running, turbo_hft
+from e2e.helpers import NAME_OPTIONS, command, environment, eventually, leftovers, pins, remove_lab, running, turbo_hft
 from turbo_hft.demo.reconcile import FIELDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel, pytest.mark.timeout(180)]
@@ -40,6 +43,35 @@ def test_twice_in_a_row_as_plain_lines(tmp_path: Path) -> None:
         assert "\x1b" not in done.stdout + done.stderr
         assert leftovers() == []
     assert "AAPL" in (tmp_path / "view.svg").read_text()
+
+
+def test_on_a_terminal_it_is_a_picture_with_keys() -> None:
+    pid, master = pty.fork()
+    if pid == 0:
+        words = command("demo", *NAME_OPTIONS, "--duration", "5", "--no-latency")
+        os.execvpe(words[0], words, environment() | {"TERM": "xterm", "PYTHONUTF8": "1"})
+    termios.tcsetwinsize(master, (24, 80))
+    written, pressed = b"", False
+    try:
+        while chunk := _read(master):
+            written += chunk
+            if not pressed and b"163." in written:
+                pressed = True
+                os.write(master, b"2")
+    finally:
+        os.close(master)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    screen, _, after = written.partition(b"\x1b[?1049l")
+    assert status == 0, after.decode()
+    assert b"\x1b[?1049h" in screen and b"TRADING" in screen and b"[2]" in screen
+    assert b"the three ledgers agree" in after and b"\x1b[?1049h" not in after
+
+
+def _read(master: int) -> bytes:
+    try:
+        return os.read(master, 1 << 16)
+    except OSError:  # nobody has the other end any more
+        return b""
 
 
 @pytest.mark.parametrize("protocol", ["ouch50", "ouch42"])

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from turbo_hft.cli import session_options, settings
+from turbo_hft import settings
+from turbo_hft.cli import session_options
 from turbo_hft.config.read import parse
 from turbo_hft.config.running import apply, as_toml, differences
 from turbo_hft.config.schema import Config

@@ -643,6 +643,13 @@ def test_the_lowest_bit_of_the_epoch_chooses_the_set(rig: GateRig) -> None:
     rig.passes(qty=100)
 
 
+def test_nothing_leaves_while_parameters_are_stored(rig: GateRig) -> None:
+    rig.control(changing=1)
+    rig.refused("LIMITS_CHANGED")
+    rig.control(changing=0)
+    rig.passes()
+
+
 @pytest.mark.races
 def test_an_epoch_that_moves_during_the_decision_refuses(rig: GateRig) -> None:
     """User space changes limits while orders are decided: none may leave on a mixture of two sets."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -10,10 +12,11 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from desk_rig import Desk
+from desk_rig import ASK_E4, LOCATE, Desk
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, OrderRefused
 from turbo_hft.testing import Hook
+from turbo_hft.wire import itch50
 
 pytestmark = pytest.mark.kernel
 
@@ -78,6 +81,77 @@ def test_an_order_that_every_set_allows_is_refused_only_while_one_is_made(desk: 
             assert engine.orders[ref].state == "canceled"
     changer.join()
     assert left > 200
+
+
+def test_no_strategy_decides_on_half_of_its_parameters(desk: Desk) -> None:
+    """Two parameters make the quantity, and another process changes both, again and again. What is decided is what one
+    change said, and of that change's epoch."""
+    engine, view, end = desk.engine, desk.view, time.monotonic() + SECONDS
+    view.set({"base_qty": 10, "step_qty": 0, "cap_qty": 1000})
+    view.strategy, view.shadow = None, {"threshold"}
+    view.buy_below = Decimal(ASK_E4 + 300) / 10_000  # three ticks above the offer
+    wanted = {engine.epoch & 1: 10, (engine.epoch + 1) & 1: 301}
+
+    def swing() -> None:
+        while time.monotonic() < end:
+            for base, step in ((1, 100), (10, 0)):
+                with engine.change():
+                    view.base_qty = base
+                    view.step_qty = step
+
+    other = multiprocessing.get_context("fork").Process(target=swing)
+    other.start()
+    decided: Counter[tuple[int, int]] = Counter()
+    while time.monotonic() < end:
+        desk.market(
+            desk.rest("B", 1_000_000),
+            itch50.OrderDelete(stock_locate=LOCATE, order_ref=desk.ref, **desk.stamp).encode(),
+        )
+        for event in engine.events:
+            if event.kind == "shadow":
+                assert event.reason in ("", "limits_changed"), event
+                if not event.reason:
+                    decided[event.qty, wanted[event.epoch & 1]] += 1
+    other.join()
+    assert other.exitcode == 0 and engine.counters()["shadow_intents"] > 100
+    assert set(decided) == {(10, 10), (301, 301)}, decided
+
+
+def test_a_change_that_fails_leaves_every_parameter_as_it_was(desk: Desk) -> None:
+    engine, view = desk.engine, desk.view
+    view.set_targets(buy_below="163.00", sell_above=None)
+    before = (view.as_dict(), view.quoter.as_dict(), view.buy_below, view.strategy, view._shared.book.armed)
+    with pytest.raises(ZeroDivisionError), engine.change():
+        view.set({"base_qty": 7, "tick": "0.05"})
+        view.quoter.set({"qty": 3, "half_spread": "0.02"})
+        view.buy_below, view.strategy = None, "user"
+        raise ZeroDivisionError
+    after = (view.as_dict(), view.quoter.as_dict(), view.buy_below, view.strategy, view._shared.book.armed)
+    assert after == before
+    engine.orders.enter("AAPL", "buy", 1, "163.00")  # and it trades on
+
+
+def test_a_change_that_its_process_did_not_live_to_end_halts(desk: Desk) -> None:
+    engine, view = desk.engine, desk.view
+
+    def die() -> None:
+        with engine.change():
+            view.base_qty = 999
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    other = multiprocessing.get_context("fork").Process(target=die)
+    other.start()
+    other.join()
+    assert other.exitcode == -signal.SIGKILL and engine.state == "active"
+    with pytest.raises(OrderRefused, match="limits_changed"):
+        engine.orders.enter("AAPL", "buy", 1, "163.00")
+    with pytest.raises(ConfigError, match="middle of a change"):
+        engine.resume()
+    assert engine.halted
+    with pytest.raises(OrderRefused, match="halted_global"):
+        engine.orders.enter("AAPL", "buy", 1, "163.00")
+    engine.resume()
+    engine.orders.enter("AAPL", "buy", 1, "163.00")
 
 
 def test_every_change_has_an_epoch_and_both_sets_agree_after_it(desk: Desk) -> None:

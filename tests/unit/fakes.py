@@ -13,7 +13,7 @@ from typing import Any, cast
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
 from turbo_hft.change import Changes
-from turbo_hft.depth import BookTables
+from turbo_hft.depth import BookTables, Depth, Level
 from turbo_hft.errors import ConfigError
 from turbo_hft.fees import Fees
 from turbo_hft.kill import Switch
@@ -60,6 +60,8 @@ class FakeState:
     sold_e4: int = 0
     canceled_qty: int = 0
     broken: int = 0
+    bids: tuple[Level, ...] = ()
+    asks: tuple[Level, ...] = ()
 
     @property
     def pnl_e4(self) -> int:
@@ -101,6 +103,9 @@ class FakeSymbol(SymbolView):
     def active(self) -> bool:
         return bool(self.buy_below or self.sell_above or self.fake.position or self.fake.orders_sent)
 
+    def depth(self, n: int = 10) -> Depth:
+        return Depth(self.fake.bids[:n], self.fake.asks[:n])
+
     def snapshot(self) -> Any:
         self.fake.state = self.state
         return self.fake
@@ -141,6 +146,7 @@ class FakeFeed:
     expected_seq: int = 1
     missing: int = 0
     exchange_ns: int = 34_200_000_000_000
+    seen_ns: int = 0
     gaps: int = 0
     missed: int = 0
     first: tuple[int, ...] = (0, 0, 0)
@@ -199,6 +205,7 @@ class FakeEvent:
     feed_seq: int = 1
     match_number: int = 0
     fees_e8: int = 0
+    local_ns: int = 1
 
 
 class FakeLease:
@@ -212,6 +219,7 @@ class FakeOrders:
 
     def __init__(self) -> None:
         self.working: list[WorkingOrder] = []
+        self.ended: list[WorkingOrder] = []
         self.left: list[WorkingOrder] = []
         self.asked: list[object] = []
 
@@ -220,6 +228,12 @@ class FakeOrders:
 
     def all(self) -> list[WorkingOrder]:
         return self.working
+
+    def __getitem__(self, user_ref: int) -> WorkingOrder:
+        for order in (*self.working, *self.ended):
+            if order.user_ref == user_ref:
+                return order
+        raise ConfigError(f"there is no order {user_ref}.")
 
     def cancel(self, user_ref: int) -> None:
         self.asked.append(user_ref)
@@ -273,6 +287,7 @@ class FakeEngine(Switch):
         self.refused: dict[str, int] = {}
         self.histogram = histogram or FakeHistogram()
         self.closed = False
+        self.reads = 0
         self.limits.set(ACCOUNT_DEFAULTS)
         for strategy in self.strategies:
             strategy.limits.set(STRATEGY_DEFAULTS)
@@ -304,6 +319,10 @@ class FakeEngine(Switch):
                 stack.enter_context(changes.change())
             yield
 
+    def halt_and_cancel(self, timeout_s: float = 2.0) -> CancelReport:
+        self.halt()
+        return self.orders.cancel_all(timeout_s=timeout_s)
+
     def rearm(self) -> None:
         self.rearmed.append("account")
 
@@ -311,6 +330,7 @@ class FakeEngine(Switch):
         self.rearmed.append("session")
 
     def counters(self) -> dict[str, int]:
+        self.reads += 1
         return dict(self.count)
 
     def refusals(self) -> dict[str, int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from turbo_hft import change
-from turbo_hft._native import ffi
+from turbo_hft._native import ffi, lib
 from turbo_hft.change import Changes
 from turbo_hft.errors import TurboHftError
 from turbo_hft.limits import AccountLimits, SymbolLimits, symbol_limits
@@ -69,6 +69,36 @@ def test_an_error_undoes_all_of_it_for_good() -> None:
     assert rig.in_force() == (0, 500, 500) and rig.changes.epoch == 0
     rig.account.max_order_qty = 8
     assert rig.in_force() == (8, 500, 500), "what was undone does not come back with the next change"
+
+
+def test_parameters_are_stored_behind_a_sign_and_put_back_after_an_error() -> None:
+    rig = Rig()
+    control, params = rig.memory.share("control")[0], rig.memory.share("symbol_params")[0]
+    with rig.changes.change():
+        rig.account.max_order_qty = 7
+        assert not control.changing, "limits need no sign"
+        rig.changes.store(params, {"base_qty": 5, "step_qty": 6})
+        assert (control.changing, rig.changes.epoch) == (1, 0)
+    assert (control.changing, rig.changes.epoch, params.base_qty, rig.in_force()[0]) == (0, 1, 5, 7)
+    with pytest.raises(KeyError), rig.changes.change():
+        rig.account.max_order_qty = 8
+        rig.changes.store(params, {"base_qty": 50})
+        rig.changes.store(params, {"base_qty": 500, "step_qty": 600})
+        raise KeyError
+    assert (control.changing, params.base_qty, params.step_qty) == (0, 5, 6)
+    assert rig.in_force()[0] == 7 and rig.changes.epoch == 2, "who has read half of it sees that the epoch moved"
+    rig.changes.note()
+    assert rig.in_force()[0] == 7
+
+
+@pytest.mark.parametrize("next_one", ["note", "note_if_free", "settle"])
+def test_a_change_that_was_cut_off_halts_whoever_comes_next(next_one: str) -> None:
+    rig = Rig()
+    control = rig.memory.share("control")[0]
+    control.kill, control.changing = lib.HFT_ACTIVE, 1
+    getattr(rig.changes, next_one)()
+    assert (control.kill, control.changing) == (lib.HFT_HALTED, 0)
+    assert not rig.changes.settle()
 
 
 def test_a_single_one_keeps_all_others() -> None:

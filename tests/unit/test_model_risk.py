@@ -157,6 +157,10 @@ def test_first_failing_check_is_named(first: Reason) -> None:
     assert reason_of(rig_with(*later)) == first
 
 
+def test_parameters_that_are_being_stored_refuse() -> None:
+    assert reason_of(rig_with(put("control.changing", 1))) == Reason.LIMITS_CHANGED
+
+
 def test_a_changed_epoch_is_noticed_after_all_but_the_kill_words() -> None:
     rig = rig_with(SPOIL[Reason.REDUCING], SPOIL[Reason.LEASE], put("control.epoch", 7))
     assert reason_of(rig) == Reason.LIMITS_CHANGED

@@ -6,14 +6,12 @@ A strategy that is not halted may send new ones at once: `turbo-hft halt --cance
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from turbo_hft.cli import codes, common, orders
+from turbo_hft.control.requests import Cancel, CancelAll
 from turbo_hft.errors import ConfigError
-
-if TYPE_CHECKING:
-    from turbo_hft.orders import CancelReport
 
 NAME = "cancel"
 HELP = "cancel working orders"
@@ -53,30 +51,21 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("give numbers of orders, or --all")
     if args.order and (args.symbol or args.strategy):
         raise ConfigError("--symbol and --strategy go with --all")
-    with common.adopt(args) as engine:
-        for number in args.order:
-            engine.orders.cancel(number)
-        report = engine.orders.cancel_all(args.symbol, args.strategy, timeout_s=args.timeout) if args.all else None
-    if report is None:
+    if args.order:
+        asked = common.ask(args, Cancel(orders=tuple(args.order)))
         if args.json:
-            common.print_json({"asked": args.order})
+            common.print_json(asked)
         return codes.OK
+    report = common.ask(args, CancelAll(symbol=args.symbol, strategy=args.strategy, timeout_s=args.timeout))
     if args.json:
-        common.print_json(as_dict(report))
+        common.print_json(report)
     else:
         show(report)
-    return codes.FAILURE if report.left else codes.OK
+    return codes.FAILURE if report["left"] else codes.OK
 
 
-def as_dict(report: CancelReport) -> dict[str, Any]:
-    """JSON-ready."""
-    left = [{**asdict(order), "refused": report.refused.get(order.user_ref)} for order in report.left]
-    return {"canceled": report.canceled, "left": left}
-
-
-def show(report: CancelReport) -> None:
-    """Say it."""
-    print(f"{report.canceled} orders ended, {len(report.left)} left")
-    for order in report.left:
-        refused = report.refused.get(order.user_ref)
-        print(f"  {orders.line(order)}" + (f": {refused}" if refused else ""))
+def show(report: Mapping[str, Any]) -> None:
+    """Say what came of it."""
+    print(f"{report['canceled']} orders ended, {len(report['left'])} left")
+    for order in report["left"]:
+        print(f"  {orders.line(order)}" + (f": {order['refused']}" if order["refused"] else ""))

@@ -1,4 +1,4 @@
-"""Watch and steer a running engine: keys h halt, d reduce only, r resume, q quit. Without a terminal: plain lines.
+"""Watch and steer a running engine on the terminal (? shows the keys). Without a terminal: plain lines.
 
 The program may have been loaded by anybody, `ip link` too. One that is not configured yet is configured here (session,
 feed, symbols), logged in and resumed; it then trades as long as this dashboard runs, and is halted when it ends.
@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from turbo_hft.cli import codes, common, session_options, settings
+from turbo_hft import settings
+from turbo_hft.cli import codes, common, session_options
 from turbo_hft.cli.signals import StopFlag
 from turbo_hft.errors import ConfigError, NotRunning
 
 if TYPE_CHECKING:
     from turbo_hft.engine import Engine
-    from turbo_hft.events import Event
 
 NAME = "dashboard"
 HELP = "watch and steer a running engine; configures one that `ip link` loaded"
 EPILOG = settings.EXPLAINED
-_JSON_PERIOD_S = 1.0
 _ALIVE_PERIOD_S = 0.5
 
 
@@ -42,24 +40,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show the engine until it ends or somebody has seen enough."""
-    from turbo_hft.dashboard.live import run_live
+    from turbo_hft.dashboard.local_desk import LocalDesk
+    from turbo_hft.dashboard.show import show, show_json
+    from turbo_hft.dashboard.socket_desk import SocketDesk
 
+    draw = show_json if args.json else show
     with StopFlag() as stop, ExitStack() as stack:
-        engine = stack.enter_context(common.adopt(args))
-        events: Callable[[], Iterable[Event]] | None = None
-        wait: Callable[[float], bool] = stop.wait
-        if not engine.configured and not args.no_configure:
-            # The ring has one reader: whoever runs the engine. From here on that is us.
-            events = engine.events.drain
-            _configure(engine, args, stack)
-            wait = _keeping_the_lease(engine, stop.wait)
-        elif args.symbol:
+        found = stack.enter_context(common.engine_or_desk(args))
+        ours = not isinstance(found, SocketDesk) and not found.configured and not args.no_configure
+        if args.symbol and not ours:
             raise ConfigError("the engine is configured already: change its symbols with turbo-hft set")
         alive = _Alive(args.interface)
-        if args.json:
-            _json_lines(engine, args.duration, events, wait, alive)
+        if isinstance(found, SocketDesk):
+            draw(found, args.duration, wait=stop.wait, alive=alive)
         else:
-            run_live(engine, args.duration, events=events, wait=wait, alive=alive)
+            engine, desk = found, LocalDesk(found, reads_events=ours)
+
+            def turn() -> None:
+                """What there is to be done if we run it: renew the lease, and be the ring's one reader."""
+                if ours:
+                    engine.lease.beat()
+                    desk.observe(engine.events)
+
+            if ours:
+                turn()  # opens the ring, before the first event
+                _configure(engine, args, stack)
+            draw(desk, args.duration, turn=turn, wait=stop.wait, alive=alive)
         if not alive.now():
             common.say(f"the engine on {args.interface} has ended")
         interrupted = bool(stop.number)
@@ -79,20 +85,6 @@ def _configure(engine: Engine, args: argparse.Namespace, stack: ExitStack) -> No
     if not args.halted:
         engine.lease.beat()
         engine.resume()
-
-
-def _keeping_the_lease(engine: Engine, wait: Callable[[float], bool]) -> Callable[[float], bool]:
-    """`wait`, which renews the lease before and while it waits: the loop that calls it goes round."""
-
-    def waiting(seconds: float) -> bool:
-        end = time.monotonic() + seconds
-        while True:
-            engine.lease.beat()
-            left = end - time.monotonic()
-            if left <= 0 or wait(min(left, engine.lease.seconds / 4)):
-                return left > 0
-
-    return waiting
 
 
 class _Alive:
@@ -120,23 +112,3 @@ class _Alive:
             self._next = time.monotonic() + _ALIVE_PERIOD_S
             self._last = self.now()
         return self._last
-
-
-def _json_lines(
-    engine: Engine,
-    duration_s: float | None,
-    events: Callable[[], Iterable[Event]] | None,
-    wait: Callable[[float], bool],
-    alive: Callable[[], bool],
-) -> None:
-    from turbo_hft.dashboard.view import ViewCollector
-
-    collector = ViewCollector(engine)
-    end = None if duration_s is None else time.monotonic() + duration_s
-    while alive():
-        if events is not None:
-            collector.observe(events())
-        common.print_json(collector.collect().as_dict())
-        left = _JSON_PERIOD_S if end is None else min(_JSON_PERIOD_S, end - time.monotonic())
-        if left <= 0 or wait(left) or (end is not None and time.monotonic() >= end):
-            return

@@ -2,7 +2,7 @@
 while with a live view, stop, and hold three ledgers against each other: the engine's maps, its event stream, the
 exchange's own books. Then measure tick-to-order latency beside a plain Python recv() bot. Leaves nothing behind.
 
-Without a terminal the live view becomes plain lines. Keys on a terminal: h halt, r resume, q end trading now.
+Without a terminal the live view becomes plain lines. On a terminal ? shows the keys; q ends trading now.
 Exit code 0 only if every figure agrees and no event was lost.
 """
 

@@ -16,22 +16,9 @@ from turbo_hft.errors import ConfigError, LoadError, MalformedMessage, NotRunnin
 
 # Each is a module of `turbo_hft.cli`.
 _COMMANDS = (
-    *("demo", "lab", "exchange", "run", "config", "dashboard", "status", "set", "limits", "halt", "reduce", "resume"),
-    *(
-        "orders",
-        "cancel",
-        "strategies",
-        "strategy",
-        "rearm",
-        "trust",
-        "resync",
-        "upgrade",
-        "detach",
-        "doctor",
-        "tap",
-        "book",
-    ),
-    *("replay", "bench", "journal", "why", "completion", "version"),
+    *("demo", "lab", "exchange", "run", "config", "dashboard", "serve", "status", "set", "limits"),
+    *("halt", "reduce", "resume", "orders", "cancel", "strategies", "strategy", "rearm", "trust", "resync"),
+    *("upgrade", "detach", "doctor", "tap", "book", "replay", "bench", "journal", "why", "completion", "version"),
 )
 
 

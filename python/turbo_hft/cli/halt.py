@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 
 from turbo_hft.cli import cancel, codes, common, switch
+from turbo_hft.control.requests import Halt
 
 NAME = "halt"
 HELP = "stop all trading, one symbol's or one strategy's; --cancel takes working orders down"
@@ -31,18 +32,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Halt."""
-    with common.adopt(args) as engine:
-        switch.target(engine, args).halt()
-        report = None
-        if args.cancel:
-            report = engine.orders.cancel_all(args.symbol, args.strategy, timeout_s=args.timeout)
-        how = switch.state(engine, args.interface)
-    if report is None:
+    wanted = Halt(
+        symbol=args.symbol,
+        strategy=args.strategy,
+        because=args.because,
+        cancel=args.cancel,
+        timeout_s=args.timeout,
+    )
+    how = common.ask(args, wanted)
+    if not args.cancel:
         switch.show(how, as_json=args.json)
         return codes.OK
     if args.json:
-        common.print_json({**how, **cancel.as_dict(report)})
+        common.print_json(how)
     else:
         switch.show(how, as_json=False)
-        cancel.show(report)
-    return codes.FAILURE if report.left else codes.OK
+        cancel.show(how)
+    return codes.FAILURE if how["left"] else codes.OK

@@ -150,7 +150,7 @@ def _selection(args: argparse.Namespace) -> Selection:
 
 def _show(record: Record, *, as_json: bool) -> None:
     from turbo_hft.dashboard import text
-    from turbo_hft.dashboard.view import event_row
+    from turbo_hft.dashboard.collector import event_row
     from turbo_hft.journal import EventRecord
     from turbo_hft.journal.export import as_dict
     from turbo_hft.journal.words import note_line

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from turbo_hft.cli import codes, common, settings
+from turbo_hft import settings
+from turbo_hft.cli import codes, common
+from turbo_hft.control.requests import Limits
 
 NAME = "limits"
 HELP = "show the limits that hold"
@@ -23,18 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show them."""
-
-    def plain(values: dict[str, object]) -> dict[str, object]:
-        return {key: settings.shown(value) for key, value in values.items()}
-
-    with common.adopt(args) as engine:
-        symbols = engine.symbols if args.symbol is None else [engine.symbols[args.symbol]]
-        found: dict[str, Any] = {
-            "account": settings.account(engine),
-            "strategies": {each.name: plain(each.limits.as_dict()) for each in engine.strategies},
-            "symbols": {symbol.name: plain(symbol.limits.as_dict()) for symbol in symbols},
-            "epoch": engine.epoch,
-        }
+    found = common.ask(args, Limits(symbol=args.symbol))
     if args.json:
         common.print_json(found)
         return codes.OK

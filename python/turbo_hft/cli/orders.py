@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 from turbo_hft.cli import codes, common
+from turbo_hft.control.requests import Orders
 from turbo_hft.wire.price import format_price_e4
-
-if TYPE_CHECKING:
-    from turbo_hft.snapshots import WorkingOrder
 
 NAME = "orders"
 HELP = "show working orders"
@@ -27,22 +25,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show them."""
-    with common.adopt(args) as engine:
-        found = engine.orders.all() if args.all else engine.orders.open()
-    for order in found:
-        if args.symbol in (None, order.symbol) and args.strategy in (None, order.strategy):
-            if args.json:
-                common.print_json(asdict(order))
-            else:
-                print(line(order))
+    found = common.ask(args, Orders(all=args.all, symbol=args.symbol, strategy=args.strategy))
+    for order in found["orders"]:
+        if args.json:
+            common.print_json(order)
+        else:
+            print(line(order))
     return codes.OK
 
 
-def line(order: WorkingOrder) -> str:
-    """One order as one line."""
-    pending = f" ({', '.join(order.pending)} pending)" if order.pending else ""
-    other = f" other #{order.other_ref}" if order.other_ref else ""
+def line(order: Mapping[str, Any]) -> str:
+    """One order, as `Orders` answers it, as one line."""
+    pending = f" ({', '.join(order['pending'])} pending)" if order["pending"] else ""
+    other = f" other #{order['other_ref']}" if order["other_ref"] else ""
     return (
-        f"#{order.user_ref} {order.state}{pending} {order.strategy} {order.side}{' short' if order.short_sale else ''} "
-        f"{order.open_qty} of {order.qty} {order.symbol} @ {format_price_e4(order.price_e4)}{other}"
+        f"#{order['user_ref']} {order['state']}{pending} {order['strategy']} {order['side']}"
+        f"{' short' if order['short_sale'] else ''} {order['open_qty']} of {order['qty']} {order['symbol']} @ "
+        f"{format_price_e4(order['price_e4'])}{other}"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from turbo_hft.cli import codes, common
+from turbo_hft.control.requests import Rearm
 from turbo_hft.errors import ConfigError
 
 NAME = "rearm"
@@ -32,11 +33,5 @@ def run(args: argparse.Namespace) -> int:
     """Rearm."""
     if sum((args.symbol is not None, args.strategy is not None, args.all)) != 1:
         raise ConfigError("give a symbol, --strategy NAME, or --all")
-    with common.adopt(args) as engine:
-        if args.symbol is not None:
-            engine.symbols[args.symbol].rearm()
-        elif args.strategy is not None:
-            engine.strategies[args.strategy].rearm()
-        else:
-            engine.rearm()
+    common.ask(args, Rearm(symbol=args.symbol, strategy=args.strategy))
     return codes.OK

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 
 from turbo_hft.cli import codes, common, switch
+from turbo_hft.control.requests import Reduce
 
 NAME = "reduce"
 HELP = "let only orders leave that reduce a position"
@@ -18,7 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Reduce."""
-    with common.adopt(args) as engine:
-        switch.target(engine, args).reduce()
-        switch.show(switch.state(engine, args.interface), as_json=args.json)
+    how = common.ask(args, Reduce(symbol=args.symbol, strategy=args.strategy, because=args.because))
+    switch.show(how, as_json=args.json)
     return codes.OK

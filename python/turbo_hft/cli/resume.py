@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from turbo_hft.cli import codes, common, switch
+from turbo_hft.control.requests import Resume
 
 NAME = "resume"
 HELP = "let all symbols trade again, or one, or a strategy"
@@ -21,7 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Resume."""
-    with common.adopt(args) as engine:
-        switch.target(engine, args).resume()
-        switch.show(switch.state(engine, args.interface), as_json=args.json)
+    how = common.ask(args, Resume(symbol=args.symbol, strategy=args.strategy, because=args.because))
+    switch.show(how, as_json=args.json)
     return codes.OK

@@ -18,24 +18,27 @@ What cannot be changed live (sizes, session, feed) is refused by name, and nothi
 from __future__ import annotations
 
 import argparse
+import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turbo_hft.cli import codes, common, orders, session_options, settings
-from turbo_hft.cli.settings import SymbolSpec
+from turbo_hft import settings
+from turbo_hft.cli import codes, common, orders, session_options
 from turbo_hft.cli.signals import StopFlag
 from turbo_hft.config.schema import help_of
 from turbo_hft.errors import ConfigError, TurboHftError
 
 if TYPE_CHECKING:
     from turbo_hft.config.schema import Config
+    from turbo_hft.control.server import ControlServer
+    from turbo_hft.dashboard.local_desk import LocalDesk
     from turbo_hft.engine import Engine
     from turbo_hft.events import Event, EventStream
-    from turbo_hft.journal import Subscription
+    from turbo_hft.journal import Recorder, Subscription
     from turbo_hft.order_entry import OrderEntry
     from turbo_hft.recovery import Recovery
 
@@ -110,6 +113,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="halt",
         help=f"{help_of('journal', 'when_full')} (%(default)s)",
     )
+    parser.add_argument(
+        "--control", action="store_true", help=f"{help_of('control', 'socket')}; --control-root does too"
+    )
+    parser.add_argument(
+        "--read-group", default="turbo-hft-read", metavar="G", help=f"{help_of('control', 'read_group')} (%(default)s)"
+    )
+    parser.add_argument(
+        "--trade-group",
+        default="turbo-hft-trade",
+        metavar="G",
+        help=f"{help_of('control', 'trade_group')} (%(default)s)",
+    )
     common.add_json(parser, "events as JSON, one a line")
     parser.set_defaults(run_defaults={one.dest: one.default for one in parser._actions})
 
@@ -117,7 +132,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def config_from(args: argparse.Namespace) -> Config:
     """From the file, or from the options: one way or the other. Raises ConfigError."""
     from turbo_hft.config.read import read
-    from turbo_hft.config.schema import Config, EngineTable, FeedTable, JournalTable, SessionTable, SizesTable
+    from turbo_hft.config.schema import (
+        Config,
+        ControlTable,
+        EngineTable,
+        FeedTable,
+        JournalTable,
+        SessionTable,
+        SizesTable,
+    )
 
     if args.config is not None:
         given = [name for name, default in args.run_defaults.items() if getattr(args, name, default) != default]
@@ -154,6 +177,12 @@ def config_from(args: argparse.Namespace) -> Config:
         feed=FeedTable.of(feed, None if glimpse is None else glimpse.server),
         sizes=SizesTable(**sizes),
         journal=JournalTable(directory=args.journal, fsync=args.fsync, when_full=args.journal_full),
+        control=ControlTable(
+            socket=args.control,
+            root=args.control_root,
+            read_group=args.read_group,
+            trade_group=args.trade_group,
+        ),
         account=settings.parse_account_settings(args.limit),
         symbols={spec.name: spec.settings for spec in symbols},
     )
@@ -174,7 +203,9 @@ def run(args: argparse.Namespace) -> int:
         generation = engine.user.generation
         while not stop.wait(_STEP_S) and (end is None or time.monotonic() < end):
             engine.lease.beat()
-            _print(running.events.drain(), as_json=args.json)
+            events = running.events.drain()
+            running.tell(events)
+            _print(events, as_json=args.json)
             if engine.user.generation != generation:
                 generation = engine.user.generation
                 common.say(f"generation {generation} of the program is in force")
@@ -184,6 +215,8 @@ def run(args: argparse.Namespace) -> int:
                 common.say("the exchange ended feed and session")
                 break
         interrupted = bool(stop.number)
+        if running.control is not None:
+            running.control.wind_down()
         if config.engine.leave:
             if running.entry is not None:
                 running.entry.leave()
@@ -215,6 +248,14 @@ class _Running:
     events: EventStream | Subscription
     recovery: Recovery | None
     entry: OrderEntry | None
+    desk: LocalDesk | None
+    control: ControlServer | None
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Those who look by the control socket."""
+        if self.desk is not None and self.control is not None:
+            self.desk.observe(events)
+            self.control.publish(events)
 
 
 def _engine(config: Config) -> Engine:
@@ -237,7 +278,9 @@ def _engine(config: Config) -> Engine:
     engine = Engine.open(own.interface, mode=Mode(own.mode), strategy=own.strategy_object, pin=root, **loaded)
     try:
         settings.apply_account(engine, config.account)
-        session_options.add_symbols(engine, [SymbolSpec(name, values) for name, values in config.symbols.items()])
+        session_options.add_symbols(
+            engine, [settings.SymbolSpec(name, values) for name, values in config.symbols.items()]
+        )
         engine.configure(config.session.order_session(), config.feed.address())
         engine.take_over()
     except BaseException:
@@ -251,8 +294,13 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
 
     own, session, feed = config.engine, config.session.order_session(), config.feed.address()
     engine.lease.seconds = own.lease_s
+    engine.orders.open_way()  # while this process may
     # before the first frame, so that none is missed
-    events = engine.events if config.journal.directory is None else _recorded(engine, config, stack)
+    recorder = None if config.journal.directory is None else _recorder(engine, config, stack)
+    events = engine.events if recorder is None else recorder.subscribe()
+    if recorder is not None:
+        _record(engine, recorder, stack)
+    desk, control = _control(engine, config, recorder, stack)
     stop.check()
     adopted = not engine.owner
     if adopted and file is not None:
@@ -275,6 +323,8 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
         engine.lease.beat()
         entry = OrderEntry(engine, session, rearm=own.rearm)
         stack.callback(_let_go, engine, entry)
+    _give_up_privileges(engine, config, file)
+    if entry is not None:
         trade = not own.halted and (own.on_restart == "trade" or not adopted)
         if adopted and engine.session.health != "down":
             entry.take_over(own.login_timeout_s, trade_on=trade)
@@ -289,29 +339,70 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
     how = "halted" if engine.halted and (entry is None or entry.settled) else "trading"
     taken = f", taken over with {len(engine.orders.open())} orders open" if adopted else ""
     common.say(f"engine on {engine.interface} ({engine.mode.value}): {how} {names}{taken}")
-    return _Running(events, recovery, entry)
+    if control is not None:
+        control.serve()  # not before: whoever resumes an engine that is still being logged in is too early
+    return _Running(events, recovery, entry, desk, control)
 
 
-def _recorded(engine: Engine, config: Config, stack: ExitStack) -> Subscription:
-    """Have all of it recorded; the events by way of the recorder."""
+def _recorder(engine: Engine, config: Config, stack: ExitStack) -> Recorder:
+    """Who writes all of it down; not begun yet."""
     from turbo_hft.journal import Journal, Recorder
 
     own = config.journal
     journal = stack.enter_context(Journal.open(str(own.directory), fsync=own.fsync))
     if journal.recovered:
         common.say(f"journal {own.directory}: {journal.recovered}; kept beside it")
-    recorder = Recorder(
+    return Recorder(
         engine,
         journal,
         on_failure=own.when_full,
         on_alarm=lambda alarm: common.say(f"RECORDER {alarm.kind}: {alarm.message}"),
     )
-    events = recorder.subscribe()
+
+
+def _record(engine: Engine, recorder: Recorder, stack: ExitStack) -> None:
     stack.enter_context(recorder)
     if engine.pins is None:
         stack.callback(engine.detach)  # before the recorder ends: nothing happens that is not recorded
-    common.say(f"recording into {journal.directory / journal.segment}")
-    return events
+    common.say(f"recording into {recorder.journal.directory / recorder.journal.segment}")
+
+
+def _control(
+    engine: Engine, config: Config, recorder: Recorder | None, stack: ExitStack
+) -> tuple[LocalDesk, ControlServer] | tuple[None, None]:
+    """The control sockets, if there shall be any."""
+    own = config.control
+    if not own.socket and own.root is None:
+        return None, None
+    from turbo_hft.control.operations import Operations
+    from turbo_hft.control.server import ControlServer
+    from turbo_hft.dashboard.local_desk import LocalDesk
+    from turbo_hft.layout import DEFAULT_CONTROL_ROOT, ControlLayout
+
+    desk = LocalDesk(engine, reads_events=True, recorder=recorder)
+    server = ControlServer(
+        Operations(engine, desk),
+        ControlLayout(own.root or DEFAULT_CONTROL_ROOT, config.engine.interface),
+        read_group=own.read_group,
+        trade_group=own.trade_group,
+        on_change=common.say,
+    )
+    return desk, stack.enter_context(server)
+
+
+def _give_up_privileges(engine: Engine, config: Config, config_file: Path | None) -> None:
+    """All that no later step needs."""
+    from turbo_hft import privileges
+
+    keep = []
+    if engine.pins is None:  # a program that another process puts in force is opened by its number
+        keep.append(privileges.BY_NUMBER)
+    # A new day's file will be made, the configuration be read again.
+    needed = ((config.journal.directory, os.R_OK | os.W_OK | os.X_OK), (config_file, os.R_OK))
+    if not all(path is None or privileges.reach_without(path, access) for path, access in needed):
+        keep.append(privileges.INTO_ANY_FILE)
+    kept = privileges.give_up(keep)
+    common.say(f"capabilities given up{', but for ' + ' and '.join(kept) if kept else ''}")
 
 
 def _let_go(engine: Engine, entry: OrderEntry) -> None:
@@ -328,10 +419,12 @@ def _end(engine: Engine, running: _Running, config: Config, *, as_json: bool) ->
     if not config.engine.keep_orders:
         left = engine.orders.cancel_all(timeout_s=_SETTLE_S).left
         if left:
-            common.say(f"{len(left)} orders are left at the exchange: " + "; ".join(map(orders.line, left)))
+            named = "; ".join(orders.line(asdict(order)) for order in left)
+            common.say(f"{len(left)} orders are left at the exchange: {named}")
     _settle(engine)
     time.sleep(_STEP_S)  # a recorder passes them on a moment later
     while batch := running.events.drain():
+        running.tell(batch)
         _print(batch, as_json=as_json)
     if dropped := getattr(running.events, "dropped", 0):
         common.say(f"{dropped:,} events were not printed in time; all are in the journal")
@@ -350,7 +443,7 @@ def _print(events: Iterable[Event], *, as_json: bool) -> None:
             common.print_json(asdict(event))
         return
     from turbo_hft.dashboard import text
-    from turbo_hft.dashboard.view import event_row
+    from turbo_hft.dashboard.collector import event_row
 
     for event in events:
         print(text.event(event_row(event)), flush=True)

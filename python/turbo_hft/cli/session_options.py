@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from turbo_hft.cli import settings
+from turbo_hft import settings
 from turbo_hft.cli.common import count
-from turbo_hft.cli.settings import SymbolSpec, parse_symbol
 from turbo_hft.errors import ConfigError, TurboHftError
+from turbo_hft.settings import SymbolSpec, parse_symbol
 
 if TYPE_CHECKING:
     from turbo_hft.addresses import FeedAddress, OrderSession

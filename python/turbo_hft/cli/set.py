@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from turbo_hft.cli import codes, common, settings
-from turbo_hft.errors import ConfigError
+from turbo_hft import settings
+from turbo_hft.cli import codes, common
+from turbo_hft.control.requests import Change
 
 NAME = "set"
 HELP = "change targets, parameters and limits while it runs"
@@ -37,28 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Set, and show the result."""
-    words: list[str] = args.settings
-    name: str | None = args.symbol
-    if name is not None and "=" in name:
-        words, name = [name, *words], None
-    if not words:
-        raise ConfigError("nothing to set: write key=value, see turbo-hft set --help")
-    result: dict[str, object]
-    with common.adopt(args) as engine:
-        if name is None:
-            wanted = settings.parse_account_settings(words)
-            settings.apply_account(engine, wanted)
-            result = settings.account(engine)
-            for strategy in sorted({key.rpartition(".")[0] for key in wanted} - {"", "fee"}):
-                limits = engine.strategies[strategy].limits.as_dict()
-                result |= {f"{strategy}.{key}": settings.shown(value) for key, value in limits.items()}
-        else:
-            symbol = engine.symbols[name]
-            settings.apply_symbol(engine, symbol, settings.parse_symbol_settings(words))
-            result = settings.current(symbol)
-        epoch = engine.epoch
+    words = [word for word in (args.symbol, *args.settings) if word is not None]
+    settings.parse_change(words)  # what can be no setting of any engine is said without one
+    done = common.ask(args, Change(line=" ".join(words), because=args.because))
+    symbol, result = done["symbol"], {**done["settings"], "epoch": done["epoch"]}
     if args.json:
-        common.print_json({**({} if name is None else {"symbol": name}), **result, "epoch": epoch})
+        common.print_json({**({} if symbol is None else {"symbol": symbol}), **result})
     else:
-        print(("" if name is None else f"{name} ") + settings.line({**result, "epoch": epoch}))
+        print(("" if symbol is None else f"{symbol} ") + settings.line(result))
     return codes.OK

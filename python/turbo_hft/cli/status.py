@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from turbo_hft.cli import codes, common, orders
+from turbo_hft.control.requests import Status
 from turbo_hft.dashboard.plain import plain_lines
-from turbo_hft.dashboard.view import ViewCollector
+from turbo_hft.dashboard.view import View
 from turbo_hft.errors import NotRunning
 
 NAME = "status"
@@ -30,27 +31,16 @@ def run(args: argparse.Namespace) -> int:
     """Show it."""
     if args.all:
         return _all(args)
-    with common.adopt(args) as engine:
-        view = ViewCollector(engine).collect()
-        counters, itch, refusals = engine.counters(), engine.itch_counts(), engine.refusals()
-        working = engine.orders.open()
-        program = {**asdict(engine.user.now), "controller": engine.controller, "pinned": engine.pins is not None}
+    found = common.ask(args, Status())
     if args.json:
-        details: dict[str, object] = {
-            "counters": counters,
-            "itch": itch,
-            "refusals": refusals,
-            "working": list(map(asdict, working)),
-        }
-        details["program"] = program
-        common.print_json({**view.as_dict(), **details})
+        common.print_json({**found.pop("view"), **found})
         return codes.OK
-    for line in plain_lines(view):
+    for line in plain_lines(View.from_dict(found["view"])):
         print(line)
-    print("  program  " + _program(program))
-    for title, values in (("counters", counters), ("itch", itch)):
-        print(f"  {title}: " + ", ".join(f"{name} {value}" for name, value in values.items() if value))
-    for order in working:
+    print("  program  " + _program(found["program"]))
+    for title in ("counters", "itch"):
+        print(f"  {title}: " + ", ".join(f"{name} {value}" for name, value in found[title].items() if value))
+    for order in found["working"]:
         print(f"  order {orders.line(order)}")
     return codes.OK
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 
 from turbo_hft.cli import codes, common
+from turbo_hft.control.requests import Strategies
 
 NAME = "strategies"
 HELP = "show the strategies"
@@ -19,13 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show them."""
-    with common.adopt(args) as engine:
-        found = [strategy.as_dict() for strategy in engine.strategies]
-        for strategy in found:
-            name = strategy["strategy"]
-            strategy["symbols"] = [symbol.name for symbol in engine.symbols if symbol.strategy == name]
-            strategy["shadow"] = [symbol.name for symbol in engine.symbols if name in symbol.shadow]
-    for strategy in found:
+    for strategy in common.ask(args, Strategies())["strategies"]:
         if args.json:
             common.print_json(strategy)
             continue

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_hft.cli import codes, common
+from turbo_hft.control.requests import SetUserStrategy, UserStrategy
 from turbo_hft.errors import ConfigError, LoadError
 
 if TYPE_CHECKING:
-    from turbo_hft.engine import Engine
     from turbo_hft.user_strategy.report import Report
 
 NAME = "strategy"
@@ -127,60 +127,30 @@ def _swap(args: argparse.Namespace) -> int:
         except LoadError as error:
             common.say("\n".join(error.verifier_log.splitlines()[-_LOG_LINES:]))
             raise
-        return _tell(engine, args)
+    return _show(args)
 
 
 def _unload(args: argparse.Namespace) -> int:
     with common.adopt(args) as engine:
         engine.user.unload()
-        return _tell(engine, args)
+    return _show(args)
 
 
 def _show(args: argparse.Namespace) -> int:
-    with common.adopt(args) as engine:
-        return _tell(engine, args)
+    return _tell(common.ask(args, UserStrategy()), args)
 
 
 def _set(args: argparse.Namespace) -> int:
-    with common.adopt(args) as engine:
-        for assignment in args.values:
-            assign(engine.user.params, assignment)
-        return _tell(engine, args)
+    return _tell(common.ask(args, SetUserStrategy(values=tuple(args.values))), args)
 
 
-def _tell(engine: Engine, args: argparse.Namespace) -> int:
-    now = engine.user.now
-    params = engine.user.params.as_dict() if engine.user.has_params else {}
+def _tell(found: Mapping[str, Any], args: argparse.Namespace) -> int:
     if args.json:
-        values = {"generation": now.number, "name": now.name, "sha256": now.sha256, "size": now.size}
-        common.print_json({**values, "first_epoch": now.first_epoch, "params": params})
+        common.print_json(found)
         return codes.OK
-    what = f"{now.name} ({now.size:,} bytes, sha256 {now.sha256[:16]})" if now.size else "no strategy linked in"
-    print(f"{args.interface}: generation {now.number}, {what}, since epoch {now.first_epoch}")
-    for name, value in params.items():
+    size, sha256 = found["size"], found["sha256"]
+    what = f"{found['name']} ({size:,} bytes, sha256 {sha256[:16]})" if size else "no strategy linked in"
+    print(f"{args.interface}: generation {found['generation']}, {what}, since epoch {found['first_epoch']}")
+    for name, value in found["params"].items():
         print(f"  {name} = {json.dumps(value)}")
     return codes.OK
-
-
-def assign(params: Any, assignment: str) -> None:
-    """`name=value`, `name[3]=value`, `name.field=value`. Raises ConfigError."""
-    path, equals, text = assignment.partition("=")
-    steps = re.findall(r"([A-Za-z_]\w*)|\[(\d+)\]", path)
-    if not equals or not steps or "".join(name or f"[{index}]" for name, index in steps) != path.replace(".", ""):
-        raise ConfigError(f"{assignment!r}: give NAME=VALUE, as in qty=100, levels[2]=7 or leg.x=1.")
-    try:
-        for name, index in steps[:-1]:
-            params = params[name or int(index)]
-        name, index = steps[-1]
-        params[name or int(index)] = _value(text)
-    except (KeyError, IndexError, TypeError) as error:
-        raise ConfigError(f"{path}: {error.args[0]}") from None
-
-
-def _value(text: str) -> object:
-    if text in ("true", "false"):
-        return text == "true"
-    try:
-        return int(text, 0)
-    except ValueError:
-        return text

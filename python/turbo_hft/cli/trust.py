@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from turbo_hft.cli import codes, common
+from turbo_hft.control.requests import Trust
 
 NAME = "trust"
 HELP = "take a suspect order entry for good again"
@@ -21,7 +22,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trust it."""
-    with common.adopt(args) as engine:
-        engine.trust_session()
-        print(f"{args.interface}: order entry is {engine.session.health}")
+    print(f"{args.interface}: order entry is {common.ask(args, Trust())['health']}")
     return codes.OK

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from turbo_hft.cli import settings
+from turbo_hft import settings
 from turbo_hft.config.schema import TABLES, Config, Endpoint
 from turbo_hft.errors import ConfigError, TurboHftError
 from turbo_hft.journal.writer import Fsync

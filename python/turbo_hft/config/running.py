@@ -13,8 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from turbo_hft import settings
 from turbo_hft._native import lib
-from turbo_hft.cli import settings
 from turbo_hft.config.read import read
 from turbo_hft.config.schema import Config
 from turbo_hft.engine import Engine

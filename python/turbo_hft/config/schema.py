@@ -218,6 +218,18 @@ class JournalTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControlTable:
+    """Who else may read and trade: docs/control-socket.md."""
+
+    socket: bool = key("Let others read and steer the engine by sockets.", False)
+    root: Path | None = key("Directory for those; /run/turbo-hft if none is given.", None)
+    read_group: str = key('Group, by name or number, whose members may read; "" = nobody else.', "turbo-hft-read")
+    trade_group: str = key(
+        'Group whose members may read and trade; "" = only the user of the process, and root.', "turbo-hft-trade"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All of it. `account`: limits of all orders and of strategies (``quoter.max_executions``), ``mark``, ``fee.R``;
     `symbols`: name -> settings, in the words of `turbo-hft set`."""
@@ -227,6 +239,7 @@ class Config:
     feed: FeedTable
     sizes: SizesTable = field(default_factory=SizesTable)
     journal: JournalTable = field(default_factory=JournalTable)
+    control: ControlTable = field(default_factory=ControlTable)
     account: Mapping[str, Any] = field(default_factory=dict)
     symbols: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -252,6 +265,7 @@ TABLES: dict[str, type[Any]] = {
     "session": SessionTable,
     "feed": FeedTable,
     "journal": JournalTable,
+    "control": ControlTable,
 }
 
 

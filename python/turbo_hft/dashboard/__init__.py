@@ -1,1 +1,1 @@
-"""The terminal view of an engine: `view` is the model, `terminal` and `plain` draw it, `live` keeps it moving."""
+"""Views of an engine: `view` is the model, `desk` what a face asks for, `terminal` and `plain` draw it."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from turbo_hft.dashboard.view import EventRow, FeedView, OpenView, StrategyRow, SymbolRow, View
 from turbo_hft.wire.price import format_money_e4, format_price_e4
 
-_BARS = "▁▂▃▄▅▆▇█"
-_ASCII_BARS = ".:-=+*#@"
 _SECOND_NS = 1_000_000_000
 
 
@@ -28,6 +26,12 @@ def wall(exchange_ns: int) -> str:
     """Time of day of an exchange time stamp: HH:MM:SS.mmm."""
     seconds, rest = divmod(exchange_ns, _SECOND_NS)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest // 1_000_000:03d}"
+
+
+def utc(utc_ns: int) -> str:
+    """Time of day, UTC: HH:MM:SS."""
+    seconds = utc_ns // _SECOND_NS % 86_400
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 def duration(value_ns: int | None) -> str:
@@ -94,13 +98,6 @@ def feed_state(feed: FeedView) -> str:
 def books(counts: Mapping[str, int]) -> str:
     """How many books are in which state."""
     return ", ".join(f"{count:,} {health}" for health, count in counts.items()) or "none"
-
-
-def sparkline(counts: Sequence[int], *, ascii_only: bool = False) -> str:
-    """One character a bucket, as high as its share of the largest; a space for an empty one."""
-    bars = _ASCII_BARS if ascii_only else _BARS
-    top = max(counts, default=0)
-    return "".join(bars[-(-count * len(bars) // top) - 1] if count else " " for count in counts)
 
 
 def event(row: EventRow) -> str:

@@ -1,67 +1,23 @@
 """The view model: one immutable picture of an engine, for whoever draws it. Nothing here knows how it is drawn.
 
-All money is in 1/10000 dollar (`_e4`), times in ns, quantities in shares.
+All money is in 1/10000 dollar (`_e4`), times in ns, quantities in shares. `utc_ns` counts from 1970, `exchange_ns` from
+midnight by the exchange's clock. A view goes through JSON and back: `as_dict`, `from_dict`.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from decimal import Decimal
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from turbo_hft.dashboard.source import AccountSource, EngineSource, EventSource, FeedSource, SymbolSource, SymbolState
+import msgspec
 
-# Counters that a person at the screen should see as soon as they are not zero. All are in the full dump of `status`.
-_NOTABLE = (
-    "bad_checksum",
-    "contended",
-    "wrong_peer",
-    "feed_malformed",
-    "feed_duplicates",
-    "feed_holds",
-    "feed_gaps",
-    "feed_kept",
-    "feed_not_kept",
-    "feed_missed",
-    "feed_second_cpu",
-    "feed_rollovers",
-    "feed_wrong_session",
-    "itch_unknown_type",
-    "itch_bad_length",
-    "itch_bad_field",
-    "book_unknown_ref",
-    "book_duplicate_ref",
-    "book_over_reduce",
-    "book_full",
-    "book_crossed",
-    "book_kept",
-    "book_quarantines",
-    "book_restores",
-    "commands_refused",
-    "triggers_dropped",
-    "reply_malformed",
-    "reply_gaps",
-    "reply_wrong_session",
-    "reply_unknown_ref",
-    "reply_bad_length",
-    "reply_bad_state",
-    "events_lost",
-)
-_ALWAYS = ("frames", "feed_packets", "feed_messages", "signals", "wait_in_flight", "wait_limit", "orders", "events")
-_E4 = 10_000
-# So many symbols have a row each whatever they do; of more, those with a target, a position or orders.
-_ALL_ROWS = 100
-# Rates are taken over at least so much time; a picture right after another one keeps the older rate.
-_RATE_NS = 200_000_000
+from turbo_hft.errors import MalformedMessage
 
 
 @dataclass(frozen=True, slots=True)
 class FeedView:
     """One feed. `health`: idle, live, hold, gap or ended. `missing`: messages that something waits for. `first`:
-    messages that came first by line A, by line B, by a re-request."""
+    messages that came first by line A, by line B, by a re-request. `quiet_s`: since its last packet, None before it."""
 
     number: int
     session: str
@@ -70,6 +26,7 @@ class FeedView:
     expected_seq: int
     missing: int
     exchange_ns: int
+    quiet_s: float | None
     gaps: int
     missed: int
     first: tuple[int, ...]
@@ -126,6 +83,8 @@ class SymbolRow:
     fills: int
     bought_qty: int
     sold_qty: int
+    bought_e4: int
+    sold_e4: int
     canceled_qty: int
     book_orders: int
     book_messages: int
@@ -174,7 +133,9 @@ class LatencyView:
 
     count: int
     p50_ns: int | None
+    p90_ns: int | None
     p99_ns: int | None
+    p999_ns: int | None
     first_exponent: int
     buckets: tuple[int, ...]
 
@@ -202,15 +163,128 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderRow:
+    """One working order. `state`: sent or live; `pending`: what it waits for. `age_s`: since it was sent, None where
+    the gate's clock is not ours."""
+
+    user_ref: int
+    state: str
+    pending: tuple[str, ...]
+    symbol: str
+    side: str
+    short_sale: bool
+    price_e4: int
+    qty: int
+    open_qty: int
+    filled_qty: int
+    strategy: str
+    age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FillRow:
+    """One execution. Not `exact`: what was found filled of an order at one look, at the average price, `exchange_ns` 0.
+    `position`: the symbol's after it, None = unknown."""
+
+    utc_ns: int
+    exchange_ns: int
+    symbol: str
+    side: str
+    qty: int
+    price_e4: int
+    user_ref: int
+    strategy: str
+    position: int | None
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """How much of a limit is used. `whose`: account, ``strategy NAME`` or a symbol; `unit`: usd_e4, shares, orders or
+    executions. Open orders count as if they were filled, as the gate counts them. A `limit` of 0 lets nothing
+    through."""
+
+    whose: str
+    name: str
+    unit: str
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class PnlCurve:
+    """The day's profit and loss as far as somebody looked, in columns; the newest last. `low_e4` and `high_e4` are the
+    extremes of what a point stands for. A hole in `utc_ns` is a time when nobody looked."""
+
+    utc_ns: tuple[int, ...] = ()
+    pnl_e4: tuple[int, ...] = ()
+    realized_e4: tuple[int, ...] = ()
+    low_e4: tuple[int, ...] = ()
+    high_e4: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PriceCurve:
+    """Best bid and offer over time, in columns, as with `PnlCurve`; None for an empty side. `low_e4` is the lowest bid,
+    `high_e4` the highest offer of what a point stands for."""
+
+    utc_ns: tuple[int, ...] = ()
+    bid_e4: tuple[int | None, ...] = ()
+    ask_e4: tuple[int | None, ...] = ()
+    low_e4: tuple[int, ...] = ()
+    high_e4: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LevelView:
+    """One price of one side: displayed shares, orders, and how many of these shares are our own (`ours`)."""
+
+    price_e4: int
+    qty: int
+    orders: int
+    ours: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchView:
+    """The one symbol that somebody looks at closely: its row, the best levels of both sides (best first), all that can
+    be set of it with its value now (`turbo-hft set` takes the same words), limits used, prices, and its fills."""
+
+    symbol: SymbolRow
+    bids: tuple[LevelView, ...]
+    asks: tuple[LevelView, ...]
+    settings: Mapping[str, object]
+    limits: tuple[LimitUse, ...]
+    prices: PriceCurve
+    fills: tuple[FillRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderView:
+    """The journal's recorder: events written, that did not fit into the ring, that could not be written; `behind`: by
+    more than a second. `problem`: why it cannot write, empty if it can."""
+
+    recorded: int
+    lost: int
+    unrecorded: int
+    behind: bool
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """The picture. `events` are the newest ones, oldest first; `event_counts` all that were observed, by kind.
 
     `feeds`: the first one, and those others that have begun. `messages` of all feeds together. `tracked` symbols there
     are, `books` says how many in each state of health; of a hundred and more only those have a row that do something.
     `state`: active, reducing or halted. `latched`: the day's loss has reached its limit. `lease_s`: seconds that orders
-    may go on leaving if nobody renews the lease, None = for ever.
+    may go on leaving if nobody renews the lease, None = for ever. `settings`: what can be set without a symbol, as it
+    is now. `limits`: used, of the account and of strategies that do something. `orders`: the newest working ones,
+    `totals.open_orders` says how many there are. `reads_events`: False where another process reads the event stream, so
+    that `events` stays empty. `recorder`: None where this process has none. `watched`: None if nothing was asked for.
     """
 
+    utc_ns: int
     interface: str | None
     attached: bool
     configured: bool
@@ -227,231 +301,29 @@ class View:
     symbols: tuple[SymbolRow, ...]
     strategies: tuple[StrategyRow, ...]
     totals: Totals
+    settings: Mapping[str, object]
+    limits: tuple[LimitUse, ...]
     latency: LatencyView
     counters: Mapping[str, int]
     refusals: Mapping[str, int]
+    orders: tuple[OrderRow, ...]
+    fills: tuple[FillRow, ...]
+    pnl: PnlCurve
+    reads_events: bool
     events: tuple[EventRow, ...]
     event_counts: Mapping[str, int]
+    recorder: RecorderView | None
+    watched: WatchView | None
 
     def as_dict(self) -> dict[str, object]:
         """JSON-ready."""
-        return asdict(self)
+        built: dict[str, object] = msgspec.to_builtins(self)
+        return built
 
-
-class ViewCollector:
-    """Takes pictures of an engine. It never reads the event ring: whoever does hands the events to `observe`."""
-
-    def __init__(self, engine: EngineSource, *, keep_events: int = 100) -> None:
-        self._engine = engine
-        self._events: deque[EventRow] = deque(maxlen=keep_events)
-        self._counts: Counter[str] = Counter()
-        self._rate = 0
-        self._rated: tuple[int, int] | None = None
-
-    def observe(self, events: Iterable[EventSource]) -> None:
-        """Remember events for the next pictures."""
-        for event in events:
-            self._counts[event.kind] += 1
-            row = event_row(event)
-            if self._events and _same_refusal(self._events[-1], row):
-                # A halted engine refuses on every tick: one line for all of them leaves the others on the screen.
-                row = replace(row, repeats=self._events.pop().repeats + 1)
-            self._events.append(row)
-
-    def collect(self, now_ns: int | None = None) -> View:
-        """A picture of now; `now_ns` (monotonic) only serves the rate."""
-        engine = self._engine
-        counters = engine.counters()
-        refusals = {reason: count for reason, count in engine.refusals().items() if count}
-        session, tracked = engine.session, len(engine.symbols)
-        shown = [symbol for symbol in engine.symbols if tracked <= _ALL_ROWS or symbol.active]
-        lease_s = engine.lease.left_s
-        rows, totals = _symbols(shown, sum(refusals.values()), engine.account)
-        messages = counters.get("feed_messages", 0)
-        return View(
-            interface=engine.interface,
-            attached=engine.attached,
-            configured=engine.configured,
-            state=engine.state,
-            latched=engine.account.loss_latched,
-            lease_s=None if math.isinf(lease_s) else lease_s,
-            epoch=engine.epoch,
-            feeds=tuple(
-                feed_view(number, feed)
-                for number, feed in enumerate(engine.feeds)
-                if number == 0 or feed.health != "idle"
-            ),
-            messages=messages,
-            messages_per_s=self._messages_per_s(messages, time.monotonic_ns() if now_ns is None else now_ns),
-            session=SessionView(
-                session=session.session,
-                health=session.health,
-                next_user_ref=session.next_user_ref,
-                replies_missing=max(0, session.highest_seq - session.expected_seq),
-            ),
-            tracked=tracked,
-            books=dict(sorted(engine.symbols.health().items())),
-            symbols=rows,
-            strategies=_strategies(engine),
-            totals=totals,
-            latency=_latency(engine),
-            counters={name: counters[name] for name in _worth_seeing(counters)},
-            refusals=refusals,
-            events=tuple(self._events),
-            event_counts=dict(sorted(self._counts.items())),
-        )
-
-    def _messages_per_s(self, messages: int, now_ns: int) -> int:
-        if self._rated is None:
-            self._rated = (messages, now_ns)
-        before, then_ns = self._rated
-        if now_ns - then_ns >= _RATE_NS:
-            self._rate = round((messages - before) * 1_000_000_000 / (now_ns - then_ns))
-            self._rated = (messages, now_ns)
-        return self._rate
-
-
-def feed_view(number: int, feed: FeedSource) -> FeedView:
-    """One feed as it is shown."""
-    return FeedView(
-        number=number,
-        session=feed.session,
-        health=feed.health,
-        phase=feed.phase,
-        expected_seq=feed.expected_seq,
-        missing=feed.missing if feed.health in ("hold", "gap") else 0,
-        exchange_ns=feed.exchange_ns,
-        gaps=feed.gaps,
-        missed=feed.missed,
-        first=feed.first,
-    )
-
-
-def _worth_seeing(counters: Mapping[str, int]) -> list[str]:
-    return [name for name in _ALWAYS if name in counters] + [name for name in _NOTABLE if counters.get(name)]
-
-
-def _strategies(engine: EngineSource) -> tuple[StrategyRow, ...]:
-    return tuple(
-        StrategyRow(each.name, each.state, each.orders_sent, each.open_orders, each.executions, each.latched)
-        for each in engine.strategies
-        if each.orders_sent or each.latched or each.state != "active"
-    )
-
-
-def _symbols(
-    symbols: Iterable[SymbolSource], refused: int, account: AccountSource
-) -> tuple[tuple[SymbolRow, ...], Totals]:
-    rows = []
-    bought_e4 = sold_e4 = 0
-    for symbol in symbols:
-        state = symbol.snapshot()
-        bought_e4 += state.bought_e4
-        sold_e4 += state.sold_e4
-        rows.append(
-            SymbolRow(
-                name=state.name,
-                health=state.health,
-                doubt=state.doubt,
-                trading=state.trading,
-                state=state.state,
-                latched=state.loss_latched,
-                strategy=symbol.strategy,
-                bid_e4=state.bid_e4 or None,
-                bid_qty=state.bid_qty,
-                ask_e4=state.ask_e4 or None,
-                ask_qty=state.ask_qty,
-                buy_below_e4=_target(symbol.buy_below),
-                sell_above_e4=_target(symbol.sell_above),
-                position=state.position,
-                average_cost_e4=average_cost_e4(state.position, state.cost_e4),
-                realized_e4=state.realized_e4,
-                unrealized_e4=state.unrealized_e4,
-                fees_e8=state.fees_e8,
-                pnl_e4=state.pnl_e4,
-                open=_open(state),
-                orders=state.orders_sent,
-                fills=state.fills,
-                bought_qty=state.bought_qty,
-                sold_qty=state.sold_qty,
-                canceled_qty=state.canceled_qty,
-                book_orders=state.book_orders,
-                book_messages=state.book_messages,
-                last_e4=state.last_e4 or None,
-                volume=state.volume,
-            )
-        )
-    totals = Totals(
-        orders=sum(row.orders for row in rows),
-        fills=sum(row.fills for row in rows),
-        refused=refused,
-        open_orders=account.open_orders,
-        bought_qty=sum(row.bought_qty for row in rows),
-        sold_qty=sum(row.sold_qty for row in rows),
-        bought_e4=bought_e4,
-        sold_e4=sold_e4,
-        realized_e4=sum(row.realized_e4 for row in rows),
-        unrealized_e4=sum(row.unrealized_e4 for row in rows),
-        fees_e8=account.fees_e8,
-        pnl_e4=account.pnl_e4,
-        gross_e4=account.gross_e4,
-        net_e4=account.net_e4,
-    )
-    return tuple(rows), totals
-
-
-def _open(state: SymbolState) -> OpenView | None:
-    return OpenView(state.open_orders, state.open_buy_qty, state.open_sell_qty) if state.open_orders else None
-
-
-def average_cost_e4(position: int, cost_e4: int) -> int | None:
-    """What a share of the position cost on average, rounded half up; for the eye only, the cost itself is exact."""
-    if position == 0:
-        return None
-    shares = abs(position)
-    return (2 * abs(cost_e4) + shares) // (2 * shares)
-
-
-def _target(price: Decimal | None) -> int | None:
-    return None if price is None else int(price * _E4)
-
-
-def _latency(engine: EngineSource) -> LatencyView:
-    histogram = engine.latency("order")
-    buckets = list(histogram.buckets)
-    used = [exponent for exponent, count in enumerate(buckets) if count]
-    if not used:
-        return LatencyView(0, None, None, 0, ())
-    return LatencyView(
-        count=histogram.count,
-        p50_ns=histogram.percentile(50),
-        p99_ns=histogram.percentile(99),
-        first_exponent=used[0],
-        buckets=tuple(buckets[used[0] : used[-1] + 1]),
-    )
-
-
-def _same_refusal(before: EventRow, row: EventRow) -> bool:
-    what = (row.kind, row.symbol, row.side, row.reason)
-    return row.kind in ("refused", "shadow") and (before.kind, before.symbol, before.side, before.reason) == what
-
-
-def event_row(event: EventSource) -> EventRow:
-    """As much of an event as a line of the view holds."""
-    return EventRow(
-        id=event.id,
-        exchange_ns=event.exchange_ns,
-        feed_seq=event.feed_seq,
-        kind=event.kind,
-        reason=event.reason,
-        symbol=event.symbol,
-        side=event.side,
-        user_ref=event.user_ref,
-        price_e4=event.price_e4,
-        qty=event.qty,
-        hook_ns=event.hook_ns,
-        position=event.position,
-        realized_e4=event.realized_e4,
-        strategy=event.strategy,
-        other_ref=event.other_ref,
-    )
+    @classmethod
+    def from_dict(cls, values: object) -> View:
+        """The other way, from what JSON gives. Raises MalformedMessage, which names the first value that is wrong."""
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            raise MalformedMessage(f"this is no view of this version: {error}; both sides must be of one") from None

@@ -13,9 +13,10 @@ from typing import Any, TextIO
 from turbo_hft.addresses import FeedAddress, OrderSession
 from turbo_hft.cli.common import say
 from turbo_hft.cli.signals import StopFlag
-from turbo_hft.dashboard.live import LiveView
-from turbo_hft.dashboard.terminal import export_svg
-from turbo_hft.dashboard.view import View, ViewCollector
+from turbo_hft.dashboard.collector import ViewCollector
+from turbo_hft.dashboard.local_desk import LocalDesk
+from turbo_hft.dashboard.show import need_textual, show
+from turbo_hft.dashboard.view import View
 from turbo_hft.demo.config import DemoConfig
 from turbo_hft.demo.exchange_process import ExchangeProcess
 from turbo_hft.demo.latency import HookTimes, comparison
@@ -24,6 +25,7 @@ from turbo_hft.demo.report import DemoReport
 from turbo_hft.demo.steering import Steering
 from turbo_hft.engine import Engine, Mode
 from turbo_hft.errors import ExchangeError, LabError, NotRunning
+from turbo_hft.events import Event
 from turbo_hft.lab import PASSWORD, USERNAME, Lab
 from turbo_hft.latency import needs
 from turbo_hft.order_entry import OrderEntry
@@ -53,6 +55,8 @@ class Demo:
     def run(self) -> DemoReport:
         """Trade, stop, reconcile. Latency is not in the report yet, except for the hook's own."""
         config = self._config
+        if config.screenshot is not None:
+            need_textual()
         with ExitStack() as stack:
             engine, exchange = self._raise(stack)
             self._trade(engine, exchange)
@@ -60,6 +64,8 @@ class Demo:
             view = ViewCollector(engine).collect()
             result = self._reconcile(engine, summary)
         if config.screenshot is not None and self._last is not None:
+            from turbo_hft.dashboard.terminal import export_svg
+
             export_svg(self._last, config.screenshot)
             say(f"picture written to {config.screenshot}")
         return DemoReport(
@@ -140,33 +146,31 @@ class Demo:
         return arguments
 
     def _trade(self, engine: Engine, exchange: ExchangeProcess) -> None:
-        collector = ViewCollector(engine)
+        desk = LocalDesk(engine, reads_events=True)
         steering = Steering(engine.symbols)
+
+        def turn() -> None:
+            engine.lease.beat()
+            steering.step(time.monotonic())
+            desk.observe(self._read(engine))
+            if not exchange.running:
+                exchange.summary()  # raises with its last words if it failed
+                raise ExchangeError("the exchange ended while the market was open: somebody stopped it")
+
         engine.lease.beat()
         engine.resume()
         start = time.monotonic()
-        with LiveView(engine, collector, self._stream) as live:
-            while not live.quit and (now := time.monotonic()) < start + self._config.duration_s:
-                engine.lease.beat()
-                steering.step(now)
-                self._read(engine, collector)
-                live.step()
-                if not exchange.running:
-                    exchange.summary()  # raises with its last words if it failed
-                    raise ExchangeError("the exchange ended while the market was open: somebody stopped it")
-                if self._stop.wait(_STEP_S):
-                    break
-            self._last = collector.collect()
-            engine.halt()
+        show(desk, self._config.duration_s, turn=turn, wait=self._stop.wait, stream=self._stream)
+        self._last = desk.view(self._config.symbols[0])
+        engine.halt()
         self._seconds = time.monotonic() - start
         self._changes = steering.changes
         self._stop.check()
 
-    def _read(self, engine: Engine, collector: ViewCollector | None = None) -> None:
+    def _read(self, engine: Engine) -> list[Event]:
         events = list(engine.events)
         self._ledger.add(events)
-        if collector is not None:
-            collector.observe(events)
+        return events
 
     def _close(self, engine: Engine, exchange: ExchangeProcess) -> dict[str, Any]:
         """Halted; wait for orders in flight, let the exchange close and end, read the rest of the events."""

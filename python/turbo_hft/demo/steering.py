@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from turbo_hft.dashboard.collector import average_cost_e4
 from turbo_hft.dashboard.source import SymbolState
-from turbo_hft.dashboard.view import average_cost_e4
 from turbo_hft.wire.price import format_price_e4
 
 CENT_E4 = 100

@@ -9,18 +9,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from turbo_hft import privileges
 from turbo_hft._native import lib
 from turbo_hft.doctor.findings import Finding, bad, ok, warn
 from turbo_hft.errors import TurboHftError
 
 _OLDEST = (6, 1)
-# Bits of linux/capability.h, and what each is for.
-CAPABILITIES = {
-    "CAP_BPF": (39, "load programs and make maps"),
-    "CAP_NET_ADMIN": (12, "attach to an interface"),
-    "CAP_PERFMON": (38, "have the verifier follow pointers"),
-    "CAP_NET_RAW": (13, "send orders by hand, cancels among them"),
-}
 _SLOW_EXIT_US = 10
 _MOST_SHOWN = 4
 
@@ -107,18 +101,12 @@ def _unprivileged(machine: Machine) -> Finding:
 
 def _capabilities(machine: Machine) -> list[Finding]:
     status = machine.text("proc/self/status") or ""
-    mask = re.search(r"^CapEff:\s*([0-9a-f]+)", status, re.MULTILINE)
-    effective = int(mask[1], 16) if mask else 0
     found = []
-    for name, (bit, purpose) in CAPABILITIES.items():
-        if effective >> bit & 1:
-            found.append(ok(name, "there"))
-        elif name == "CAP_NET_RAW":
-            found.append(
-                warn(name, f"missing: needed to {purpose}", "Run as root, or give the process this capability")
-            )
-        else:
-            found.append(bad(name, f"missing: needed to {purpose}", "Run as root, or give the process this capability"))
+    for needed, level in ((privileges.TO_LOAD, bad), (privileges.TO_SEND, warn)):
+        absent = privileges.missing(needed, status)
+        for name, purpose in needed.items():
+            remedy = "Run as root, or give the process this capability (deploy/README.md)"
+            found.append(level(name, f"missing: needed to {purpose}", remedy) if name in absent else ok(name, "there"))
     return found
 
 

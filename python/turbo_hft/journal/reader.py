@@ -111,21 +111,12 @@ class JournalReader:
             if before is not None and (head.previous, head.first) != before:
                 what = "it does not follow from the segment before" if i else "it is not the first of its journal"
                 raise JournalDamaged(f"{segment.path}: {what}: some were removed or changed.", segment.path.name)
-            self._check_abi(segment)
+            check_abi(segment)
             tail, following = segment.start, head.first
             for frame in self._whole(segment, last=segment is segments[-1]):
                 tail, following = frame.hash, frame.first + frame.count
                 yield segment, frame
             before = (tail, following)
-
-    @staticmethod
-    def _check_abi(segment: Segment) -> None:
-        head = segment.header
-        if (head.abi_version, head.event_bytes) != (abi.VERSION, form.EVENT_BYTES):
-            raise AbiMismatch(
-                f"{segment.path} was written by ABI version {head.abi_version}, this package reads {abi.VERSION}: read "
-                "it with the package that wrote it. `turbo-hft journal verify` works with every version."
-            )
 
     def _whole(
         self, segment: Segment, *, last: bool, offset: int = form.HEADER_BYTES, tail: bytes | None = None
@@ -250,7 +241,7 @@ class JournalReader:
                 if place is not None and segment.path.name < place[0].name:
                     continue
                 offset, tail = (place[1], place[2]) if place and place[0] == segment.path else (form.HEADER_BYTES, None)
-                self._check_abi(segment)
+                check_abi(segment)
                 paths = self._paths()
                 for frame in self._whole(segment, last=segment.path == paths[-1], offset=offset, tail=tail):
                     place = (segment.path, frame.offset + frame.length, frame.hash)
@@ -276,3 +267,13 @@ def changes_of(note: Note) -> dict[str, tuple[Any, Any]]:
     if not isinstance(found, dict):
         return {}
     return {key: (pair[0], pair[1]) for key, pair in found.items() if isinstance(pair, list) and len(pair) == 2}
+
+
+def check_abi(segment: Segment) -> None:
+    """Raises AbiMismatch for a segment that another version wrote."""
+    head = segment.header
+    if (head.abi_version, head.event_bytes) != (abi.VERSION, form.EVENT_BYTES):
+        raise AbiMismatch(
+            f"{segment.path} was written by ABI version {head.abi_version}, this package reads {abi.VERSION}: read "
+            "it with the package that wrote it. `turbo-hft journal verify` works with every version."
+        )

@@ -136,7 +136,7 @@ class Recorder:
         self._retry_at = 0.0
         self._looked = 0.0
         self._words: list[dict[str, Any]] = []
-        self._behind = False
+        self.behind = False
         self._entered_ns = time.monotonic_ns()
         self._life = ""
 
@@ -266,9 +266,9 @@ class Recorder:
         now_ns = time.monotonic_ns()
         behind = now_ns - int(records[count - 1].local_ns) > _BEHIND_NS
         # At first there is what came while nobody recorded.
-        if behind and not self._behind and now_ns - self._entered_ns > _CATCH_UP_NS:
+        if behind and not self.behind and now_ns - self._entered_ns > _CATCH_UP_NS:
             self._alarm("behind", "the recorder is more than a second behind the engine")
-        self._behind = behind
+        self.behind = behind
 
     def _known(self, records: Any, count: int) -> int:
         """How many of these the journal has already: what a recorder that was killed had in its hands."""

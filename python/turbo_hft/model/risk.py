@@ -179,7 +179,7 @@ def refusal(model: ModelState, decision: Decision, epoch: int) -> Reason:
         return Reason.NO_ROOM
 
     # What a person may have changed meanwhile, read last.
-    if model.control.epoch != epoch:
+    if model.control.changing or model.control.epoch != epoch:
         return Reason.LIMITS_CHANGED
     kills = (params.kill, model.control.strategy_kill[decision.strategy], model.control.kill)
     if Kill.REDUCING in kills and not reducing:

@@ -80,6 +80,7 @@ class Control:
     lease_until_ns: int = 0
     epoch: int = 0
     mark: int = Mark.SIDE
+    changing: int = 0
     strategy_kill: list[int] = field(default_factory=lambda: [int(Kill.HALTED)] * STRATEGIES)
 
 

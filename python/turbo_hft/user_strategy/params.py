@@ -1,20 +1,23 @@
 """The parameters of a strategy as typed fields: what HFT_PARAMS declares, in memory that hook and Python share.
 
-The layout is read from the program's own types, so nothing is declared twice. An assignment is one aligned store (of an
-array, one for each element), effective on the next signal.
+The layout is read from the program's own types, so nothing is declared twice. An assignment holds from the next signal
+on, all of it, and with others in one `engine.change()` together with them.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from turbo_hft._native import ffi
 from turbo_hft.errors import ConfigError
 from turbo_hft.user_strategy.btf import Btf, Kind
+
+if TYPE_CHECKING:
+    from turbo_hft.change import Changes
 
 PARAMS_SECTION = ".data.params"
 _SIZES = (1, 2, 4, 8)
@@ -192,11 +195,12 @@ def _scalars(shape: Shape, path: str, offset: int) -> Iterator[tuple[str, tuple[
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where fields live. `check` raises when that program is not in force any more; `changed` counts an assignment."""
+    """Where fields live. `check` raises when that program is not in force any more. `changes`: of the
+    engine whose they are; None = they are only read."""
 
     memory: Memory
     check: Callable[[], None]
-    changed: Callable[[], None]
+    changes: Changes | None
 
     def load(self, shape: Shape, offset: int, where: str) -> Any:
         """The value of a field; of an array or a struct a view."""
@@ -210,9 +214,17 @@ class Source:
     def store(self, shape: Shape, offset: int, where: str, value: object) -> None:
         """Assign to a field; to all of an array or struct at once, when every value of it is good."""
         self.check()
-        for scalar, at, number in list(_stores(shape, offset, where, value)):
+        if self.changes is None:
+            raise ConfigError(f"{where} is no engine's: it can only be read.")
+        stores = list(_stores(shape, offset, where, value))
+        with self.changes.change():
+            before = [(scalar, at, self.memory.at(scalar, at)[0]) for scalar, at, _ in stores]
+            self.changes.storing(lambda: self._write(before))
+            self._write(stores)
+
+    def _write(self, stores: Iterable[tuple[Scalar, int, Any]]) -> None:
+        for scalar, at, number in stores:
             self.memory.at(scalar, at)[0] = number
-        self.changed()
 
 
 def _stores(shape: Shape, offset: int, where: str, value: object) -> Iterator[tuple[Scalar, int, int]]:

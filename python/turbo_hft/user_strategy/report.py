@@ -58,7 +58,7 @@ def _report(program: Program, user: UserObject) -> Report:
         check_apart(successor, btf)
         names = [btf[number].name for number in successor.functions()]
         memory = memory_of(successor.user_map(PARAMS_SECTION), lambda: btf, user.name)
-        values = {} if memory is None else Params(Source(memory, _nothing, _nothing), memory.layout.shape).as_dict()
+        values = {} if memory is None else Params(Source(memory, _nothing, None), memory.layout.shape).as_dict()
     finally:
         successor.close()
     explained = program.successor(user.name, user.data, explain=True)

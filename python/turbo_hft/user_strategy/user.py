@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from turbo_hft._native import ffi, lib
+from turbo_hft.change import Changes
 from turbo_hft.errors import AttachError, CapabilityError, ConfigError, LoadError, TurboHftError
 from turbo_hft.pins import Pins
 from turbo_hft.program import Program, Successor, engine_object, os_error
@@ -29,8 +30,7 @@ class UserStrategy:
         program: Program,
         *,
         link: Callable[[], int | None],
-        epoch: Callable[[], int],
-        changed: Callable[[], None],
+        changes: Changes,
         pins: Callable[[], Pins | None] = lambda: None,
     ) -> None:
         """`link`: descriptor of the link that holds the program, -1 = another process has it, None = not attached.
@@ -38,8 +38,7 @@ class UserStrategy:
         self._pins = pins
         self._program = program
         self._link = link
-        self._epoch = epoch
-        self._changed = changed
+        self._changes = changes
         self._memory: tuple[int, Memory | None] | None = None
         self.generations = Generations(program.generations)
 
@@ -88,7 +87,7 @@ class UserStrategy:
                     "engine.user.params anew."
                 )
 
-        return Params(Source(memory, check, self._changed), memory.layout.shape)
+        return Params(Source(memory, check, self._changes), memory.layout.shape)
 
     @property
     def has_params(self) -> bool:
@@ -194,8 +193,8 @@ class UserStrategy:
         if pins is not None:
             pins.save(successor.handle, new)
         # Orders of epochs before this one were decided before: the program has not changed yet.
-        self._changed()
-        first = self._epoch()
+        self._changes.note()
+        first = self._changes.epoch
         old = self._program.facts().id
         if link is not None:
             error = lib.hft_link_update(link, successor.fd, self._program.fd)
@@ -216,8 +215,8 @@ class UserStrategy:
                 raise os_error(
                     error, "the new strategy is in force, but when the last packet left the old one is not known"
                 )
-            self._changed()
-        table.settle(number, self._epoch())
+            self._changes.note()
+        table.settle(number, self._changes.epoch)
         return table[number]
 
     def _watch(
@@ -233,7 +232,7 @@ class UserStrategy:
             if pins is not None:
                 pins.keep_only(old)
             lib.hft_wait_for_packets()
-            self._changed()
+            self._changes.note()
             raise
 
 

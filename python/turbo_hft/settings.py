@@ -6,7 +6,7 @@ it can be, is asked of the live attributes that it names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -174,6 +174,37 @@ def typed(key: str, word: Word[Any, Any], text: str) -> Value:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be set, of one symbol or, without a name, of the whole engine."""
+
+    symbol: str | None
+    settings: Mapping[str, Value]
+
+
+def parse_change(words: Sequence[str]) -> Change:
+    """A change as people write it: ``AAPL buy_below=164.00 max_long=300``, ``max_gross=2000000``; no engine is asked.
+
+    Raises ConfigError for what can be no setting of any engine.
+    """
+    name, rest = (words[0], words[1:]) if words and "=" not in words[0] else (None, words)
+    if not rest:
+        raise ConfigError("nothing to set: write key=value, see turbo-hft set --help")
+    return Change(name, parse_account_settings(rest) if name is None else parse_symbol_settings(rest))
+
+
+def apply(engine: Engine, change: Change) -> dict[str, Value]:
+    """Make a change, all of it or none; the settings afterwards, for people and JSON. Raises ConfigError, and
+    TurboHftError while another process is in the middle of a change."""
+    if change.symbol is not None:
+        symbol = engine.symbols[change.symbol]
+        apply_symbol(engine, symbol, change.settings)
+        return current(symbol)
+    apply_account(engine, change.settings)
+    named = {key.rpartition(".")[0] for key in change.settings} - {"", "fee"}
+    return account(engine) | strategy_limits(engine, sorted(named))
+
+
 def parse_symbol(text: str) -> SymbolSpec:
     """`NAME` or `NAME:key=value,key=value`. Raises ConfigError."""
     name, _, rest = text.partition(":")
@@ -261,6 +292,12 @@ def account(engine: Engine) -> dict[str, Value]:
     """Limits of the account as they are now, mark and fees, for people and JSON."""
     fees = {f"{_FEE}{flag}": fee for flag, fee in engine.fees.items()}
     return {key: shown(value) for key, value in {**engine.limits.as_dict(), "mark": engine.mark, **fees}.items()}
+
+
+def strategy_limits(engine: Engine, names: Iterable[str]) -> dict[str, Value]:
+    """Limits of strategies as they are now, as ``quoter.max_executions``."""
+    limits = {name: engine.strategies[name].limits.as_dict() for name in names}
+    return {f"{name}.{key}": shown(value) for name, each in limits.items() for key, value in each.items()}
 
 
 def shown(value: Value) -> Value:
