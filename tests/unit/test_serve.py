@@ -50,7 +50,7 @@ class Interface:
     def adopt(self, name: str) -> Engine:
         self.running(name)
         made = FakeEngine()
-        made.close = lambda: setattr(made, "closed", True)  # type: ignore[attr-defined]
+        made.close = lambda: setattr(made, "closed", True)  # type: ignore[method-assign]
         self.engines.append(made)
         return cast(Engine, made)
 

@@ -6,17 +6,12 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turbo_hft.errors import CapabilityError, NotAllowed, NotRunning
-
 if TYPE_CHECKING:
+    from turbo_hft.control.reach import Reached
     from turbo_hft.control.requests import Request
-    from turbo_hft.dashboard.desk import Desk
-    from turbo_hft.dashboard.socket_desk import SocketDesk
     from turbo_hft.engine import Engine
     from turbo_hft.layout import ControlLayout
 
@@ -63,73 +58,18 @@ def control_layout(args: argparse.Namespace) -> ControlLayout:
     return ControlLayout(args.control_root or DEFAULT_CONTROL_ROOT, args.interface)
 
 
-# How an engine is reached is decided here, for all commands: whoever may adopt it needs nothing of the process that
-# keeps it, which may be stopped, or hang; whoever may not has that process do it, by its control socket.
-
-
 def ask(args: argparse.Namespace, request: Request) -> dict[str, Any]:
-    """Have a request done with the engine on the interface; the answer. Raises what the request raises; NotAllowed,
-    which names the group that is missing; CapabilityError where there is neither a right to adopt nor a socket."""
-    from turbo_hft.control.client import ControlClient
-    from turbo_hft.control.operations import Operations
-    from turbo_hft.dashboard.local_desk import LocalDesk
+    """Have a request done with the engine on the interface; the answer. Raises as `turbo_hft.control.reach.do`."""
+    from turbo_hft.control import reach
 
-    try:
-        with adopt(args) as engine:
-            return Operations(engine, LocalDesk(engine))(request)
-    except CapabilityError as lacking:
-        layout = control_layout(args)
-        with _instead(lacking):
-            client = ControlClient.reading(layout) if request.role() == "read" else ControlClient(layout, "trade")
-        with client:
-            return client.ask(request)
+    return reach.do(request, lambda: adopt(args), control_layout(args))
 
 
-@contextmanager
-def engine_or_desk(args: argparse.Namespace, *, may_trade: bool = True) -> Iterator[Engine | SocketDesk]:
-    """For faces: the desk behind the socket of the process that keeps the engine, if it has one, because that process
-    sees every event; otherwise the engine, adopted. Raises as `ask` does."""
-    from turbo_hft.dashboard.socket_desk import SocketDesk
+def reached(args: argparse.Namespace, *, may_trade: bool = True) -> Reached:
+    """The engine, for a face. Raises as `turbo_hft.control.reach.reach`."""
+    from turbo_hft.control import reach
 
-    layout = control_layout(args)
-    try:
-        engine = adopt(args)
-    except CapabilityError as lacking:
-        with _instead(lacking):
-            desk = SocketDesk(layout, may_trade=may_trade)
-        with desk:
-            yield desk
-        return
-    with engine:
-        kept_by = engine.controller
-        try:
-            behind = SocketDesk(layout, may_trade=may_trade) if kept_by else None
-        except (NotRunning, NotAllowed):
-            behind = None
-        if behind is None:
-            yield engine
-            return
-        with behind:  # that of an engine of this name in another network namespace is none of ours
-            yield behind if behind.pid == kept_by else engine
-
-
-@contextmanager
-def open_desk(args: argparse.Namespace, *, may_trade: bool = True) -> Iterator[Desk]:
-    """The same as a desk in any case."""
-    from turbo_hft.dashboard.local_desk import LocalDesk
-    from turbo_hft.dashboard.socket_desk import SocketDesk
-
-    with engine_or_desk(args, may_trade=may_trade) as found:
-        yield found if isinstance(found, SocketDesk) else LocalDesk(found, may_trade=may_trade)
-
-
-@contextmanager
-def _instead(lacking: CapabilityError) -> Iterator[None]:
-    """Where nobody listens the lacking capability is what is wrong."""
-    try:
-        yield
-    except NotRunning as nobody:
-        raise CapabilityError(f"{lacking} Without it: {nobody}") from None
+    return reach.reach(lambda: adopt(args), control_layout(args), may_trade=may_trade)
 
 
 def seconds(text: str) -> float:

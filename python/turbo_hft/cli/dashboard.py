@@ -42,19 +42,20 @@ def run(args: argparse.Namespace) -> int:
     """Show the engine until it ends or somebody has seen enough."""
     from turbo_hft.dashboard.local_desk import LocalDesk
     from turbo_hft.dashboard.show import show, show_json
-    from turbo_hft.dashboard.socket_desk import SocketDesk
 
     draw = show_json if args.json else show
     with StopFlag() as stop, ExitStack() as stack:
-        found = stack.enter_context(common.engine_or_desk(args))
-        ours = not isinstance(found, SocketDesk) and not found.configured and not args.no_configure
+        found = stack.enter_context(common.reached(args))
+        engine = None if found.behind is not None else found.engine
+        ours = engine is not None and not engine.configured and not args.no_configure
         if args.symbol and not ours:
             raise ConfigError("the engine is configured already: change its symbols with turbo-hft set")
         alive = _Alive(args.interface)
-        if isinstance(found, SocketDesk):
-            draw(found, args.duration, wait=stop.wait, alive=alive)
+        if engine is None:
+            assert found.behind is not None
+            draw(found.behind, args.duration, wait=stop.wait, alive=alive)
         else:
-            engine, desk = found, LocalDesk(found, reads_events=ours)
+            desk = LocalDesk(engine, reads_events=ours)
 
             def turn() -> None:
                 """What there is to be done if we run it: renew the lease, and be the ring's one reader."""

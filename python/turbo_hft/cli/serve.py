@@ -92,7 +92,14 @@ def run(args: argparse.Namespace) -> int:
     journal = None if args.journal is None else Tail(args.journal)
     with StopFlag() as stop:
         bound = bind(args.bind, args.port, tls=tls, names=args.name)
-        desk = InterfaceDesk(args.interface, may_trade=not args.read_only, journal=journal, say=common.say)
+        desk = InterfaceDesk(
+            args.interface,
+            may_trade=not args.read_only,
+            journal=journal,
+            say=common.say,
+            adopt=lambda interface: common.adopt(args),
+            layout=common.control_layout(args),
+        )
         face = WebFace(
             desk,
             tokens,

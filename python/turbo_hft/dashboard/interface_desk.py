@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from turbo_hft.control.reach import Reached, reach
 from turbo_hft.dashboard.desk import Canceled
 from turbo_hft.dashboard.local_desk import LocalDesk
+from turbo_hft.dashboard.socket_desk import SocketDesk
 from turbo_hft.dashboard.view import View
-from turbo_hft.errors import NotRunning, TurboHftError
+from turbo_hft.errors import NotAllowed, NotRunning, TurboHftError
+from turbo_hft.layout import DEFAULT_CONTROL_ROOT, ControlLayout
 
 if TYPE_CHECKING:
     from turbo_hft.engine import Engine
@@ -20,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Adopted:
-    """One engine, who uses it at the moment, and whether it is to be closed when nobody does any more."""
+    """One engine as it was reached, who uses it now, and whether it is to be closed when nobody does any more."""
 
     program_id: int
-    engine: Engine
-    desk: LocalDesk
+    reached: Reached
+    desk: LocalDesk | SocketDesk
     users: int = 0
     over: bool = False
 
@@ -58,8 +61,11 @@ class InterfaceDesk:
         say: Callable[[str], None] = lambda line: None,
         running: Callable[[str], int] = _running,
         adopt: Callable[[str], Engine] = _adopt,
+        layout: ControlLayout | None = None,
     ) -> None:
+        """`layout`: where the control sockets of the process that runs the engine are, if there are any."""
         self._interface, self._may_trade, self._running, self._adopt = interface, may_trade, running, adopt
+        self._layout = layout or ControlLayout(DEFAULT_CONTROL_ROOT, interface)
         self._lock = threading.Lock()  # of finding an engine; never held while one is read
         self._now: _Adopted | None = None
         self._journal, self._say = journal, say
@@ -73,7 +79,7 @@ class InterfaceDesk:
     def view(self, watch: str | None = None) -> View:
         """See `Desk.view`."""
         with self._using() as found:
-            if self._journal is not None:
+            if self._journal is not None and isinstance(found.desk, LocalDesk):  # by the socket events come anyway
                 self._follow(found.desk, self._journal)
             return found.desk.view(watch)
 
@@ -112,14 +118,20 @@ class InterfaceDesk:
 
     @contextmanager
     def engine(self) -> Iterator[Engine | None]:
-        """The engine itself for as long as the block lasts, None where there is none."""
+        """The engine itself for as long as the block lasts, None where there is none. Raises NotAllowed where this
+        user reaches it by its socket only."""
         try:
             found = self._take()
         except NotRunning:
             yield None
             return
         try:
-            yield found.engine
+            if found.reached.engine is None:
+                raise NotAllowed(
+                    "what is asked for is in the engine's maps, which this user may not open: be root, or the user who "
+                    "runs the engine."
+                )
+            yield found.reached.engine
         finally:
             self._leave(found)
 
@@ -133,6 +145,11 @@ class InterfaceDesk:
         found = self._take()
         try:
             yield found
+        except NotRunning:  # the process behind a socket has ended: the next question finds who has the engine now
+            with self._lock:
+                if self._now is found:
+                    self._retire()
+            raise
         finally:
             self._leave(found)
 
@@ -145,22 +162,27 @@ class InterfaceDesk:
                 raise
             if self._now is None or self._now.program_id != program_id:
                 self._retire()
-                engine = self._adopt(self._interface)
-                desk = LocalDesk(engine, may_trade=self._may_trade, reads_events=self._journal is not None)
-                self._now = _Adopted(program_id, engine, desk)
+                found = reach(lambda: self._adopt(self._interface), self._layout, may_trade=self._may_trade)
+                self._now = _Adopted(program_id, found, self._desk(found))
             self._now.users += 1
             return self._now
+
+    def _desk(self, found: Reached) -> LocalDesk | SocketDesk:
+        if found.behind is not None:
+            return found.behind
+        assert found.engine is not None
+        return LocalDesk(found.engine, may_trade=self._may_trade, reads_events=self._journal is not None)
 
     def _leave(self, found: _Adopted) -> None:
         with self._lock:
             found.users -= 1
             if found.over and not found.users:
-                found.engine.close()
+                found.reached.close()
 
     def _retire(self) -> None:
         if self._now is None:
             return
         self._now.over = True
         if not self._now.users:
-            self._now.engine.close()
+            self._now.reached.close()
         self._now = None
