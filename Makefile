@@ -27,13 +27,14 @@ START_ARGS ?=
 WATCH_ARGS ?=
 LEASE_ARGS ?=
 JOURNAL_ARGS ?=
+DOCS_TEST_ARGS ?=
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
-.PHONY: build deps demo test lint format fuzz bench screenshot screenshot-terminal screenshot-web vmlinux abi-doc config-doc control-doc metrics-doc man clean distclean help
+.PHONY: build deps demo test lint format fuzz bench screenshot screenshot-terminal screenshot-web vmlinux docs docs-test man clean distclean help
 .PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test start-bench watch-bench bench-book bench-gate mutation trading-day journal-check
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
@@ -136,21 +137,15 @@ screenshot-web: build
 vmlinux: deps ## bpf/vmlinux.h anew, from the running kernel's BTF
 	$(PYTHON) tools/vmlinux.py bpf/vmlinux.h
 
-abi-doc: build ## docs/abi.md anew, from the contract
-	$(PY) tools/abi_doc.py
+docs: build ## every page and picture under docs/ that is made from code, anew
+	$(PY) -m tools.generated_docs
+
+docs-test: build ## every block, command and link of README.md and docs/ (DOCS_TEST_ARGS=--all-blocks: the long ones too)
+	$(PY) -m pytest tests/docs $(DOCS_TEST_ARGS)
 
 man: build ## build/turbo-hft.1, the manual page, from the parsers
 	$(BIN)/argparse-manpage --module turbo_hft.cli.entry --function build_parser --prog turbo-hft --project-name turbo-hft \
 		--manual-title "Turbo-HFT" --output build/turbo-hft.1
-
-config-doc: build ## docs/config.md anew, from the dataclasses of the configuration
-	$(PY) -m tools.config_doc docs/config.md
-
-metrics-doc: build ## docs/metrics.md anew, from the table in turbo_hft/metrics.py
-	$(PY) -m tools.metrics_doc
-
-control-doc: build ## docs/control-socket.md anew, from the requests of the protocol
-	$(PY) -m tools.control_doc docs/control-socket.md
 
 clean: ## remove what was built; the venv stays
 	rm -rf build dist python/*.egg-info python/turbo_hft/_native*.so python/turbo_hft/latency/_*.so

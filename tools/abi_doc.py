@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,7 @@ def document() -> str:
     lines = [
         "# The ABI",
         "",
-        f"Version {abi.VERSION}. Written by `make abi-doc` from `bpf/hft/abi.h`, the contract; a test holds this page,",
+        f"Version {abi.VERSION}. Written by `make docs` from `bpf/hft/abi.h`, the contract; a test holds this page,",
         "the object's BTF and the extension module against each other. Offsets and sizes are bytes.",
     ]
     for struct in structs():
@@ -72,12 +71,3 @@ def document() -> str:
         for name, offset, size, kind in layout(struct):
             lines.append(f"| {offset} | {size} | `{name}` | {kind} | {said.get(name, '').replace('|', '&#124;')} |")
     return "\n".join(lines) + "\n"
-
-
-def main() -> int:
-    (ROOT / "docs" / "abi.md").write_text(document())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

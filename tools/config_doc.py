@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import types
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -16,7 +15,7 @@ from turbo_hft.words import Dollars, Flag, Fraction, Rate, ReferencePrice, Secon
 _INTRO = """\
 # The configuration of an engine
 
-Made by `make config-doc` from the dataclasses of `turbo_hft/config/schema.py`: do not edit.
+Made by `make docs` from the dataclasses of `turbo_hft/config/schema.py`: do not edit.
 
 `turbo-hft run --config FILE.toml` starts an engine, or takes over the one that is pinned and changes it to the file.
 `turbo-hft config check FILE` needs no engine, `config diff FILE` says what differs from the running one, `config apply
@@ -25,6 +24,10 @@ file. Unknown keys, wrong types and values that cannot be are refused with key a
 stays as it is in a running engine: a limit that was set by hand, a symbol that was added. Another value of `[sizes]`,
 `[session]`, `[feed]` or `engine.mode` needs a new start, and is refused by name. Of `[engine]` only `lease_s` is taken
 up by a running process; the rest of it and `[control]` say how the next one starts.
+
+<!-- docs: do
+mkdir -p /etc/turbo-hft && echo SECRET > /etc/turbo-hft/password
+-->
 
 ```toml
 mark = "mid"
@@ -74,15 +77,6 @@ _KINDS = {
     Flag: "true, false",
     ReferencePrice: "none, last, mid",
 }
-
-
-def main() -> None:
-    """Write the page to the file that is named, or to standard output."""
-    page = text()
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(page, encoding="utf-8")
-    else:
-        print(page, end="")
 
 
 def text() -> str:
@@ -140,7 +134,3 @@ def _kind(kind: Any, bounds: Any) -> str:
     if least is not None or most is not None:
         text += f", {least if least is not None else ''}" + (f" to {most:,}" if most is not None else " or more")
     return text
-
-
-if __name__ == "__main__":
-    main()

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,7 +14,7 @@ from turbo_hft.control import server
 _INTRO = f"""\
 # The control socket
 
-Made by `make control-doc` from `turbo_hft/control/requests.py`: do not edit.
+Made by `make docs` from `turbo_hft/control/requests.py`: do not edit.
 
 `turbo-hft run --control` (in a file: `[control] socket = true`) lets others read and steer its engine who have no capabilities
 themselves. Two Unix stream sockets stand for two rights; who may connect to one has it:
@@ -39,7 +37,7 @@ The flight recorder notes whoever asked for a change as the one who made it: pro
 A request is one line of UTF-8 JSON, at most {ask.MOST_REQUEST_BYTES:,} bytes with its end; an answer is one line, at most
 {ask.MOST_ANSWER_BYTES >> 20} MB. They are answered in order, one at a time for each connection.
 
-```
+```text
 → {{"v": 1, "id": 7, "do": "halt", "symbol": "AAPL", "because": "fat finger"}}
 ← {{"v": 1, "id": 7, "ok": {{"interface": "eth1", "state": "active", "symbols": {{"AAPL": "halted"}}, ...}}}}
 → {{"v": 1, "id": 8, "do": "halt", "symbol": "BANANA"}}
@@ -62,15 +60,6 @@ but for what is done in steps: orders cancelled one after the other, parameters 
 
 ## Requests
 """
-
-
-def main() -> None:
-    """Write the page to the file that is named, or to standard output."""
-    page = text()
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(page, encoding="utf-8")
-    else:
-        print(page, end="")
 
 
 def text() -> str:
@@ -120,7 +109,3 @@ def _what(kind: Any) -> str:
             return f"text, at most {kind.max_length:,}"
         case _:
             raise TypeError(f"how is {kind} called?")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 from turbo_hft.metrics import LABELS, MOST_SYMBOLS, TABLE
-
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "metrics.md"
 
 _HEAD = f"""\
 # Metrics
 
 `turbo-hft serve` answers `GET /metrics` in Prometheus' text format, or OpenMetrics for who accepts that. This page is
-written by `make metrics-doc` from the table in `turbo_hft/metrics.py`; do not edit it.
+written by `make docs` from the table in `turbo_hft/metrics.py`; do not edit it.
 
 A scrape reads the engine once, and nothing is read between scrapes. It needs `Authorization: Bearer TOKEN`, with the
 token for looking, or from the same machine with the one of `--metrics-token-file`:
 
-```yaml
+```text
 scrape_configs:
   - job_name: turbo-hft
     authorization: {{credentials_file: /etc/prometheus/turbo-hft.token}}
@@ -37,7 +32,7 @@ single symbols are there for at most {MOST_SYMBOLS} symbols (`--metrics-symbols`
 """
 
 
-def document() -> str:
+def text() -> str:
     """The whole page."""
     rows = [
         f"| `{metric.name}`{'*' if metric.always else ''} | {metric.kind} "
@@ -52,13 +47,3 @@ def document() -> str:
         + "\n".join(labels)
         + "\n"
     )
-
-
-def main() -> int:
-    """Write it."""
-    DOCUMENT.write_text(document())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

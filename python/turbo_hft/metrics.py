@@ -1,6 +1,6 @@
 """Metrics of an engine for Prometheus: one table of names, types, help and labels, and their exposition.
 
-docs/metrics.md is written from the table (`make metrics-doc`). Every label has a bound: most take values of an enum of
+docs/metrics.md is written from the table (`make docs`). Every label has a bound: most take values of an enum of
 the contract, `symbol` at most so many names as `Reading.most_symbols` says. Base units: seconds, dollars, shares.
 """
 

@@ -51,7 +51,7 @@ def test_btf_and_cffi_have_the_same_layout(btf: dict[str, dict[str, Any]], struc
 def test_the_documentation_has_the_same_layout(struct: str) -> None:
     page = (ROOT / "docs" / "abi.md").read_text()
     section = re.search(rf"^## `{struct}`: (\d+) bytes\n(.*?)(?=^## |\Z)", page, flags=re.MULTILINE | re.DOTALL)
-    assert section, f"docs/abi.md misses {struct}: run `make abi-doc`"
+    assert section, f"docs/abi.md misses {struct}: run `make docs`"
     rows = re.findall(r"^\| (\d+) \| (\d+) \| `(\w+)` \| ([^|]+) \|", section.group(2), flags=re.MULTILINE)
     fields = ffi.typeof(f"struct {struct}").fields
     assert int(section.group(1)) == ffi.sizeof(f"struct {struct}")

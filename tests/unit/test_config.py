@@ -12,8 +12,6 @@ from turbo_hft.config.read import lines_of, parse, read
 from turbo_hft.config.schema import TABLES, Config, Endpoint, help_of
 from turbo_hft.errors import ConfigError
 
-from tools import config_doc
-
 ROOT = Path(__file__).parents[2]
 GOOD = """\
 mark = "mid"
@@ -159,10 +157,6 @@ def test_no_value_is_more_than_refused(data: st.DataObject) -> None:
         assert (
             f"line {at + 1}" in str(error) or "session" in str(error) or "sizes" in str(error) or "feed" in str(error)
         )
-
-
-def test_the_page_about_the_keys_is_as_it_would_be_made() -> None:
-    assert (ROOT / "docs" / "config.md").read_text() == config_doc.text(), "run `make config-doc`"
 
 
 def test_every_key_of_the_tables_has_a_text() -> None:

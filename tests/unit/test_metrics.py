@@ -20,8 +20,6 @@ from turbo_hft.metrics import HOOK_COUNTERS, LABELS, TABLE, Reading, WebCounts, 
 from unit.fakes import FakeEngine, FakeState, FakeSymbol, FakeSymbols
 from unit.web_rig import METRICS, READ, TRADE, Rig, engine, web
 
-from tools.metrics_doc import DOCUMENT, document
-
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "deploy" / "grafana" / "turbo-hft.json"
 NAMES = {metric.name: metric for metric in TABLE}
@@ -209,10 +207,6 @@ def test_a_scrape_without_an_engine_is_an_answer() -> None:
 
 
 # What is made of the table
-
-
-def test_the_page_about_the_metrics_is_the_table() -> None:
-    assert DOCUMENT.read_text() == document(), "run make metrics-doc"
 
 
 def expressions(node: Any) -> list[str]:

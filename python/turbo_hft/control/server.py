@@ -277,7 +277,8 @@ class ControlServer:
 
     def _accept(self, door: _Door) -> None:
         """A thread for each socket, so that a crowd at one is none at the other."""
-        door.socket.settimeout(_STEP_S)
+        with contextlib.suppress(OSError):  # closed before anybody was waited for
+            door.socket.settimeout(_STEP_S)
         while not self._stop.is_set():
             try:
                 connection, _ = door.socket.accept()
