@@ -41,6 +41,7 @@
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
 
+#include "privileges.h"
 #include "tap.h"
 
 enum operation {
@@ -913,12 +914,23 @@ static struct record *parse(const unsigned char *script, size_t size, size_t *co
 	return records;
 }
 
+/* From here on as `turbo-hft run` once it is attached: whatever this kernel asks capabilities for is found out by what follows. */
+static void give_up_capabilities(void)
+{
+	int error = hft_give_up_capabilities(0);
+
+	if (error)
+		fail("cannot give up capabilities: %s", strerror(-error));
+}
+
 static void play(const struct record *records, size_t count, const char *device, const char *peer)
 {
 	int wire = -1;
 
 	if (count)
 		open_tap();
+	if (!device)
+		give_up_capabilities();
 	for (size_t i = 0; i < count; i++) {
 		const struct record *record = &records[i];
 
@@ -940,8 +952,10 @@ static void play(const struct record *records, size_t count, const char *device,
 			/* Frames of the wire are looked at on the wire. */
 			hft_tap_close(tap);
 			tap = NULL;
-			if (wire < 0)
+			if (wire < 0) {
 				wire = open_wire(device, peer);
+				give_up_capabilities();
+			}
 			wire_frame(record, wire);
 			break;
 		case OP_RUN:
