@@ -37,6 +37,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
+#include <linux/capability.h>
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
@@ -595,13 +596,13 @@ static int load_pass(void)
 	return fd;
 }
 
-static int open_wire(const char *device, const char *peer)
+static int open_wire(const char *device, const char *peer, int pass)
 {
 	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
 	int one = 1, fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
 
 	attach(bpf_program__fd(hook), device);
-	address.sll_ifindex = attach(load_pass(), peer);
+	address.sll_ifindex = attach(pass, peer);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
 	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)))
 		fail("cannot open a packet socket on %s: %s", peer, strerror(errno));
@@ -915,9 +916,9 @@ static struct record *parse(const unsigned char *script, size_t size, size_t *co
 }
 
 /* From here on as `turbo-hft run` once it is attached: whatever this kernel asks capabilities for is found out by what follows. */
-static void give_up_capabilities(void)
+static void give_up_capabilities(unsigned long long keep)
 {
-	int error = hft_give_up_capabilities(0);
+	int error = hft_give_up_capabilities(keep);
 
 	if (error)
 		fail("cannot give up capabilities: %s", strerror(-error));
@@ -925,12 +926,11 @@ static void give_up_capabilities(void)
 
 static void play(const struct record *records, size_t count, const char *device, const char *peer)
 {
-	int wire = -1;
+	int wire = -1, pass = device ? load_pass() : -1;
 
 	if (count)
 		open_tap();
-	if (!device)
-		give_up_capabilities();
+	give_up_capabilities(device ? 1ULL << CAP_NET_ADMIN | 1ULL << CAP_NET_RAW : 0);
 	for (size_t i = 0; i < count; i++) {
 		const struct record *record = &records[i];
 
@@ -953,8 +953,8 @@ static void play(const struct record *records, size_t count, const char *device,
 			hft_tap_close(tap);
 			tap = NULL;
 			if (wire < 0) {
-				wire = open_wire(device, peer);
-				give_up_capabilities();
+				wire = open_wire(device, peer, pass);
+				give_up_capabilities(0);
 			}
 			wire_frame(record, wire);
 			break;
