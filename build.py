@@ -28,6 +28,11 @@ PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"  # where Debian k
 BPF_FLAGS = ["-g", "-fdebug-compilation-dir=.", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror"]
 BPF_ARCH = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv", "s390x": "s390", "ppc64le": "powerpc"}
 NATIVE_SOURCES = [
+    "native/delegated/ack.c",
+    "native/delegated/delegated.c",
+    "native/delegated/guard.c",
+    "native/delegated/keeper.c",
+    "native/delegated/merge.c",
     "native/engine.c",
     "native/depth.c",
     "native/inside.c",
@@ -43,6 +48,7 @@ NATIVE_SOURCES = [
 ]
 NATIVE_HEADERS = [
     "native/hft.h",
+    "native/delegated/delegated.h",
     "native/inside.h",
     "native/journal.h",
     "native/market.h",
@@ -87,6 +93,7 @@ PREAMBLE = """
 #include "hft/limits.h"
 #include "hft/abi.h"
 #include "hft.h"
+#include "delegated/delegated.h"
 #include "inside.h"
 #include "journal.h"
 #include "market.h"
@@ -174,6 +181,7 @@ def ffibuilder() -> FFI:
     """The cffi module, with the skeleton made first: setuptools calls this."""
     build_object()
     build_skeleton("rig", "-Inative/rig")
+    build_skeleton("guard")
     ffi = FFI()
     ffi.cdef(KERNEL_TYPES)
     for header in ("bpf/hft/limits.h", "bpf/hft/abi.h", *NATIVE_HEADERS):
@@ -185,7 +193,7 @@ def ffibuilder() -> FFI:
         include_dirs=["build", "bpf", "native"],
         libraries=["bpf", "elf", "z"],
         extra_compile_args=["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-sign-compare"],
-        depends=["build/xdp_hft.skel.h", "build/rig.skel.h"],
+        depends=["build/xdp_hft.skel.h", "build/rig.skel.h", "build/guard.skel.h"],
     )
     return ffi
 

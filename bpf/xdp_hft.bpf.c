@@ -9,6 +9,7 @@
 #include "vmlinux.h"
 
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 
 #ifndef NULL
@@ -44,6 +45,8 @@ typedef _Bool bool;
 #include "hft/strategy.bpf.h"
 #include "hft/throttle.bpf.h"
 #include "hft/risk.bpf.h"
+#include "hft/sock.bpf.h"
+#include "hft/tcp.bpf.h"
 #include "hft/order.bpf.h"
 #include "hft/kept.bpf.h"
 #include "hft/itch.bpf.h"
@@ -100,7 +103,8 @@ int xdp_hft(struct xdp_md *ctx)
 	count_outside(HFT_C_FRAMES);
 	not_ours = wire_parse(ctx, &view);
 	if (not_ours) {
-		count_outside(not_ours);
+		if (config.transport != HFT_TRANSPORT_SOUPBINTCP || not_ours != HFT_C_NOT_OURS || !tcp_arrives(ctx))
+			count_outside(not_ours);
 		return XDP_PASS;
 	}
 	if (!engine_enter()) {

@@ -15,6 +15,7 @@ const volatile struct hft_config config SEC(".rodata.config") = {
 	.ladder_mask = HFT_DEFAULT_LADDER_BUCKETS - 1,
 	.kept_mask = HFT_DEFAULT_KEPT - 1,
 	.feeds = HFT_DEFAULT_FEEDS,
+	.transport = HFT_TRANSPORT_UFO,
 	.hold_ns = 2000000,
 	.crossed_ns = 1000000000,
 };

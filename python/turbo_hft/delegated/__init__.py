@@ -1,0 +1,5 @@
+"""Delegated sends: the hook sends orders on a TCP connection that the kernel owns (docs/delegated-send.md)."""
+
+from turbo_hft.delegated.connection import Connection, Status, connect
+
+__all__ = ["Connection", "Status", "connect"]

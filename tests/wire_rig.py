@@ -1,0 +1,234 @@
+"""An engine on a live TCP connection: lab, a peer that logs every byte, a feed whose ticks ask for an order each.
+
+The peer is a plain socket: what TCP itself hands to an application is the judge of what arrived.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from turbo_hft import netns
+from turbo_hft.addresses import OrderSession
+from turbo_hft.delegated import Connection, connect
+from turbo_hft.engine import Engine
+from turbo_hft.lab import Lab, LabAddresses
+from turbo_hft.latency.script import FIRST_TIME_NS, add_order, delete_order, listing
+from turbo_hft.latency.threshold import Threshold
+from turbo_hft.latency.work import Work, configure
+from turbo_hft.wire import moldudp64, ouch50, ufo
+from turbo_hft.wire.itch50 import SystemEvent
+
+WAIT_S = 20
+HEARTBEAT = b"\x00\x01R"  # of a SoupBinTCP client
+SERVER_HEARTBEAT = b"\x00\x01H"
+SESSION = "WIRE000001"
+_STOCK = b"AAPL    "
+_PRICES = 64
+_CHUNK = 1 << 20
+
+
+def wait_for(what: Callable[[], bool], why: str) -> None:
+    """Until `what` holds; AssertionError `why` after 20 s."""
+    end = time.monotonic() + WAIT_S
+    while not what():
+        assert time.monotonic() < end, why
+        time.sleep(0.0002)
+
+
+class Peer:
+    """The exchange's end of the connection. `stream`: every byte that came, `ended`: the other side closed it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.socket = sock
+        self.stream = bytearray()
+        self.ended = False
+        self.said = 0
+
+    def read(self) -> int:
+        """Take what there is; how many bytes."""
+        before = len(self.stream)
+        while not self.ended:
+            try:
+                data = self.socket.recv(_CHUNK)
+            except BlockingIOError:
+                break
+            self.ended = not data
+            self.stream += data
+        return len(self.stream) - before
+
+    def answer(self) -> None:
+        """Read, and say something, so that acknowledgements come as they do from an exchange: with its replies."""
+        self.read()
+        self.said += self.socket.send(SERVER_HEARTBEAT)
+
+    def await_bytes(self, length: int) -> None:
+        """Read until `length` bytes have come in all."""
+
+        def enough() -> bool:
+            self.read()
+            return len(self.stream) >= length
+
+        wait_for(enough, f"{len(self.stream)} of {length} bytes came")
+
+
+class Ticks:
+    """A feed of one symbol: `tick` sends the packet that asks for the next order."""
+
+    def __init__(self, send: Callable[[bytes], object]) -> None:
+        self._send = send
+        self._sequence = 1
+        self._time_ns = FIRST_TIME_NS
+        self._ref = 1000
+        self.threshold = Threshold()
+        opening = [SystemEvent(stock_locate=0, tracking_number=0, timestamp=FIRST_TIME_NS, event_code="Q").encode()]
+        opening += listing(1, self.threshold.symbol)
+        bid = self.threshold.buy_below_e4 - 100 * self.threshold.tick_e4
+        opening.append(add_order(1, FIRST_TIME_NS, 1, "B", 500, _STOCK, bid))
+        self._packet(opening)
+
+    def _packet(self, messages: list[bytes]) -> None:
+        self._send(moldudp64.Packet(SESSION, self._sequence, tuple(messages)).encode())
+        self._sequence += len(messages)
+
+    def price(self) -> int:
+        """Of the offer that the next tick brings, 1/10000 dollar."""
+        return self.threshold.buy_below_e4 - self.threshold.tick_e4 * ((self._ref + 1) % _PRICES)
+
+    def tick(self) -> int:
+        """Take the last offer away, bring another: its price."""
+        price = self.price()
+        self._ref += 1
+        self._time_ns += 1000
+        messages = [add_order(1, self._time_ns, self._ref, "S", 500, _STOCK, price)]
+        if self._ref > 1001:
+            messages.insert(0, delete_order(1, self._time_ns, self._ref - 1))
+        self._packet(messages)
+        return price
+
+    def order(self, user_ref: int, price: int) -> bytes:
+        """What the tick at that price asks for, as it has to be on the wire."""
+        return ufo.encode_upstream(ufo.Unsequenced(self.threshold.order(user_ref, price).encode()))
+
+
+class WireRig:
+    """`engine` trades on `connection`; `peer` has the other end. `expected`: what it is to have received so far."""
+
+    def __init__(self, lab: LabAddresses, engine: Engine, listener: socket.socket, feed: socket.socket) -> None:
+        self.lab = lab
+        self.engine = engine
+        self._listener = listener
+        self._feed = feed
+        self.session = OrderSession(
+            local=(lab.host_address, lab.engine_port),
+            remote=listener.getsockname(),
+            local_mac=lab.host_mac,
+            remote_mac=lab.exchange_mac,
+            username="",
+            password="",
+            transport="soupbintcp",
+        )
+        self.expected = bytearray()
+        self.heard = bytearray()
+        self._replies = 1
+        self.user_ref = 0
+        self.socket: socket.socket
+        self.peer: Peer
+        self.connection: Connection
+        self.ticks: Ticks
+
+    def open(self, **options: Any) -> None:
+        """Connect, hand the connection over, log in, and open the market; not armed yet."""
+        at = self.lab
+        configure(self.engine, at, Work((Threshold(),)), self.session)
+        self.engine.attach()
+        self.socket = connect(self.session)
+        self.peer = Peer(self._listener.accept()[0])
+        self.connection = Connection(self.engine, self.session, self.socket, **{"poll_s": 20e-6, **options})
+        self.engine.hear(ufo.LoginAccepted(SESSION, 1).encode())
+        self.engine.lease.forever()
+        self.ticks = Ticks(lambda packet: self._feed.sendto(packet, (at.feed_group, at.feed_port)))
+        wait_for(lambda: self.engine.feed.health == "live", "the feed is not live")
+        self.engine.resume()
+
+    def reject(self, user_ref: int) -> None:
+        """The exchange's answer, as user space hands it on: the order is over."""
+        message = ouch50.Rejected(timestamp=0, user_ref_num=user_ref, reason=1, cl_ord_id="TURBO-HFT").encode()
+        self.engine.hear(ufo.Sequenced(self._replies, (message,)).encode())
+        self._replies += 1
+
+    def fire(self, *, answer: bool = True) -> bool:
+        """One tick: whether an order left on it. `answer`: it is rejected, and the next tick may ask again."""
+        session = self.engine.session
+        price = self.ticks.tick()
+        # The hook runs inside the sender's system call: the order has left by now, or it was refused.
+        left = self.engine.session.next_user_ref != session.next_user_ref
+        if left:
+            self.user_ref = session.next_user_ref
+            self.expected += self.ticks.order(self.user_ref, price)
+            if answer:
+                self.peer.answer()
+                self.reject(self.user_ref)
+                self.hear()
+        return left
+
+    def hear(self) -> None:
+        """Read what the peer said."""
+        while data := self.connection.recv():
+            self.heard += data
+
+    def send(self, data: bytes = HEARTBEAT) -> None:
+        """An ordinary send between those of the hook."""
+        self.connection.send(data)
+        self.expected += data
+
+    def agree(self) -> None:
+        """All that was sent has come, byte for byte, and no more."""
+        self.peer.await_bytes(len(self.expected))
+        assert self.peer.stream == self.expected
+
+    def refused(self, reason: str) -> int:
+        """How often the gate refused for that reason."""
+        return self.engine.refusals()[reason]
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.engine.halt()
+        if hasattr(self, "connection"):
+            self.connection.close()
+        for sock in (getattr(self, "socket", None), getattr(self, "peer", None)):
+            if sock is not None:
+                (sock if isinstance(sock, socket.socket) else sock.socket).close()
+
+
+def _listen(at: LabAddresses) -> socket.socket:
+    listener = socket.create_server((at.exchange_address, 0))
+    listener.settimeout(WAIT_S)
+    return listener
+
+
+def _feed(at: LabAddresses) -> socket.socket:
+    feed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    feed.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(at.exchange_address))
+    feed.bind((at.exchange_address, at.feed_port))
+    return feed
+
+
+@contextmanager
+def wire_rig(number: int, **settings: Any) -> Iterator[WireRig]:
+    """A raised lab with an engine, not opened yet; `number` (1 to 99) keeps labs apart. Nothing of it stays."""
+    with (
+        Lab(f"hft_wire{number}", f"hftw{number}a", f"hftw{number}b", f"10.79.{number}.0/24") as raised,
+        Engine.open(raised.addresses.device, transport="soupbintcp", **settings) as engine,
+        netns.run_in(raised.addresses.namespace, lambda: _listen(raised.addresses)) as listener,
+        netns.run_in(raised.addresses.namespace, lambda: _feed(raised.addresses)) as feed,
+    ):
+        rig = WireRig(raised.addresses, engine, listener, feed)
+        try:
+            yield rig
+        finally:
+            rig.close()
