@@ -181,7 +181,6 @@ hft_global int wire_commit(struct xdp_md *ctx, __u32 offset, __u32 length)
 
 /* A segment that came in. */
 struct segment {
-	__u32 seq;
 	__u32 end; /* of the peer's next byte */
 	__u32 ack;
 	__u32 window;
@@ -210,46 +209,84 @@ hft_inline __u16 sum_changed(__u16 sum, __u32 from, __u32 to)
 	return ~fold((__u64)(__u16)~sum + (__u32)~from + to);
 }
 
-/* No acknowledgement above what the kernel's connection has sent reaches it: it would take it for forged. */
-hft_inline void ack_hold(__u8 *tcp, const struct segment *segment)
-{
-	__u64 word = wire_word();
-	__u32 merged = *(volatile __u32 *)&wire.merged_seq, from = *(__u32 *)(tcp + 8), to = bpf_htonl(merged);
+#define HFT_MOST_SEGMENT 1536 /* longer ones are taken for spoiled: their acknowledgement comes again */
 
-	if (!word_unmerged(word) || (__s32)(segment->ack - merged) <= 0 || (__s32)(segment->ack - word_seq(word)) > 0)
-		return;
-	*(__u16 *)(tcp + 16) = sum_changed(*(__u16 *)(tcp + 16), from, to);
-	*(__u32 *)(tcp + 8) = to;
-	ack_keep(segment);
-	count_outside(HFT_C_WIRE_ACKS_HELD);
+/*
+ * Is the checksum of the segment right that lies at `offset` of the frame, `length` bytes behind `ip`'s addresses? What a spoiled one
+ * says must not be said again in a sound one. A function of its own, or the verifier would walk all that follows once for each length.
+ */
+hft_global int segment_is_sound(struct xdp_md *ctx, __u32 offset, __u32 length)
+{
+	const __u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	const __u8 *from = data + hft_masked(offset, 128), *last = from + hft_masked(length - 8, 2048);
+	__u64 left = length % 8 * 8, word, sum;
+	__u32 at = 0;
+
+	if (length < TCP_HEADER || length > HFT_MOST_SEGMENT)
+		return 0;
+	sum = (__u64)wire.remote_addr_be + wire.local_addr_be + bpf_htons(IPV4_PROTOCOL_TCP) + bpf_htons(length);
+	hft_rolled for (; at < HFT_MOST_SEGMENT && at + 8 <= length; at += 8)
+	{
+		if (from + at + 8 > end)
+			return 0;
+		sum += (__u64) * (const volatile __u32 *)(from + at) + *(const volatile __u32 *)(from + at + 4);
+	}
+	if (left) {
+		if (last + 8 > end)
+			return 0;
+		word = *(const __u64 *)last >> (64 - left);
+		sum += (__u32)word;
+		sum += word >> 32;
+	}
+	return fold(sum) == 0xffff;
 }
 
-/* The TCP header at `tcp`, of which `length` bytes with their payload are in the frame. */
-hft_inline void segment_arrives(__u8 *tcp, const __u8 *end, __u32 length)
+/* Does it acknowledge what the kernel's connection does not know of yet? What was never sent is the kernel's to judge. */
+hft_inline bool ack_is_early(__u32 ack, __u32 merged)
 {
-	__u32 header = (tcp[12] >> 4) * 4, flags = tcp[TCP_FLAGS_AT];
-	struct segment segment = {};
+	__u64 word = wire_word();
 
+	return GUARD(40, word_unmerged(word) && (__s32)(ack - merged) > 0 && (__s32)(ack - word_seq(word)) <= 0);
+}
+
+/* The TCP header at `offset`, of which `length` bytes with their payload are in the frame. */
+hft_global int segment_arrives(struct xdp_md *ctx, __u32 offset, __u32 length)
+{
+	__u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end, *tcp = data + hft_masked(offset, 128);
+	__u32 header, flags, merged = *(volatile __u32 *)&wire.merged_seq, from, to = bpf_htonl(merged);
+	struct segment segment = {};
+	bool early, closes;
+
+	if (tcp + TCP_HEADER > end)
+		return 0;
+	header = (tcp[12] >> 4) * 4;
+	flags = tcp[TCP_FLAGS_AT];
 	if (header < TCP_HEADER || header > length)
-		return;
-	count_outside(HFT_C_WIRE_PACKETS);
-	if (GUARD(12, flags & (TCP_FIN | TCP_RST))) {
+		return 0;
+	segment.end = load_be32(tcp + 4) + length - header + (flags & TCP_FIN);
+	segment.ack = load_be32(tcp + 8);
+	segment.window = load_be16(tcp + 14);
+	early = flags & TCP_ACK && ack_is_early(segment.ack, merged);
+	closes = GUARD(12, flags & (TCP_FIN | TCP_RST));
+	if ((early || closes) && !segment_is_sound(ctx, offset, length))
+		return 0; /* the kernel drops it */
+	if (closes) {
 		__sync_fetch_and_or(&wire.word, HFT_WIRE_CLOSED);
 		count_outside(HFT_C_WIRE_CLOSES);
 	}
-	if (!(flags & TCP_ACK))
-		return;
-	segment.seq = load_be32(tcp + 4);
-	segment.end = segment.seq + length - header + (flags & TCP_FIN);
-	segment.ack = load_be32(tcp + 8);
-	segment.window = load_be16(tcp + 14);
+	if (!early)
+		return 0;
 	if (header >= TCP_HEADER + TCP_TIMESTAMPS && tcp + TCP_HEADER + TCP_TIMESTAMPS <= end &&
 	    *(__u32 *)(tcp + TCP_HEADER) == TCP_TIMESTAMPS_BEGIN) {
 		segment.tsval = load_be32(tcp + TCP_HEADER + 4);
 		segment.tsecr = load_be32(tcp + TCP_HEADER + 8);
 	}
-	if (GUARD(40, 1))
-		ack_hold(tcp, &segment);
+	from = *(__u32 *)(tcp + 8);
+	*(__u16 *)(tcp + 16) = sum_changed(*(__u16 *)(tcp + 16), from, to);
+	*(__u32 *)(tcp + 8) = to;
+	ack_keep(&segment);
+	count_outside(HFT_C_WIRE_ACKS_HELD);
+	return 0;
 }
 
 /* A frame that is nobody's among the flows: is it of the connection? 1 = yes. It goes on to the kernel in any case. */
@@ -281,7 +318,8 @@ hft_global int tcp_arrives(struct xdp_md *ctx)
 	tcp = ip + ihl;
 	if (tcp + TCP_HEADER > end || *(__u16 *)tcp != wire.remote_port_be || *(__u16 *)(tcp + 2) != wire.local_port_be)
 		return 0;
-	segment_arrives(tcp, end, total - ihl);
+	count_outside(HFT_C_WIRE_PACKETS);
+	segment_arrives(ctx, tcp - data, total - ihl);
 	return 1;
 }
 

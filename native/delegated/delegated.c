@@ -291,7 +291,7 @@ static int describe(struct hft_delegated *session)
 		return error;
 	if (info.tcpi_state != 1 /* TCP_ESTABLISHED */)
 		return -ENOTCONN;
-	if (info.tcpi_options & USEC_TIMESTAMPS)
+	if (info.tcpi_options & (USEC_TIMESTAMPS | TCPI_OPT_ECN))
 		return -EPROTONOSUPPORT;
 	error = socket_seq(socket, &seq);
 	if (error)
@@ -348,6 +348,10 @@ struct hft_delegated *hft_delegated_open(const struct hft_delegated_setup *setup
 
 	if (setup->ethernet_len > sizeof(setup->ethernet) || setup->ethernet_len < 14) {
 		*error = -EINVAL;
+		return NULL;
+	}
+	if (__atomic_load_n(&setup->wire->remote_addr_be, __ATOMIC_SEQ_CST)) {
+		*error = -EBUSY;
 		return NULL;
 	}
 	session = calloc(1, sizeof(*session));

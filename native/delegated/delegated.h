@@ -24,7 +24,8 @@ struct hft_delegated_setup {
 struct hft_delegated;
 
 /* Take a connection over, not armed yet. Sets TCP_NODELAY, reno or cubic, and a large send buffer. NULL and *error on failure:
- * -EPERM without CAP_NET_ADMIN, -ENOTCONN, -EPROTONOSUPPORT for time stamps in microseconds. */
+ * -EPERM without CAP_NET_ADMIN, -ENOTCONN, -EBUSY when the engine has one already, -EPROTONOSUPPORT for ECN or time stamps in
+ * microseconds. */
 struct hft_delegated *hft_delegated_open(const struct hft_delegated_setup *setup, int *error);
 
 /* Stop the hook, merge what is left, and give the connection back. 0, or why not all is merged: then the connection is lost. */

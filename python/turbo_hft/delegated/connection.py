@@ -194,7 +194,9 @@ def _open_error(code: int) -> Exception:
         return ExchangeError("the connection is not established (any more).")
     if code == -errno.EPROTONOSUPPORT:
         return ConfigError(
-            "this route has TCP time stamps in microseconds, which the hook does not write: `ip route change` it "
-            "without `features tcp_usec_ts`."
+            "the connection has ECN, or TCP time stamps in microseconds, which the hook does not write: set "
+            "net.ipv4.tcp_ecn=0, and `ip route change` the route without `features tcp_usec_ts`."
         )
+    if code == -errno.EBUSY:
+        return ConfigError("this engine has a connection already: close that one first.")
     return ConfigError(f"the connection cannot be lent to the hook: {why}.")
