@@ -42,6 +42,7 @@ NATIVE_SOURCES = [
     "native/reference.c",
     "native/replay.c",
     "native/ring.c",
+    "native/rig/forward.c",
     "native/rig/script.c",
     "native/rig/wire.c",
     "native/torture.c",
@@ -55,6 +56,7 @@ NATIVE_HEADERS = [
     "native/reference.h",
     "native/replay.h",
     "native/rig/wire.h",
+    "native/rig/forward.h",
     "native/rig/script.h",
     "native/torture.h",
 ]
@@ -100,6 +102,7 @@ PREAMBLE = """
 #include "reference.h"
 #include "replay.h"
 #include "rig/wire.h"
+#include "rig/forward.h"
 #include "rig/script.h"
 #include "torture.h"
 #define HFT_XDP_GENERIC XDP_FLAGS_SKB_MODE

@@ -20,7 +20,7 @@
 #define TC_NEXT (-1) /* TC_ACT_UNSPEC: whatever else is there decides */
 
 /* The engine's, put in the place of this one at load. */
-struct hft_wire wire SEC(".data.wire") __attribute__((aligned(64)));
+struct hft_tcp_wire wire SEC(".data.wire") __attribute__((aligned(64)));
 
 /* Raise the sequence of a segment without payload at `tcp`, if it lies among those that the hook sent meanwhile. */
 static __always_inline void raise_seq(struct __sk_buff *skb, const __u8 *tcp, __u32 offset)

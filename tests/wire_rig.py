@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from adverse_lab import Line, adverse_lab
 from turbo_hft import netns
+from turbo_hft._native import lib
 from turbo_hft.addresses import OrderSession
 from turbo_hft.delegated import Connection, connect
 from turbo_hft.engine import Engine
 from turbo_hft.lab import Lab, LabAddresses
-from turbo_hft.latency.script import FIRST_TIME_NS, add_order, delete_order, listing
+from turbo_hft.latency.script import FIRST_TIME_NS, add_order, delete_order, feed_frame, listing
 from turbo_hft.latency.threshold import Threshold
 from turbo_hft.latency.work import Work, configure
 from turbo_hft.wire import moldudp64, ouch50, ufo
@@ -132,6 +134,8 @@ class WireRig:
             password="",
             transport="soupbintcp",
         )
+        self._tallies = engine.program.share("tallies")
+        self._session = engine.program.share("session_state")
         self.expected = bytearray()
         self.heard = bytearray()
         self._replies = 1
@@ -151,7 +155,7 @@ class WireRig:
         self.connection = Connection(self.engine, self.session, self.socket, **{"poll_s": 20e-6, **options})
         self.engine.hear(ufo.LoginAccepted(SESSION, 1).encode())
         self.engine.lease.forever()
-        self.ticks = Ticks(lambda packet: self._feed.sendto(packet, (at.feed_group, at.feed_port)))
+        self.ticks = Ticks(lambda packet: self._feed.send(feed_frame(at, packet)))
         wait_for(lambda: self.engine.feed.health == "live", "the feed is not live")
         self.engine.resume()
 
@@ -163,18 +167,27 @@ class WireRig:
 
     def fire(self, *, answer: bool = True) -> bool:
         """One tick: whether an order left on it. `answer`: it is rejected, and the next tick may ask again."""
-        session = self.engine.session
+        before, next_ref = self._decided(), self._session[0].next_user_ref or 1
         price = self.ticks.tick()
-        # The hook runs inside the sender's system call: the order has left by now, or it was refused.
-        left = self.engine.session.next_user_ref != session.next_user_ref
+        # The hook runs inside the sender's system call, unless another CPU is serving the same queue at that moment.
+        end = time.monotonic() + WAIT_S
+        while self._decided() == before:
+            assert time.monotonic() < end, "a tick was not decided upon"
+        left = self._session[0].next_user_ref not in (0, next_ref)
         if left:
-            self.user_ref = session.next_user_ref
+            self.user_ref = next_ref
             self.expected += self.ticks.order(self.user_ref, price)
             if answer:
                 self.peer.answer()
                 self.reject(self.user_ref)
                 self.hear()
         return left
+
+    def _decided(self) -> int:
+        """Decisions so far, of whatever kind."""
+        counter, refused = self._tallies[0].counter, self._tallies[0].refused
+        waits = counter[lib.HFT_C_WAIT_IN_FLIGHT] + counter[lib.HFT_C_WAIT_LIMIT]
+        return int(counter[lib.HFT_C_ORDERS]) + int(waits) + sum(refused)
 
     def hear(self) -> None:
         """Read what the peer said."""
@@ -212,23 +225,36 @@ def _listen(at: LabAddresses) -> socket.socket:
 
 
 def _feed(at: LabAddresses) -> socket.socket:
-    feed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    feed.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(at.exchange_address))
-    feed.bind((at.exchange_address, at.feed_port))
+    """Into the wire at its other end: the hook has run when the call returns."""
+    feed = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    feed.bind((at.peer, 0))
     return feed
+
+
+@contextmanager
+def _rig(at: LabAddresses, exchange: str, settings: dict[str, Any]) -> Iterator[WireRig]:
+    with (
+        Engine.open(at.device, transport="soupbintcp", **settings) as engine,
+        netns.run_in(exchange, lambda: _listen(at)) as listener,
+        netns.run_in(at.namespace, lambda: _feed(at)) as feed,
+    ):
+        rig = WireRig(at, engine, listener, feed)
+        try:
+            yield rig
+        finally:
+            rig.close()
 
 
 @contextmanager
 def wire_rig(number: int, **settings: Any) -> Iterator[WireRig]:
     """A raised lab with an engine, not opened yet; `number` (1 to 99) keeps labs apart. Nothing of it stays."""
-    with (
-        Lab(f"hft_wire{number}", f"hftw{number}a", f"hftw{number}b", f"10.79.{number}.0/24") as raised,
-        Engine.open(raised.addresses.device, transport="soupbintcp", **settings) as engine,
-        netns.run_in(raised.addresses.namespace, lambda: _listen(raised.addresses)) as listener,
-        netns.run_in(raised.addresses.namespace, lambda: _feed(raised.addresses)) as feed,
-    ):
-        rig = WireRig(raised.addresses, engine, listener, feed)
-        try:
-            yield rig
-        finally:
-            rig.close()
+    raised = Lab(f"hft_wire{number}", f"hftw{number}a", f"hftw{number}b", f"10.79.{number}.0/24")
+    with raised, _rig(raised.addresses, raised.addresses.namespace, settings) as rig:
+        yield rig
+
+
+@contextmanager
+def adverse_rig(number: int, seed: int, **line: Any) -> Iterator[tuple[WireRig, Line]]:
+    """The same behind a bad line (`adverse_lab`), and the line."""
+    with adverse_lab(number, seed, **line) as (at, exchange, bad), _rig(at, exchange, {}) as rig:
+        yield rig, bad

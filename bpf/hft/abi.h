@@ -103,7 +103,7 @@ enum hft_protocol {
 enum hft_transport {
 	HFT_TRANSPORT_UFO = 0, /* datagrams */
 	HFT_TRANSPORT_SOUPBINTCP =
-		1, /* a live TCP connection of the kernel's, which the hook sends on: struct hft_wire */
+		1, /* a live TCP connection of the kernel's, which the hook sends on: struct hft_tcp_wire */
 };
 
 /* Where time-dependent decisions take their clock from. */
@@ -860,7 +860,7 @@ struct hft_send {
  * `word` owns the wire: next sequence << 32 | sends that are not merged << 8 | HFT_WIRE_*. It changes by atomic operations only. Who sends
  * has it first: the hook sets FIRING when it is just ARMED, user space turns ARMED into HELD when nothing is unmerged. CLOSED stays.
  */
-struct hft_wire {
+struct hft_tcp_wire {
 	__u64 word;
 	__u64 pad0[7];
 	/* second line, written by user space. First the four that name the connection, as seen by what comes in */

@@ -151,7 +151,7 @@
  */
 #define HFT_MAX_UNMERGED 64
 
-/* The word that owns a TCP connection: struct hft_wire. */
+/* The word that owns a TCP connection: struct hft_tcp_wire. */
 #define HFT_WIRE_ARMED 1 /* the hook may send */
 #define HFT_WIRE_FIRING 2 /* it is doing so */
 #define HFT_WIRE_HELD 4 /* user space is sending */

@@ -26,7 +26,7 @@ struct held {
 };
 
 /* A copy that the hook did not change while it was made: false if there is none now. */
-static bool held_read(const struct hft_wire *wire, struct held *held)
+static bool held_read(const struct hft_tcp_wire *wire, struct held *held)
 {
 	held->version = __atomic_load_n(&wire->held_version, __ATOMIC_ACQUIRE);
 	if (held->version & 1)
@@ -41,7 +41,7 @@ static bool held_read(const struct hft_wire *wire, struct held *held)
 }
 
 /* The frame; its length. */
-static uint32_t ack_frame(const struct hft_wire *wire, const struct ack_way *way, const struct held *held,
+static uint32_t ack_frame(const struct hft_tcp_wire *wire, const struct ack_way *way, const struct held *held,
 			  uint8_t *frame)
 {
 	uint32_t options = wire->timestamps ? TIMESTAMP_BYTES : 0, tcp_len = TCP_BYTES + options;
@@ -86,7 +86,7 @@ static int come_in(const struct ack_way *way, const uint8_t *frame, uint32_t len
 	return bpf_prog_test_run_opts(way->pass_fd, &options) ? -errno : 0;
 }
 
-int ack_deliver(int socket, struct hft_wire *wire, const struct ack_way *way, struct ack_copy *copy)
+int ack_deliver(int socket, struct hft_tcp_wire *wire, const struct ack_way *way, struct ack_copy *copy)
 {
 	uint32_t merged = __atomic_load_n(&wire->merged_seq, __ATOMIC_SEQ_CST);
 	uint8_t frame[128];

@@ -23,6 +23,6 @@ struct ack_copy {
 };
 
 /* Deliver what is held back, as far as it is merged. 0, or a negative errno value of the kernel's. */
-int ack_deliver(int socket, struct hft_wire *wire, const struct ack_way *way, struct ack_copy *copy);
+int ack_deliver(int socket, struct hft_tcp_wire *wire, const struct ack_way *way, struct ack_copy *copy);
 
 #endif

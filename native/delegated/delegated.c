@@ -36,7 +36,7 @@
 
 struct hft_delegated {
 	struct hft_delegated_setup setup;
-	struct hft_wire *wire;
+	struct hft_tcp_wire *wire;
 	struct merge merge;
 	struct ack_way way;
 	struct ack_copy acks;
@@ -75,12 +75,12 @@ static bool stopped(struct hft_delegated *session)
 
 /* The wire word */
 
-static void word_clear(struct hft_wire *wire, uint64_t flags)
+static void word_clear(struct hft_tcp_wire *wire, uint64_t flags)
 {
 	__atomic_fetch_and(&wire->word, ~flags, __ATOMIC_SEQ_CST);
 }
 
-static void word_close(struct hft_wire *wire)
+static void word_close(struct hft_tcp_wire *wire)
 {
 	__atomic_fetch_or(&wire->word, HFT_WIRE_CLOSED, __ATOMIC_SEQ_CST);
 }
@@ -250,7 +250,7 @@ static int tune(int socket)
 	return error;
 }
 
-static int name_connection(int socket, struct hft_wire *wire)
+static int name_connection(int socket, struct hft_tcp_wire *wire)
 {
 	struct sockaddr_in local = {}, remote = {};
 	socklen_t length = sizeof(local);
@@ -282,7 +282,7 @@ static int info_of(int socket, struct tcp_info *info)
 static int describe(struct hft_delegated *session)
 {
 	int socket = session->setup.socket, error;
-	struct hft_wire *wire = session->wire;
+	struct hft_tcp_wire *wire = session->wire;
 	struct tcp_info info;
 	uint32_t seq;
 
@@ -297,7 +297,7 @@ static int describe(struct hft_delegated *session)
 	if (error)
 		return error;
 	__atomic_store_n(&wire->remote_addr_be, 0, __ATOMIC_SEQ_CST);
-	memset(wire, 0, offsetof(struct hft_wire, send));
+	memset(wire, 0, offsetof(struct hft_tcp_wire, send));
 	wire->merged_seq = seq;
 	wire->timestamps = !!(info.tcpi_options & TCPI_OPT_TIMESTAMPS);
 	wire->rcv_wscale = info.tcpi_options & TCPI_OPT_WSCALE ? info.tcpi_rcv_wscale : 0;

@@ -12,7 +12,7 @@
 struct hft_delegated_setup {
 	int socket; /* connected TCP, IPv4; written to and closed by nobody else meanwhile */
 	int wire_fd; /* map ".data.wire" of the program */
-	struct hft_wire *wire; /* the same, shared */
+	struct hft_tcp_wire *wire; /* the same, shared */
 	int link_fd; /* of the program on its interface; -1 = another process has it */
 	int ifindex;
 	int merge_cpu; /* CPU of the thread that merges, -1 = any */

@@ -35,7 +35,7 @@ static long now_ms(void)
 }
 
 /* The hook sends no more. One that is in the middle of it is done within a packet. */
-static void take_wire(struct hft_wire *wire)
+static void take_wire(struct hft_tcp_wire *wire)
 {
 	__atomic_fetch_and(&wire->word, ~(uint64_t)HFT_WIRE_ARMED, __ATOMIC_SEQ_CST);
 	while (word_load(wire) & HFT_WIRE_FIRING)

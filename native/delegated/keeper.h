@@ -19,7 +19,7 @@ struct keeper_charge {
 	int socket;
 	int link_fd; /* of the hook on its interface; -1 = not attached by this process */
 	int ifindex;
-	struct hft_wire *wire;
+	struct hft_tcp_wire *wire;
 };
 
 /* 0 or a negative errno value. */

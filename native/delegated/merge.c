@@ -99,7 +99,7 @@ static void await_queued(int socket)
 
 int merge_pending(struct merge *merge)
 {
-	struct hft_wire *wire = merge->wire;
+	struct hft_tcp_wire *wire = merge->wire;
 	uint32_t waiting = word_unmerged(word_load(wire)), merged = 0, seq;
 	int error, ended;
 
@@ -124,7 +124,7 @@ int merge_pending(struct merge *merge)
 	return ended ?: error ?: (int)merged;
 }
 
-int merge_rest(int socket, struct hft_wire *wire)
+int merge_rest(int socket, struct hft_tcp_wire *wire)
 {
 	uint64_t fired = __atomic_load_n(&wire->fired, __ATOMIC_SEQ_CST);
 	uint64_t at = fired > HFT_MAX_UNMERGED ? fired - HFT_MAX_UNMERGED : 0;

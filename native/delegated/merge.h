@@ -22,13 +22,13 @@
 
 struct merge {
 	int socket;
-	struct hft_wire *wire;
+	struct hft_tcp_wire *wire;
 	uint64_t tail; /* sends that are merged */
 	uint64_t batches;
 	uint64_t retries; /* times the kernel had no memory or room */
 };
 
-static inline uint64_t word_load(const struct hft_wire *wire)
+static inline uint64_t word_load(const struct hft_tcp_wire *wire)
 {
 	return __atomic_load_n(&wire->word, __ATOMIC_SEQ_CST);
 }
@@ -57,6 +57,6 @@ void socket_reusable(int socket);
 int merge_pending(struct merge *merge);
 
 /* The same by what the kernel itself has, after whoever merged before died at any step of it; the hook no longer sends. 0 or an error. */
-int merge_rest(int socket, struct hft_wire *wire);
+int merge_rest(int socket, struct hft_tcp_wire *wire);
 
 #endif

@@ -283,8 +283,8 @@ class Engine(Switch):
 
     @property
     def wire(self) -> Any:
-        """The TCP connection that orders leave on (``struct hft_wire``, shared memory), and the descriptors of its map
-        and of the link that holds the program (-1 = another process has it): for `turbo_hft.delegated`."""
+        """The TCP connection that orders leave on (``struct hft_tcp_wire``, shared memory), and the descriptors of its
+        map and of the link that holds the program (-1 = another process has it): for `turbo_hft.delegated`."""
         return self._wire, self.program.map("wire"), self._link
 
     def connected(self, session: OrderSession, *, timestamps: bool) -> None:

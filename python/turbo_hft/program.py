@@ -188,7 +188,7 @@ def map_shapes(config: Config) -> dict[str, Shape]:
         "symbol_names": Shape("symbol_names", "uint32_t", symbols),
         "books": Shape(".data.books", "struct hft_book", symbols, flat=True),
         "auctions": Shape("auctions", "struct hft_auction", symbols),
-        "wire": Shape(".data.wire", "struct hft_wire", flat=True),
+        "wire": Shape(".data.wire", "struct hft_tcp_wire", flat=True),
         "order_template": Shape(".data.template", "struct hft_template", flat=True),
         "feed_state": Shape(".data.feeds", "struct hft_feed_state", lib.HFT_MAX_FEEDS, flat=True),
         "session_state": Shape(".data.session", "struct hft_session_state", flat=True),
