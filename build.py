@@ -28,9 +28,10 @@ PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"  # where Debian k
 BPF_FLAGS = ["-g", "-fdebug-compilation-dir=.", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror"]
 BPF_ARCH = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv", "s390x": "s390", "ppc64le": "powerpc"}
 NATIVE_SOURCES = [
+    "native/constant.c",
     "native/delegated/ack.c",
     "native/delegated/delegated.c",
-    "native/delegated/guard.c",
+    "native/delegated/egress.c",
     "native/delegated/keeper.c",
     "native/delegated/merge.c",
     "native/engine.c",
@@ -184,7 +185,7 @@ def ffibuilder() -> FFI:
     """The cffi module, with the skeleton made first: setuptools calls this."""
     build_object()
     build_skeleton("rig", "-Inative/rig")
-    build_skeleton("guard")
+    build_skeleton("egress")
     ffi = FFI()
     ffi.cdef(KERNEL_TYPES)
     for header in ("bpf/hft/limits.h", "bpf/hft/abi.h", *NATIVE_HEADERS):
@@ -196,7 +197,7 @@ def ffibuilder() -> FFI:
         include_dirs=["build", "bpf", "native"],
         libraries=["bpf", "elf", "z"],
         extra_compile_args=["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-sign-compare"],
-        depends=["build/xdp_hft.skel.h", "build/rig.skel.h", "build/guard.skel.h"],
+        depends=["build/xdp_hft.skel.h", "build/rig.skel.h", "build/egress.skel.h"],
     )
     return ffi
 

@@ -23,6 +23,7 @@ typedef _Bool bool;
 #include "hft/abi.h"
 #include "hft/compat.bpf.h"
 #include "hft/clause.h"
+#include "hft/guard.h"
 #include "hft/config.bpf.h"
 #include "hft/layout.h"
 #include "hft/maps.bpf.h"

@@ -42,13 +42,14 @@ def wait_for(what: Callable[[], bool], why: str) -> None:
 
 
 class Peer:
-    """The exchange's end of the connection. `stream`: every byte that came, `ended`: the other side closed it."""
+    """The exchange's end of the connection. `stream`: every byte that came; `ended`: closed, `reset`: by a RST."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.socket = sock
         self.stream = bytearray()
         self.ended = False
+        self.reset = False
         self.said = 0
 
     def read(self) -> int:
@@ -59,6 +60,9 @@ class Peer:
                 data = self.socket.recv(_CHUNK)
             except BlockingIOError:
                 break
+            except ConnectionResetError:
+                self.reset = self.ended = True
+                break
             self.ended = not data
             self.stream += data
         return len(self.stream) - before
@@ -66,7 +70,10 @@ class Peer:
     def answer(self) -> None:
         """Read, and say something, so that acknowledgements come as they do from an exchange: with its replies."""
         self.read()
-        self.said += self.socket.send(SERVER_HEARTBEAT)
+        try:
+            self.said += self.socket.send(SERVER_HEARTBEAT)
+        except (BrokenPipeError, ConnectionResetError):
+            self.reset = self.ended = True
 
     def await_bytes(self, length: int) -> None:
         """Read until `length` bytes have come in all."""
@@ -120,14 +127,22 @@ class Ticks:
 class WireRig:
     """`engine` trades on `connection`; `peer` has the other end. `expected`: what it is to have received so far."""
 
-    def __init__(self, lab: LabAddresses, engine: Engine, listener: socket.socket, feed: socket.socket) -> None:
+    def __init__(
+        self,
+        lab: LabAddresses,
+        engine: Engine,
+        remote: tuple[str, int],
+        feed: socket.socket,
+        listener: socket.socket | None = None,
+    ) -> None:
+        """`listener`: where the connection is to be accepted; None: somebody else does."""
         self.lab = lab
         self.engine = engine
         self._listener = listener
         self._feed = feed
         self.session = OrderSession(
-            local=(lab.host_address, lab.engine_port),
-            remote=listener.getsockname(),
+            local=(lab.host_address, 0),
+            remote=remote,
             local_mac=lab.host_mac,
             remote_mac=lab.exchange_mac,
             username="",
@@ -146,12 +161,13 @@ class WireRig:
         self.ticks: Ticks
 
     def open(self, **options: Any) -> None:
-        """Connect, hand the connection over, log in, and open the market; not armed yet."""
+        """Connect, hand the connection over, log in, and open the market; not armed yet. `options` of `Connection`."""
         at = self.lab
         configure(self.engine, at, Work((Threshold(),)), self.session)
         self.engine.attach()
         self.socket = connect(self.session)
-        self.peer = Peer(self._listener.accept()[0])
+        if self._listener is not None:
+            self.peer = Peer(self._listener.accept()[0])
         self.connection = Connection(self.engine, self.session, self.socket, **{"poll_s": 20e-6, **options})
         self.engine.hear(ufo.LoginAccepted(SESSION, 1).encode())
         self.engine.lease.forever()
@@ -165,8 +181,11 @@ class WireRig:
         self.engine.hear(ufo.Sequenced(self._replies, (message,)).encode())
         self._replies += 1
 
-    def fire(self, *, answer: bool = True) -> bool:
-        """One tick: whether an order left on it. `answer`: it is rejected, and the next tick may ask again."""
+    def fire(self, *, answer: bool = True, over: bool = True) -> bool:
+        """One tick: whether an order left on it. `over`: it is rejected at once, so that the next may ask again.
+
+        `answer`: the peer reads it and says something.
+        """
         before, next_ref = self._decided(), self._session[0].next_user_ref or 1
         price = self.ticks.tick()
         # The hook runs inside the sender's system call, unless another CPU is serving the same queue at that moment.
@@ -179,7 +198,9 @@ class WireRig:
             self.expected += self.ticks.order(self.user_ref, price)
             if answer:
                 self.peer.answer()
+            if over:
                 self.reject(self.user_ref)
+            if answer:
                 self.hear()
         return left
 
@@ -187,7 +208,7 @@ class WireRig:
         """Decisions so far, of whatever kind."""
         counter, refused = self._tallies[0].counter, self._tallies[0].refused
         waits = counter[lib.HFT_C_WAIT_IN_FLIGHT] + counter[lib.HFT_C_WAIT_LIMIT]
-        return int(counter[lib.HFT_C_ORDERS]) + int(waits) + sum(refused)
+        return int(counter[lib.HFT_C_ORDERS] + waits) + sum(int(count) for count in refused)
 
     def hear(self) -> None:
         """Read what the peer said."""
@@ -204,6 +225,11 @@ class WireRig:
         self.peer.await_bytes(len(self.expected))
         assert self.peer.stream == self.expected
 
+    @property
+    def wire(self) -> Any:
+        """``struct hft_tcp_wire``, as the hook has it."""
+        return self.engine.wire[0][0]
+
     def refused(self, reason: str) -> int:
         """How often the gate refused for that reason."""
         return self.engine.refusals()[reason]
@@ -218,13 +244,15 @@ class WireRig:
                 (sock if isinstance(sock, socket.socket) else sock.socket).close()
 
 
-def _listen(at: LabAddresses) -> socket.socket:
+def listen(at: LabAddresses, receive_buffer: int) -> socket.socket:
     listener = socket.create_server((at.exchange_address, 0))
+    if receive_buffer:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     listener.settimeout(WAIT_S)
     return listener
 
 
-def _feed(at: LabAddresses) -> socket.socket:
+def feed_socket(at: LabAddresses) -> socket.socket:
     """Into the wire at its other end: the hook has run when the call returns."""
     feed = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     feed.bind((at.peer, 0))
@@ -233,12 +261,13 @@ def _feed(at: LabAddresses) -> socket.socket:
 
 @contextmanager
 def _rig(at: LabAddresses, exchange: str, settings: dict[str, Any]) -> Iterator[WireRig]:
+    receive_buffer = settings.pop("receive_buffer", 0)
     with (
         Engine.open(at.device, transport="soupbintcp", **settings) as engine,
-        netns.run_in(exchange, lambda: _listen(at)) as listener,
-        netns.run_in(at.namespace, lambda: _feed(at)) as feed,
+        netns.run_in(exchange, lambda: listen(at, receive_buffer)) as listener,
+        netns.run_in(at.namespace, lambda: feed_socket(at)) as feed,
     ):
-        rig = WireRig(at, engine, listener, feed)
+        rig = WireRig(at, engine, listener.getsockname(), feed, listener)
         try:
             yield rig
         finally:
@@ -247,7 +276,10 @@ def _rig(at: LabAddresses, exchange: str, settings: dict[str, Any]) -> Iterator[
 
 @contextmanager
 def wire_rig(number: int, **settings: Any) -> Iterator[WireRig]:
-    """A raised lab with an engine, not opened yet; `number` (1 to 99) keeps labs apart. Nothing of it stays."""
+    """A raised lab with an engine, not opened yet; `number` (1 to 99) keeps labs apart. Nothing of it stays.
+
+    `receive_buffer`: bytes of the peer's; `settings` of the engine.
+    """
     raised = Lab(f"hft_wire{number}", f"hftw{number}a", f"hftw{number}b", f"10.79.{number}.0/24")
     with raised, _rig(raised.addresses, raised.addresses.namespace, settings) as rig:
         yield rig

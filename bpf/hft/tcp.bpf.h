@@ -22,12 +22,6 @@
 #define NS_PER_TCP_TICK 1000000
 #define THIS_NAMESPACE ((__u64) - 1) /* BPF_F_CURRENT_NETNS */
 
-/* A build that goes without one guard of docs/delegated-send.md, to see that a test misses it. None by default. */
-#ifndef HFT_WITHOUT
-#define HFT_WITHOUT 0
-#endif
-#define GUARD(number, refuses) (HFT_WITHOUT != (number) && (refuses))
-
 /* The connection at the moment of a send. */
 struct wire_moment {
 	__u32 seq;
@@ -85,14 +79,14 @@ hft_inline __u32 moment_take(const struct tcp_sock *tcp, __u64 word)
 	__u32 seq = word_seq(word);
 	__s32 room = tcp->snd_una + tcp->snd_wnd - seq;
 
-	if (GUARD(70, tcp->inet_conn.icsk_inet.sk.__sk_common.skc_state != TCP_STATE_ESTABLISHED) ||
-	    GUARD(11, out_of_step(tcp, word)))
+	if (GUARD(STATE, tcp->inet_conn.icsk_inet.sk.__sk_common.skc_state != TCP_STATE_ESTABLISHED) ||
+	    GUARD(STEP, out_of_step(tcp, word)))
 		return HFT_REASON_WIRE_DOWN;
-	if (GUARD(20, !word_unmerged(word) && tcp->snd_nxt != tcp->write_seq))
+	if (GUARD(UNSENT, !word_unmerged(word) && tcp->snd_nxt != tcp->write_seq))
 		return HFT_REASON_WIRE_BUSY;
-	if (GUARD(71, in_recovery(tcp)))
+	if (GUARD(RECOVERY, in_recovery(tcp)))
 		return HFT_REASON_WIRE_RECOVERY;
-	if (GUARD(50, room < (__s32)order_template.msg_len[HFT_ACTION_ENTER]))
+	if (GUARD(WINDOW, room < (__s32)order_template.msg_len[HFT_ACTION_ENTER]))
 		return HFT_REASON_WIRE_WINDOW;
 	moment.room = room;
 	moment.seq = seq;
@@ -143,11 +137,11 @@ hft_global int wire_take(struct xdp_md *ctx)
 	__u64 word = wire_word();
 	__u32 reason;
 
-	if (GUARD(10, (word & HFT_WIRE_FLAGS) != HFT_WIRE_ARMED))
+	if (GUARD(OWNER, (word & HFT_WIRE_FLAGS) != HFT_WIRE_ARMED))
 		return word & HFT_WIRE_HELD && !(word & HFT_WIRE_CLOSED) ? HFT_REASON_WIRE_BUSY : HFT_REASON_WIRE_DOWN;
-	if (GUARD(72, decide_ns >= *(const volatile __u64 *)&control.lease_until_ns))
+	if (GUARD(LEASE, decide_ns >= *(const volatile __u64 *)&control.lease_until_ns))
 		return HFT_REASON_LEASE;
-	if (GUARD(51, word_unmerged(word) >= HFT_MAX_UNMERGED))
+	if (GUARD(BOUND, word_unmerged(word) >= HFT_MAX_UNMERGED))
 		return HFT_REASON_WIRE_UNMERGED;
 	reason = moment_look(ctx, word);
 	return reason ?: word_fire(word);
@@ -246,7 +240,7 @@ hft_inline bool ack_is_early(__u32 ack, __u32 merged)
 {
 	__u64 word = wire_word();
 
-	return GUARD(40, word_unmerged(word) && (__s32)(ack - merged) > 0 && (__s32)(ack - word_seq(word)) <= 0);
+	return GUARD(ACK, word_unmerged(word) && (__s32)(ack - merged) > 0 && (__s32)(ack - word_seq(word)) <= 0);
 }
 
 /* The TCP header at `offset`, of which `length` bytes with their payload are in the frame. */
@@ -267,7 +261,7 @@ hft_global int segment_arrives(struct xdp_md *ctx, __u32 offset, __u32 length)
 	segment.ack = load_be32(tcp + 8);
 	segment.window = load_be16(tcp + 14);
 	early = flags & TCP_ACK && ack_is_early(segment.ack, merged);
-	closes = GUARD(12, flags & (TCP_FIN | TCP_RST));
+	closes = GUARD(CLOSE, flags & (TCP_FIN | TCP_RST));
 	if ((early || closes) && !segment_is_sound(ctx, offset, length))
 		return 0; /* the kernel drops it */
 	if (closes) {

@@ -22,7 +22,7 @@
 
 #include "ack.h"
 #include "delegated.h"
-#include "guard.h"
+#include "egress.h"
 #include "keeper.h"
 #include "merge.h"
 
@@ -92,7 +92,7 @@ static int word_take(struct hft_delegated *session)
 
 	if (word & HFT_WIRE_CLOSED)
 		return -EPIPE;
-	if (GUARD(10, word & HFT_WIRE_FIRING || word_unmerged(word)))
+	if (GUARD(OWNER, word & HFT_WIRE_FIRING || word_unmerged(word)))
 		return -EAGAIN;
 	if (!__atomic_compare_exchange_n(&session->wire->word, &word, SEQ(word_seq(word)) | HFT_WIRE_HELD, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
@@ -109,7 +109,7 @@ static int word_give(struct hft_delegated *session)
 	uint64_t word = word_load(session->wire);
 	int unsent = socket_unsent(session->setup.socket);
 
-	if (GUARD(20, unsent))
+	if (GUARD(UNSENT, unsent))
 		return unsent < 0 ? unsent : -EAGAIN;
 	__atomic_store_n(&session->wire->merged_seq, session->seq, __ATOMIC_SEQ_CST);
 	while (!__atomic_compare_exchange_n(&session->wire->word, &word, next, false, __ATOMIC_SEQ_CST,
@@ -317,9 +317,9 @@ static int open_session(struct hft_delegated *session)
 		session->way.pass_fd = hft_load_constant(XDP_PASS);
 		error = session->way.pass_fd < 0 ? session->way.pass_fd : 0;
 	}
-	if (!error && GUARD(41, 1))
-		error = guard_attach(setup->ifindex, setup->wire_fd);
-	if (!error && GUARD(80, 1))
+	if (!error && GUARD(EGRESS, 1))
+		error = egress_attach(setup->ifindex, setup->wire_fd);
+	if (!error && GUARD(KEEPER, 1))
 		error = keeper_start(&session->keeper, &charge);
 	if (!error)
 		error = start_thread(session, &session->merger, merge_loop, setup->merge_cpu);
@@ -334,7 +334,7 @@ static void give_back(struct hft_delegated *session)
 	stop_threads(session);
 	socket_reusable(session->setup.socket);
 	keeper_dismiss(&session->keeper);
-	guard_detach(session->setup.ifindex);
+	egress_detach(session->setup.ifindex);
 	if (session->way.pass_fd >= 0)
 		close(session->way.pass_fd);
 	__atomic_store_n(&session->wire->remote_addr_be, 0, __ATOMIC_SEQ_CST);
@@ -480,7 +480,7 @@ int hft_delegated_send(struct hft_delegated *session, const void *packets, unsig
 	uint64_t until = now_ns() + timeout_ns;
 	int error;
 
-	if (GUARD(21, !whole_packets(packets, length)))
+	if (GUARD(WHOLE, !whole_packets(packets, length)))
 		return -EBADMSG;
 	pthread_mutex_lock(&session->sending);
 	error = insist(session, take_if_not, until);

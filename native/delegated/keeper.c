@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "guard.h"
+#include "egress.h"
 #include "keeper.h"
 
 #define DRAIN_MS 3000 /* so long the peer may take to acknowledge, and then to close */
@@ -62,9 +62,12 @@ static void take_over(const struct keeper_charge *charge)
 {
 	alarm(MOST_SECONDS);
 	take_wire(charge->wire);
-	if (!merge_rest(charge->socket, charge->wire))
+	if (!merge_rest(charge->socket, charge->wire)) {
+		/* All is the kernel's now. Whoever trades next on the interface need not wait for the peer. */
+		egress_detach(charge->ifindex);
+		close(charge->link_fd);
 		close_clean(charge->socket);
-	guard_detach(charge->ifindex);
+	}
 }
 
 static int by_number(const void *one, const void *other)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <netinet/in.h>
@@ -77,7 +78,7 @@ static int queue_send(int socket, const struct hft_send *send, uint32_t *seq)
 		uint32_t has = *seq - send->seq;
 		ssize_t taken;
 
-		if (GUARD(60, has > send->length || send->length > sizeof(send->bytes)))
+		if (GUARD(ORDER, has > send->length || send->length > sizeof(send->bytes)))
 			return -EPROTO;
 		if (has == send->length)
 			return 0;
@@ -105,21 +106,28 @@ int merge_pending(struct merge *merge)
 
 	if (!waiting)
 		return 0;
+	DIE_AT(1);
 	error = repair_begin(merge->socket, &seq);
+	DIE_AT(2);
 	if (!error) {
 		for (; merged < waiting && !error; merged += !error)
 			error = queue_send(merge->socket, &wire->send[(merge->tail + merged) & (HFT_MAX_UNMERGED - 1)],
 					   &seq);
+		DIE_AT(3);
 		await_queued(merge->socket);
 	}
+	DIE_AT(4);
 	ended = repair_end(merge->socket);
+	DIE_AT(5);
 	if (error == -EAGAIN)
 		merge->retries++;
 	if (!ended && (!error || error == -EAGAIN) && merged) {
 		merge->tail += merged;
 		merge->batches++;
 		__atomic_store_n(&wire->merged_seq, seq, __ATOMIC_SEQ_CST);
+		DIE_AT(6);
 		__atomic_fetch_sub(&wire->word, (uint64_t)merged << HFT_WIRE_UNMERGED_SHIFT, __ATOMIC_SEQ_CST);
+		DIE_AT(7);
 	}
 	return ended ?: error ?: (int)merged;
 }

@@ -13,12 +13,17 @@
 
 #include "hft/limits.h"
 #include "hft/abi.h"
+#include "hft/guard.h"
 
-/* A build that goes without one guard of docs/delegated-send.md, to see that a test misses it. None by default. */
-#ifndef HFT_WITHOUT
-#define HFT_WITHOUT 0
+/* A build with -DHFT_DIE_AT=N dies at step N of a merge, to see what is left. */
+#ifndef HFT_DIE_AT
+#define HFT_DIE_AT 0
 #endif
-#define GUARD(number, refuses) (HFT_WITHOUT != (number) && (refuses))
+#define DIE_AT(step)                      \
+	do {                              \
+		if (HFT_DIE_AT == (step)) \
+			raise(SIGKILL);   \
+	} while (0)
 
 struct merge {
 	int socket;

@@ -5,11 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
-from turbo_hft import abi
 from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import OrderSession
 from turbo_hft.engine import Engine, Mode
@@ -27,6 +26,13 @@ _FLAGS = {
     "held": lib.HFT_WIRE_HELD,
     "closed": lib.HFT_WIRE_CLOSED,
 }
+
+
+class Native(NamedTuple):
+    """The C behind a connection: the package's, or another build of it, to test that build."""
+
+    ffi: Any
+    lib: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,10 @@ class Status:
 
 
 def connect(session: OrderSession, timeout_s: float = _TIMEOUT_S) -> socket.socket:
-    """A connection to `session.remote` from `session.local`. Raises ExchangeError, ConfigError."""
+    """A connection to `session.remote` from `session.local`, whose port may be 0: any. Raises ExchangeError.
+
+    A fixed port is a minute late after a restart: TCP keeps the old connection's name for so long.
+    """
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -94,39 +103,40 @@ class Connection:
         *,
         merge_cpu: int | None = None,
         poll_s: float = 0.0,
-        native: Any = lib,
+        native: Native | None = None,
     ) -> None:
         """Raises ConfigError, CapabilityError, ExchangeError for a connection that is lost already."""
         if engine.interface is None or not engine.attached or engine.mode is not Mode.NATIVE:
             raise ConfigError("delegated sends need an engine that is attached to an interface in native mode.")
         self._engine = engine
         self._socket = sock
-        self._native = native
+        self._ffi, self._lib = native or Native(ffi, lib)
         self._wire, map_fd, link_fd = engine.wire
-        setup = ffi.new("struct hft_delegated_setup *")
-        setup.socket, setup.wire_fd, setup.wire, setup.link_fd = sock.fileno(), map_fd, self._wire, link_fd
+        setup = self._ffi.new("struct hft_delegated_setup *")
+        setup.socket, setup.wire_fd, setup.link_fd = sock.fileno(), map_fd, link_fd
+        setup.wire = self._ffi.cast("struct hft_tcp_wire *", int(ffi.cast("uintptr_t", self._wire)))
         setup.ifindex = interface_index(engine.interface)
         setup.merge_cpu = -1 if merge_cpu is None else merge_cpu
         setup.poll_ns = int(poll_s * _NS)
         back = ethernet_back(session)
         setup.ethernet_len, setup.ethernet[0 : len(back)] = len(back), back
-        error = ffi.new("int *")
-        self._handle = native.hft_delegated_open(setup, error)
-        if self._handle == ffi.NULL:
+        error = self._ffi.new("int *")
+        self._handle = self._lib.hft_delegated_open(setup, error)
+        if self._handle == self._ffi.NULL:
             raise _open_error(error[0])
         try:
-            engine.connected(session, timestamps=bool(self._wire[0].timestamps))
+            engine.connected(replace(session, local=sock.getsockname()), timestamps=bool(self._wire[0].timestamps))
         except BaseException:
             self.close()
             raise
 
     def arm(self, timeout_s: float = _TIMEOUT_S) -> None:
         """From now on the hook may send. Raises ExchangeError for a connection that is lost or does not send all."""
-        self._check(self._native.hft_delegated_arm(self._handle, int(timeout_s * _NS)), "arm")
+        self._check(self._lib.hft_delegated_arm(self._handle, int(timeout_s * _NS)), "arm")
 
     def disarm(self, timeout_s: float = _TIMEOUT_S) -> None:
         """From now on it may not, and all that it sent is merged. Raises ExchangeError if it cannot be."""
-        self._check(self._native.hft_delegated_disarm(self._handle, int(timeout_s * _NS)), "disarm")
+        self._check(self._lib.hft_delegated_disarm(self._handle, int(timeout_s * _NS)), "disarm")
 
     def send(self, data: bytes, timeout_s: float = _TIMEOUT_S) -> None:
         """Send whole SoupBinTCP packets in the ordinary way, between sends of the hook.
@@ -134,26 +144,26 @@ class Connection:
         Raises ConfigError for anything else than whole packets; ExchangeError for a connection that is lost, or whose
         wire was not free in time (nothing of it was sent then).
         """
-        error = self._native.hft_delegated_send(self._handle, data, len(data), int(timeout_s * _NS))
+        error = self._lib.hft_delegated_send(self._handle, data, len(data), int(timeout_s * _NS))
         if error == -errno.EBADMSG:
             raise ConfigError(f"{len(data)} bytes are not whole SoupBinTCP packets: an order could end up inside")
         self._check(error, "send")
 
     def recv(self, room: int = _CHUNK) -> bytes | None:
         """What the peer sent, b"" at its end, None if there is nothing now. Raises ExchangeError when it is lost."""
-        buffer = ffi.new("unsigned char[]", room)
-        got = self._native.hft_delegated_recv(self._handle, buffer, room)
+        buffer = self._ffi.new("unsigned char[]", room)
+        got = self._lib.hft_delegated_recv(self._handle, buffer, room)
         if got == -errno.EAGAIN:
             return None
         self._check(min(got, 0), "read")
-        return bytes(ffi.buffer(buffer, got))
+        return bytes(self._ffi.buffer(buffer, got))
 
     @property
     def status(self) -> Status:
         """Where it stands."""
-        raw = ffi.new("struct hft_delegated_status *")
-        self._native.hft_delegated_status(self._handle, raw)
-        values = abi.fields(raw[0])
+        raw = self._ffi.new("struct hft_delegated_status *")
+        self._lib.hft_delegated_status(self._handle, raw)
+        values = {name: getattr(raw, name) for name, _ in self._ffi.typeof(raw[0]).fields}
         values["fired"] = self._wire[0].fired
         values["flags"] = tuple(name for name, bit in _FLAGS.items() if raw.flags & bit)
         values["error"] = os.strerror(-raw.error) if raw.error else ""
@@ -162,10 +172,10 @@ class Connection:
 
     def close(self) -> None:
         """Disarm, merge what is left, and give the socket back. Raises ExchangeError if not all could be merged."""
-        if self._handle == ffi.NULL:
+        if self._handle == self._ffi.NULL:
             return
-        handle, self._handle = self._handle, ffi.NULL
-        self._check(self._native.hft_delegated_close(handle), "close")
+        handle, self._handle = self._handle, self._ffi.NULL
+        self._check(self._lib.hft_delegated_close(handle), "close")
 
     def __enter__(self) -> Connection:
         return self

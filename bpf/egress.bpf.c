@@ -36,7 +36,7 @@ static __always_inline void raise_seq(struct __sk_buff *skb, const __u8 *tcp, __
 }
 
 SEC("tc")
-int hft_guard(struct __sk_buff *skb)
+int hft_egress(struct __sk_buff *skb)
 {
 	const __u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *ip, *tcp;
 	__u32 offset = 14, ihl;
