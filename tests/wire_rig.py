@@ -72,6 +72,8 @@ class Peer:
         self.read()
         try:
             self.said += self.socket.send(SERVER_HEARTBEAT)
+        except BlockingIOError:
+            return  # the other side does not read
         except (BrokenPipeError, ConnectionResetError):
             self.reset = self.ended = True
 
