@@ -180,7 +180,7 @@ class Day:
 
     def said(self, trader: Trader) -> list[bytes]:
         """What the exchange has said to a client today."""
-        return self.core.ports[trader.client.port].clients[trader.username].replies
+        return self.core.accounts[trader.client.port].clients[trader.username].replies
 
     def check(self) -> None:
         """The ledger against what the clients were told, and against itself."""

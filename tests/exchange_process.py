@@ -62,9 +62,11 @@ class Process:
 
     def __init__(self, feed: Udp, *arguments: str) -> None:
         command = [sys.executable, "-m", "turbo_hft.exchange", "--bind", HOST, "--feed", f"{HOST}:{feed.port}"]
+        for port in ("ouch50", "ouch42", "ouch50-tcp", "ouch42-tcp", "rerequest-port", "glimpse-port"):
+            command += [f"--{port}", "0"]
         self.feed = feed
         self.process = subprocess.Popen(
-            [*command, "--ouch50", "0", "--ouch42", "0", "--rerequest-port", "0", "--glimpse-port", "0", *arguments],
+            [*command, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

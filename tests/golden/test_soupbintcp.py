@@ -50,6 +50,16 @@ def decoded(*pieces: bytes) -> list[Packet]:
     return packets
 
 
+def test_a_packet_that_announces_too_much_is_refused_before_it_comes() -> None:
+    decoder = Decoder(longest=4)
+    decoder.feed(SequencedData(b"four").encode() + SequencedData(b"five!").encode()[:2])
+    packets = iter(decoder)
+    assert next(packets) == SequencedData(b"four")
+    for _ in range(2):
+        with pytest.raises(MalformedMessage, match=r"at byte 7 of the stream: .* payload of 5 bytes: at most 4"):
+            next(iter(decoder))
+
+
 def test_the_vectors_are_all_known() -> None:
     assert set(VECTORS) == set(PACKETS)
 

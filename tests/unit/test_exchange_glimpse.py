@@ -298,5 +298,5 @@ def test_a_second_login_and_orders() -> None:
 
 def test_a_client_that_went_away() -> None:
     talk = Talk()
-    talk.server.gone()
+    talk.server.gone(0)
     assert talk.server.over and talk.count == {"left": 1}

@@ -137,7 +137,8 @@ def test_what_the_command_line_leaves_away() -> None:
 def test_a_whole_market_by_the_command() -> None:
     """8,714 symbols for a fifth of a second, on loopback: ended by its duration, with every stock listed."""
     command = [sys.executable, "-m", "turbo_hft.exchange", "--bind", "127.0.0.1", "--feed", "127.0.0.1:36477"]
-    command += ["--ouch50", "0", "--ouch42", "0", "--rerequest-port", "off", "--glimpse-port", "off"]
+    command += ["--ouch50", "0", "--ouch42", "0", "--ouch50-tcp", "off", "--ouch42-tcp", "off"]
+    command += ["--rerequest-port", "off", "--glimpse-port", "off"]
     command += ["--market", "8714", "--symbols", "AAPL=163.2", "--rate", "5000", "--speed", "max", "--duration", "1.2"]
     command += ["--no-wait-for-login", "--messages-per-packet", "30", "--linger", "0.1", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

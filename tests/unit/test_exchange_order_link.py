@@ -58,7 +58,7 @@ def test_replies_that_are_lost_come_again_when_asked_for() -> None:
     client = logged_in_whatever_is_lost(core)
     for number in range(1, 60):
         client.send(enter50(number, price=PRICE - number * 100), now_ns=number * MILLISECOND)
-    said = core.ports["ouch50"].clients["HFT001"].replies
+    said = core.accounts["ouch50"].clients["HFT001"].replies
     assert len(client.replies) < len(said) == 60
     now = SECOND
     while len(client.replies) < len(said):

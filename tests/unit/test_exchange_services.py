@@ -18,6 +18,7 @@ from turbo_hft.wire import binaryfile, frame, glimpse, itch50, moldudp64, pcapng
 
 SESSION = "HFT0000001"
 Start = Callable[..., Process]
+OPTIONAL = ["--rerequest-port", "--glimpse-port", "--ouch50-tcp", "--ouch42-tcp"]
 
 
 @pytest.fixture
@@ -111,7 +112,8 @@ def test_what_one_line_loses_the_other_brings_and_what_both_lose_can_be_had_agai
         "--loss-a", "0.1", "--loss-b", "0.2", "--loss-both", "0.05", "--duplicate-b", "0.1", "--reorder-a", "0.1",
         "--delay-b", "100:900", "--linger", "4",
     )  # fmt: skip
-    assert {"feed", "and", "ouch50", "ouch42", "rerequest", "glimpse"} == set(process.ports)
+    names = {"feed", "and", "ouch50", "ouch42", "ouch50_tcp", "ouch42_tcp", "rerequest", "glimpse"}
+    assert names == set(process.ports)
     seen_a, seen_b = everything(feed), everything(feed_b)
     a, b = numbered(seen_a), numbered(seen_b)
     messages = {**a, **b}
@@ -236,7 +238,8 @@ def test_a_reader_that_does_not_read_holds_nobody_up(start: Start) -> None:
 
 def test_servers_can_be_switched_off(start: Start) -> None:
     feed = Udp()
-    process = start(feed, "--rate", "0", "--duration", "0.1", "--rerequest-port", "off", "--glimpse-port", "off")
+    off = [word for option in OPTIONAL for word in (option, "off")]
+    process = start(feed, "--rate", "0", "--duration", "0.1", *off)
     assert set(process.ports) == {"feed", "ouch50", "ouch42"}
     summary = summary_of(process)
     assert summary["rerequest"] is None and summary["glimpse"] is None
@@ -292,7 +295,7 @@ def test_a_second_session_on_the_wire(start: Start) -> None:
     assert [each["name"] for each in summary_of(process)["sessions"]] == list(sessions)
 
 
-@pytest.mark.parametrize("option", ["--rerequest-port", "--glimpse-port"])
+@pytest.mark.parametrize("option", OPTIONAL)
 def test_a_port_that_is_taken_is_named_with_its_option(option: str) -> None:
     kind = socket.SOCK_DGRAM if option == "--rerequest-port" else socket.SOCK_STREAM
     with socket.socket(socket.AF_INET, kind) as taken:

@@ -47,8 +47,8 @@ def test_a_second_login_takes_the_account_over() -> None:
     old, new = logged_in(core), logged_in(core, last_octet=9)
     assert old.send(enter50(1)) == []
     assert new.control[0] == ufo.LoginAccepted("HFT0000001", 2)
-    assert isinstance(new.core.ports["ouch50"].clients["HFT001"].address, tuple)
-    assert new.core.ports["ouch50"].clients["HFT001"].address == ("10.77.0.9", 26400)
+    assert isinstance(new.core.accounts["ouch50"].clients["HFT001"].address, tuple)
+    assert new.core.accounts["ouch50"].clients["HFT001"].address == ("10.77.0.9", 26400)
 
 
 def test_logoff() -> None:

@@ -1,9 +1,9 @@
 """The exchange simulator: a price-time matching engine behind real protocols.
 
 It publishes its books as ITCH 5.0 in MoldUDP64 on one or two lines, with the faults they are asked to have; sends
-missed messages again, gives snapshots (GLIMPSE) and rolls over to new sessions; takes OUCH 5.0 and 4.2 over UFO; and
-makes its own random order flow or replays a recorded day. Whatever can go wrong with an order goes wrong here when
-asked to. `Exchange` serves a session on the network, `ExchangeCore` is the same without sockets.
+missed messages again, gives snapshots (GLIMPSE) and rolls over to new sessions; takes OUCH 5.0 and 4.2 over UFO and
+SoupBinTCP; and makes its own random order flow or replays a recorded day. Whatever can go wrong with an order goes
+wrong here when asked to. `Exchange` serves a session on the network, `ExchangeCore` is the same without sockets.
 """
 
 from __future__ import annotations

@@ -17,7 +17,12 @@ from turbo_hft.exchange.config import ExchangeConfig
 from turbo_hft.exchange.fees import E8
 from turbo_hft.exchange.line import Faults
 from turbo_hft.exchange.option_values import delay, share
-from turbo_hft.exchange.order_options import add_halt_arguments, add_order_arguments, order_settings
+from turbo_hft.exchange.order_options import (
+    add_halt_arguments,
+    add_order_arguments,
+    add_stream_arguments,
+    order_settings,
+)
 from turbo_hft.exchange.server import Exchange
 from turbo_hft.wire.price import format_money_e4, parse_price_e4
 
@@ -39,8 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--feed", type=_endpoint, default=default.feed, metavar="ADDR:PORT", help="where the feed is sent"
     )
-    network.add_argument("--ouch50", type=_port, default=default.ouch50_port, metavar="PORT", help="0 = any free one")
-    network.add_argument("--ouch42", type=_port, default=default.ouch42_port, metavar="PORT", help="0 = any free one")
+    for name, udp, tcp in (
+        ("ouch50", default.ouch50_port, default.ouch50_tcp_port),
+        ("ouch42", default.ouch42_port, default.ouch42_tcp_port),
+    ):
+        network.add_argument(
+            f"--{name}", type=_port, default=udp, metavar="PORT", help="UDP, orders over UFO; 0 = any free one"
+        )
+        network.add_argument(
+            f"--{name}-tcp",
+            type=_port_or_off,
+            default=tcp,
+            metavar="PORT",
+            help="TCP, orders over SoupBinTCP; 0 = any free one, off = no such server",
+        )
     network.add_argument("--session", default=default.session, help="session name of feed and order entry")
     network.add_argument(
         "--account", type=_account, action="append", metavar="USER:PASS", help="may be given several times"
@@ -61,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_fault_arguments(parser)
     add_order_arguments(parser)
+    add_stream_arguments(parser, default.client_timeout_s, default.backlog_bytes)
     add_halt_arguments(parser)
     flow = parser.add_argument_group("random flow")
     flow.add_argument(
@@ -181,6 +199,8 @@ def config_from(args: argparse.Namespace) -> ExchangeConfig:
         glimpse_delay_s=args.glimpse_delay,
         ouch50_port=args.ouch50,
         ouch42_port=args.ouch42,
+        ouch50_tcp_port=args.ouch50_tcp,
+        ouch42_tcp_port=args.ouch42_tcp,
         session=args.session,
         accounts=dict(args.account) if args.account else default.accounts,
         **order_settings(args),
@@ -253,7 +273,7 @@ def run(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="turbo_hft.exchange",
         description="Exchange simulator: ITCH 5.0 in MoldUDP64 on one or two lines out, with re-requests and GLIMPSE "
-        "snapshots; OUCH 5.0 and 4.2 over UFO in.",
+        "snapshots; OUCH 5.0 and 4.2 over UFO and SoupBinTCP in.",
     )
     add_arguments(parser)
     return main(parser.parse_args(argv))

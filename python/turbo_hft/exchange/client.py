@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -60,7 +61,10 @@ class Dialect(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Client:
-    """An account on a port: its sequenced replies of the day (first = sequence 1), keys used, live orders."""
+    """An account of an OUCH version: its sequenced replies of the day (first = sequence 1), keys used, live orders.
+
+    `address`, `sent` and `last_sent_ns` are those of UFO; a SoupBinTCP connection keeps its own place.
+    """
 
     account: str
     dialect: Dialect
@@ -72,6 +76,8 @@ class Client:
     used_tokens: set[str] = field(default_factory=set)
     last_user_ref: int = 0
     disabled_firms: set[str] = field(default_factory=set)
+    leave: Callable[[int], None] | None = None
+    """What whoever is logged in as this account does, at a monotonic time, when another one takes its seat."""
 
     @property
     def next_sequence(self) -> int:
@@ -81,6 +87,12 @@ class Client:
     def say(self, message: bytes) -> None:
         """Append a reply to the sequenced stream; the port sends it."""
         self.replies.append(message)
+
+    def sit(self, leave: Callable[[int], None], monotonic_ns: int) -> None:
+        """Somebody is logged in as this account from now on, and nobody else."""
+        if self.leave is not None:
+            self.leave(monotonic_ns)
+        self.leave = leave
 
 
 @dataclass(slots=True, eq=False)

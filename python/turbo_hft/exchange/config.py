@@ -13,6 +13,8 @@ from turbo_hft.exchange.halts import Halt, ShortSaleRestriction, check_halts
 from turbo_hft.exchange.line import Faults, check_delay, check_share
 from turbo_hft.exchange.order_faults import OrderFaults
 from turbo_hft.exchange.outages import check_outages
+from turbo_hft.exchange.soup_conversation import MAX_INPUT
+from turbo_hft.exchange.stream_faults import StreamFaults
 
 if TYPE_CHECKING:  # it needs the compiled extension, which an exchange without such a market does not
     from turbo_hft.exchange.market import MarketConfig
@@ -43,12 +45,18 @@ class ExchangeConfig:
     glimpse_delay_s: float = 0.0  # between taking a snapshot and sending it
     ouch50_port: int = 26450
     ouch42_port: int = 26442
-    session: str = "HFT0000001"  # of MoldUDP64 and of UFO
+    ouch50_tcp_port: int | None = 26450  # SoupBinTCP; 0 = any free one, None = no such server
+    ouch42_tcp_port: int | None = 26442
+    cancel_on_disconnect: bool = False  # over SoupBinTCP, however a connection ends
+    client_timeout_s: float = 15.0  # after which a client that says or takes nothing is dropped
+    backlog_bytes: int = 1 << 20  # of new replies that a client may be behind with for a second
+    stream_faults: StreamFaults = field(default_factory=StreamFaults)
+    session: str = "HFT0000001"  # of MoldUDP64, UFO and SoupBinTCP
     accounts: Mapping[str, str] = field(default_factory=lambda: {"HFT001": "SECRET"})
     fees_e8: Mapping[str, int] = field(default_factory=dict)  # a share, by liquidity flag; 1/100,000,000 dollar
     order_faults: OrderFaults = field(default_factory=OrderFaults)
-    faults_orders: Faults = field(default_factory=Faults)  # of datagrams from clients
-    faults_replies: Faults = field(default_factory=Faults)  # of datagrams to them
+    faults_orders: Faults = field(default_factory=Faults)  # of datagrams from clients; of streams the delay alone
+    faults_replies: Faults = field(default_factory=Faults)  # and of what is sent to them
     silences_s: tuple[tuple[float, float], ...] = ()  # (start, length): order entry neither reads nor sends
     drops_s: tuple[float, ...] = ()  # when order entry forgets who is logged in
     halts: tuple[Halt, ...] = ()
@@ -99,6 +107,10 @@ class ExchangeConfig:
                 raise ConfigError(f"{name} {value} s: give 0 or more")
         if self.duration_s is not None and self.duration_s <= 0:
             raise ConfigError(f"duration {self.duration_s} s: give more than 0")
+        if self.client_timeout_s <= 0:
+            raise ConfigError(f"client time-out {self.client_timeout_s} s: give more than 0")
+        if self.backlog_bytes < MAX_INPUT:
+            raise ConfigError(f"a backlog of {self.backlog_bytes} bytes: give {MAX_INPUT} or more")
         self._check_lines()
         check_fees(self.fees_e8)
         check_outages(self.silences_s, self.drops_s)

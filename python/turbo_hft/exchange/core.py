@@ -1,4 +1,4 @@
-"""The whole exchange without its sockets: datagrams and a clock in, packets and datagrams out.
+"""The whole exchange without its sockets: datagrams, bytes of streams and a clock in, packets, datagrams and bytes out.
 
 Phases: *waiting* (for a login, if asked to, and the start delay), *running* (the feed steps when it is due),
 *rolling* (one session of the feed says its closing messages and its end; then the next one begins, running),
@@ -14,6 +14,7 @@ from enum import Enum
 from pathlib import Path
 
 from turbo_hft.errors import ExchangeError
+from turbo_hft.exchange.accounts import Accounts
 from turbo_hft.exchange.audit import AuditLog
 from turbo_hft.exchange.client import Address
 from turbo_hft.exchange.clock import MARKET_OPEN_NS, DayClock
@@ -34,6 +35,9 @@ from turbo_hft.exchange.ouch50_dialect import Ouch50Dialect
 from turbo_hft.exchange.outages import Outages
 from turbo_hft.exchange.recording import MessageRecord
 from turbo_hft.exchange.replay import ReplayFeed, ReplayVenue
+from turbo_hft.exchange.soup_conversation import OrderConversation, SoupRules
+from turbo_hft.exchange.soup_port import SoupPort
+from turbo_hft.exchange.stream_faults import Conversation, LateConversation
 from turbo_hft.exchange.venue import LiveVenue, Venue
 
 SECOND_NS = 1_000_000_000
@@ -54,7 +58,7 @@ class Phase(Enum):
 
 
 class ExchangeCore:
-    """One session. Port names are `ouch50` and `ouch42`."""
+    """One session. Port names are `ouch50` and `ouch42`: in `ports` over UFO, in `soup` over SoupBinTCP."""
 
     def __init__(self, config: ExchangeConfig) -> None:
         self.config = config
@@ -89,10 +93,22 @@ class ExchangeCore:
         self.desk = Desk(self.venue, self.ledger, mishaps=self.mishaps, halts=halts, log=self._log)
         if halts is not None:
             halts.on_change = self.desk.on_state
-        self.ports = {
-            dialect.name: UfoPort(dialect, config.accounts, config.session, self._log)
+        self.accounts = {
+            dialect.name: Accounts(dialect, config.accounts, config.session)
             for dialect in (Ouch50Dialect(self.desk), Ouch42Dialect(self.desk))
         }
+        self.ports = {name: UfoPort(accounts, self._log) for name, accounts in self.accounts.items()}
+        rules = SoupRules(
+            silence_ns=int(config.client_timeout_s * SECOND_NS),
+            backlog_bytes=config.backlog_bytes,
+            cancel_on_disconnect=config.cancel_on_disconnect,
+            faults=config.stream_faults,
+        )
+        self.soup = {
+            name: SoupPort(accounts, self.desk, rules, self._log, self._arrived)
+            for name, accounts in self.accounts.items()
+        }
+        self._connections = 0
         self.links = {
             name: OrderLink(config.faults_orders, config.faults_replies, f"{config.seed} {name}") for name in self.ports
         }
@@ -121,6 +137,28 @@ class ExchangeCore:
             return []
         self._receive(port, self.links[port].arrive(address, datagram, monotonic_ns), monotonic_ns)
         return self.replies(monotonic_ns)
+
+    def connect(self, port: str, peer: Address, monotonic_ns: int) -> Conversation:
+        """Somebody has connected to a port of `soup`."""
+        conversation: OrderConversation = self.soup[port].connect(peer, monotonic_ns)
+        orders_ns, replies_ns = self.config.faults_orders.delay_ns, self.config.faults_replies.delay_ns
+        hold_ns = self.config.stream_faults.hold_ns
+        if orders_ns == replies_ns == (0, 0) and not hold_ns:
+            return conversation
+        self._connections += 1
+        seed = f"{self.config.seed} {port} {self._connections}"
+        return LateConversation(conversation, orders_ns, replies_ns, hold_ns, seed)
+
+    def hears(self, monotonic_ns: int) -> bool:
+        """Are streams read now?"""
+        if not self._has_started:
+            return True
+        elapsed_ns = monotonic_ns - self._started_ns
+        return not (self.outages.silent(elapsed_ns) or self.config.stream_faults.stalled(elapsed_ns))
+
+    def speaks(self, monotonic_ns: int) -> bool:
+        """Are streams written to now?"""
+        return not self._silent(monotonic_ns)
 
     def replies(self, monotonic_ns: int) -> list[Reply]:
         """Datagrams that wait to be sent: replies to what the feed did, heartbeats, end of session."""
@@ -240,7 +278,8 @@ class ExchangeCore:
             "sessions": [{"name": each.name, "messages": each.messages} for each in self.history.sessions],
             "order_entry": {name: dict(sorted(port.count.items())) for name, port in self.ports.items()},
             "order_links": {name: link.counters() for name, link in self.links.items()},
-            "replies": {name: port.replies_by_type() for name, port in self.ports.items()},
+            "soupbintcp": {name: port.counters() for name, port in self.soup.items()},
+            "replies": {name: accounts.replies_by_type() for name, accounts in self.accounts.items()},
             "order_events": dict(sorted(self.mishaps.count.items())),
             "unheard": self.outages.unheard,
             "accounts": self.ledger.as_dict(),
@@ -264,7 +303,7 @@ class ExchangeCore:
         if self._created_ns is None:
             self._created_ns = monotonic_ns
         if self._ready_ns is None:
-            if self.config.wait_for_login and not any(port.logged_in for port in self.ports.values()):
+            if self.config.wait_for_login and not self._logged_in:
                 if monotonic_ns - self._created_ns > self.config.login_timeout_s * SECOND_NS:
                     raise ExchangeError(
                         f"no client logged in within {self.config.login_timeout_s} s: start the client, raise "
@@ -308,6 +347,11 @@ class ExchangeCore:
         for address, datagram in datagrams:
             self.ports[port].receive(address, datagram, self.clock.wall(monotonic_ns), monotonic_ns)
 
+    def _arrived(self, monotonic_ns: int) -> int:
+        """Something came over a stream; what time of the day it is."""
+        self._arrival_ns = monotonic_ns
+        return self.clock.wall(monotonic_ns)
+
     def _silent(self, monotonic_ns: int) -> bool:
         return self._has_started and self.outages.silent(monotonic_ns - self._started_ns)
 
@@ -315,6 +359,12 @@ class ExchangeCore:
         while self._has_started and self.outages.take_drop(monotonic_ns - self._started_ns):
             for port in self.ports.values():
                 port.drop()
+            for streams in self.soup.values():
+                streams.drop(monotonic_ns)
+
+    @property
+    def _logged_in(self) -> bool:
+        return any(port.logged_in for port in self.ports.values()) or any(port.logged_in for port in self.soup.values())
 
     @property
     def _has_started(self) -> bool:
@@ -361,8 +411,8 @@ class ExchangeCore:
         self._closed(monotonic_ns)
 
     def _closed(self, monotonic_ns: int) -> None:
-        for port in self.ports.values():
-            port.announce("E", self.clock.latest)
+        for accounts in self.accounts.values():
+            accounts.announce("E", self.clock.latest)
         self.phase = Phase.CLOSED
         self._deadline_ns = monotonic_ns + self._half_linger_ns
 
@@ -385,6 +435,8 @@ class ExchangeCore:
         self.phase = Phase.ENDED
         for port in self.ports.values():
             port.end(monotonic_ns)
+        for streams in self.soup.values():
+            streams.end()
 
     @property
     def _half_linger_ns(self) -> int:

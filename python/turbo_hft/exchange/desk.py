@@ -14,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from turbo_hft.exchange.agenda import Agenda
-from turbo_hft.exchange.client import ClientOrder, Key, Trade
+from turbo_hft.exchange.client import Client, ClientOrder, Key, Trade
 from turbo_hft.exchange.halts import HALTED, Halts
 from turbo_hft.exchange.ledger import Ledger, LedgerEntry
 from turbo_hft.exchange.matching import SelfMatch
@@ -209,6 +209,13 @@ class Desk:
         """Cancel all that is open, whatever faults there are. The outcome."""
         self._cut(order, order.open_qty, _USER, now_ns)
         return "canceled"
+
+    def cancel_all(self, client: Client, now_ns: int) -> int:
+        """Cancel what a client has open, whatever faults there are (reason U). How many orders."""
+        orders = list(client.orders.values())
+        for order in orders:
+            self.cancel_whole(order, now_ns)
+        return len(orders)
 
     def modify(self, order: ClientOrder, side: str, intended: int, now_ns: int) -> str:
         """Lower the total and/or change the kind of sale. The outcome."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 
 from turbo_hft.errors import MalformedMessage
+from turbo_hft.exchange.accounts import Credentials
 from turbo_hft.wire import soupbintcp
 
 HEARTBEAT_NS = 1_000_000_000
@@ -36,6 +37,8 @@ class _State(Enum):
 class SnapshotClient:
     """`receive` what it sent, send it `output`, say with `taken` how much of that it took; `over` when to close."""
 
+    resets = False
+
     def __init__(
         self,
         accounts: Mapping[str, str],
@@ -47,12 +50,12 @@ class SnapshotClient:
         login_timeout_ns: int = LOGIN_TIMEOUT_NS,
     ) -> None:
         """`snapshot` gives the session's name and the messages as of now; they are sent `delay_ns` after the login."""
-        self._passwords = {name.upper(): password.upper() for name, password in accounts.items()}
+        self._credentials = Credentials(accounts)
         self._snapshot = snapshot
         self._count = count
         self._delay_ns = delay_ns
         self._login_until_ns = now_ns + login_timeout_ns
-        self._decoder = soupbintcp.Decoder()
+        self._decoder = soupbintcp.Decoder(_MAX_INPUT)
         self._state = _State.LOGIN
         self._buffer = bytearray()
         self._messages: Iterator[bytes] = iter(())
@@ -88,8 +91,6 @@ class SnapshotClient:
                 self._one(packet, now_ns)
         except MalformedMessage:
             self._drop("malformed")
-        if self._decoder.pending > _MAX_INPUT:
-            self._drop("malformed")
 
     def output(self, now_ns: int) -> bytes:
         """What the client should get next; empty when there is nothing. Time-outs strike here."""
@@ -115,8 +116,9 @@ class SnapshotClient:
         if self._state is _State.LAST_WORDS and not self._buffer:
             self._state = _State.OVER
 
-    def gone(self) -> None:
+    def gone(self, now_ns: int) -> None:
         """The client closed the connection, or broke it."""
+        del now_ns
         self._drop("left")
 
     def _one(self, packet: soupbintcp.Packet, now_ns: int) -> None:
@@ -133,13 +135,12 @@ class SnapshotClient:
                 self._drop("malformed")
 
     def _login(self, request: soupbintcp.LoginRequest, now_ns: int) -> None:
-        name = request.username.upper()
         reason = ""
-        if name not in self._passwords or self._passwords[name] != request.password.upper():
+        if not self._credentials.authorised(request.username, request.password):
             reason = "A"
         else:
             session, messages = self._snapshot()
-            if request.session and request.session.upper() != session.upper():
+            if not self._credentials.available(request.session, session):
                 reason = "S"
         if reason:
             self._count["logins_rejected"] += 1

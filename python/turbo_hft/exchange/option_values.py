@@ -40,6 +40,24 @@ def _between(text: str, unit_ns: int, unit: str) -> tuple[int, int]:
     return between_ns
 
 
+def microseconds(text: str) -> int:
+    """A time in µs -> ns."""
+    try:
+        time_ns = int(float(text) * _MICROSECOND_NS)
+    except (ValueError, OverflowError):
+        time_ns = -1
+    if time_ns < 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a time in µs, 0 or more")
+    return time_ns
+
+
+def count(text: str) -> int:
+    """How many: 1 or more."""
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number, 1 or more")
+    return int(text)
+
+
 def milliseconds(text: str) -> tuple[int, int]:
     """`MIN:MAX` in ms -> ns."""
     return _between(text, _MILLISECOND_NS, "ms")

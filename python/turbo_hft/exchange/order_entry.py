@@ -1,18 +1,19 @@
-"""One order-entry port: UFO 1.0 sessions of all accounts, for one OUCH version.
+"""One order-entry port of datagrams: UFO 1.0 sessions of all accounts, for one OUCH version.
 
 No sockets here: datagrams in, datagrams out. A client logs in from an address; that address then is the account
-until it logs off or the account logs in from elsewhere. Replies are numbered from 1 for the whole day, kept, and
-sent again on request; the first is the OUCH start-of-day event. What does not decode or comes from an address that
-is not logged in is counted, logged and otherwise ignored.
+until it logs off or the account logs in from elsewhere (`accounts`). Replies are numbered from 1 for the whole day,
+kept, and sent again on request; the first is the OUCH start-of-day event. What does not decode or comes from an address
+that is not logged in is counted, logged and otherwise ignored.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from turbo_hft.errors import MalformedMessage
-from turbo_hft.exchange.client import Address, Client, Dialect
+from turbo_hft.exchange.accounts import Accounts
+from turbo_hft.exchange.client import Address, Client
 from turbo_hft.wire import ufo
 
 HEARTBEAT_NS = 1_000_000_000
@@ -25,14 +26,12 @@ Log = Callable[..., None]
 
 
 class UfoPort:
-    """Server side of UFO. Names, passwords and session names compare as SoupBinTCP's do: case does not matter."""
+    """Server side of UFO."""
 
-    def __init__(self, dialect: Dialect, accounts: Mapping[str, str], session: str, log: Log) -> None:
-        self.dialect = dialect
-        self.session = session
-        self.clients: dict[str, Client] = {}
+    def __init__(self, accounts: Accounts, log: Log) -> None:
+        self.accounts = accounts
+        self.dialect = accounts.dialect
         self.count: Counter[str] = Counter()
-        self._passwords = {name.upper(): password.upper() for name, password in accounts.items()}
         self._by_address: dict[Address, Client] = {}
         self._outbox: list[Datagram] = []
         self._log = log
@@ -67,22 +66,12 @@ class UfoPort:
                 self._send(client, ufo.Sequenced(client.next_sequence, ()).encode(), monotonic_ns)
                 self.count["heartbeats"] += 1
 
-    def announce(self, code: str, now_ns: int) -> None:
-        """Say an OUCH system event to every client of the day."""
-        for client in self.clients.values():
-            client.say(self.dialect.system_event(code, now_ns))
-
     def drop(self) -> None:
         """Forget who is logged in, without a word: until they log in again nobody is heard or answered."""
         for client in list(self._by_address.values()):
             self._forget(client)
             self.count["dropped"] += 1
             self._log("dropped", port=self.dialect.name, account=client.account)
-
-    def replies_by_type(self) -> dict[str, int]:
-        """How many replies of each OUCH type were made today."""
-        types = Counter(chr(reply[0]) for client in self.clients.values() for reply in client.replies)
-        return dict(sorted(types.items()))
 
     def end(self, monotonic_ns: int) -> None:
         """Queue end of session to everybody who is logged in."""
@@ -111,34 +100,26 @@ class UfoPort:
                 self.count["client_heartbeats"] += 1
 
     def _login(self, address: Address, request: ufo.LoginRequest, now_ns: int, monotonic_ns: int) -> None:
-        name = request.username.strip().upper()
-        session = request.session.strip()
-        reason = ""
-        if name not in self._passwords or self._passwords[name] != request.password.strip().upper():
-            reason = "A"
-        elif session and session.upper() != self.session.upper():
-            reason = "S"
+        reason = self.accounts.refusal(request.username, request.password, request.session)
         if reason:
             self.count["logins_rejected"] += 1
             self._outbox.append((address, ufo.LoginRejected(reason).encode()))
+            name = request.username.strip().upper()
             self._log("login", port=self.dialect.name, account=name, outcome="rejected", reason=reason)
             return
         self.count["logins"] += 1
-        client = self.clients.get(name)
-        first = client is None
-        if client is None:
-            client = self.clients[name] = Client(name, self.dialect)
-        self._forget(client)
+        client = self.accounts.client(request.username)
+        client.sit(lambda _: self._forget(client), monotonic_ns)
         previous = self._by_address.get(address)
         if previous is not None:
             self._forget(previous)
         client.address = address
         client.sent = len(client.replies)  # older ones are sent when asked for
         self._by_address[address] = client
-        self._send(client, ufo.LoginAccepted(self.session, client.next_sequence).encode(), monotonic_ns)
-        if first:
-            client.say(self.dialect.system_event("S", now_ns))
-        self._log("login", port=self.dialect.name, account=name, outcome="accepted", address=list(address))
+        accepted = ufo.LoginAccepted(self.accounts.session, client.next_sequence)
+        self._send(client, accepted.encode(), monotonic_ns)
+        self.accounts.greet(client, now_ns)
+        self._log("login", port=self.dialect.name, account=client.account, outcome="accepted", address=list(address))
 
     def _ouch(self, client: Client, payload: bytes, now_ns: int) -> None:
         try:
@@ -177,7 +158,7 @@ class UfoPort:
     def _forget(self, client: Client) -> None:
         if client.address is not None:
             self._by_address.pop(client.address, None)
-            client.address = None
+            client.address = client.leave = None
 
     def _malformed(self, address: Address, data: bytes, error: MalformedMessage) -> None:
         self.count["malformed"] += 1

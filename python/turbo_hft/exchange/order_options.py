@@ -7,8 +7,20 @@ from typing import Any
 
 from turbo_hft.exchange.halts import HALTED, OPERATIONAL, PAUSED, Halt, ShortSaleRestriction
 from turbo_hft.exchange.line import Faults
-from turbo_hft.exchange.option_values import delay, fee, milliseconds, seconds, share, span, symbol_span, symbol_start
+from turbo_hft.exchange.option_values import (
+    count,
+    delay,
+    fee,
+    microseconds,
+    milliseconds,
+    seconds,
+    share,
+    span,
+    symbol_span,
+    symbol_start,
+)
 from turbo_hft.exchange.order_faults import MILLISECOND_NS, OrderFaults
+from turbo_hft.exchange.stream_faults import StreamFaults
 
 # Option, its field of OrderFaults, what happens to which share.
 _ORDER_FAULTS = (
@@ -50,7 +62,10 @@ def add_order_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FLAG=DOLLARS",
         help="fee a share by liquidity flag, negative if it is paid to the client; may be given several times",
     )
-    link = parser.add_argument_group("the way of order entry and what goes wrong on it, from the seed")
+    link = parser.add_argument_group(
+        "the way of order entry and what goes wrong on it, from the seed",
+        "Over TCP nothing is lost, doubled or overtaken, only delayed; a session that is dropped is a RST there.",
+    )
     for what in ("orders", "replies"):
         link.add_argument(f"--loss-{what}", type=share, default=0.0, metavar="SHARE", help=f"datagrams of {what} lost")
         link.add_argument(
@@ -77,6 +92,59 @@ def add_order_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="START",
         help="order entry forgets who is logged in, without a word; may be given several times",
+    )
+
+
+def add_stream_arguments(parser: argparse.ArgumentParser, client_timeout_s: float, backlog_bytes: int) -> None:
+    """Declare those of order entry over TCP."""
+    streams = parser.add_argument_group("order entry over TCP (SoupBinTCP) and what goes wrong on each connection")
+    streams.add_argument(
+        "--cancel-on-disconnect",
+        action="store_true",
+        help="cancel an account's open orders when its connection ends: logout, FIN, RST, time-out or another login",
+    )
+    streams.add_argument(
+        "--client-timeout",
+        type=float,
+        default=client_timeout_s,
+        metavar="S",
+        help=f"drop a client that says or takes nothing for so long (default: {client_timeout_s:g}); "
+        "a login of 4.10 names its own",
+    )
+    streams.add_argument(
+        "--backlog",
+        type=count,
+        default=backlog_bytes,
+        metavar="BYTES",
+        help=f"drop a client that is behind with more new replies for a second (default: {backlog_bytes})",
+    )
+    streams.add_argument(
+        "--cut-after-replies", type=count, metavar="N", help="cut the connection in the middle of the reply after N"
+    )
+    streams.add_argument(
+        "--cut-after-orders",
+        type=count,
+        metavar="N",
+        help="cut it when N messages of the client were carried out, before the last one is answered",
+    )
+    streams.add_argument("--cut-by-reset", action="store_true", help="such a cut is a RST (default: FIN)")
+    streams.add_argument(
+        "--stall-reading",
+        type=span,
+        action="append",
+        default=[],
+        metavar="START+LENGTH",
+        help="nothing is read, in seconds of the feed, but replies and heartbeats are sent; may be given several times",
+    )
+    streams.add_argument(
+        "--segment-bytes", type=count, metavar="N", help="send at most N bytes at a time: 1 cuts everywhere"
+    )
+    streams.add_argument(
+        "--hold-replies",
+        type=microseconds,
+        default=0,
+        metavar="TIME",
+        help="let replies wait so long for others to share a segment with, in µs",
     )
 
 
@@ -129,6 +197,17 @@ def order_settings(args: argparse.Namespace) -> dict[str, Any]:
         ),
         "faults_orders": _link_faults(args, "orders"),
         "faults_replies": _link_faults(args, "replies"),
+        "cancel_on_disconnect": args.cancel_on_disconnect,
+        "client_timeout_s": args.client_timeout,
+        "backlog_bytes": args.backlog,
+        "stream_faults": StreamFaults(
+            cut_after_replies=args.cut_after_replies,
+            cut_after_orders=args.cut_after_orders,
+            cut_by_reset=args.cut_by_reset,
+            stalls_s=tuple(args.stall_reading),
+            segment_bytes=args.segment_bytes,
+            hold_ns=args.hold_replies,
+        ),
         "silences_s": tuple(args.silence),
         "drops_s": tuple(args.drop_session),
         "halts": tuple(

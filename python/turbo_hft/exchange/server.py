@@ -2,8 +2,9 @@
 
 One thread. After every packet of the feed the order sockets are read before the next packet is made. That matters
 on a veth pair: the receiver's XDP program runs inside our send(), so an order that a packet causes lies in the order
-socket before send() has returned. Re-requests and snapshots come after the orders, and are looked at a few thousand
-times a second at most.
+socket before send() has returned. Order entry over TCP is read at the same place, a system call for each client that
+is connected. New connections, re-requests and snapshots come after the orders, and are looked at a few thousand times a
+second at most.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from turbo_hft.exchange.interfaces import mac_of
 from turbo_hft.exchange.line import CommonLoss, Faults, Line
 from turbo_hft.exchange.recording import Capture
 from turbo_hft.exchange.rerequest import RerequestServer
+from turbo_hft.exchange.soup_port import MAX_CLIENTS
+from turbo_hft.exchange.tcp_server import Start, TcpServer
 from turbo_hft.wire.frame import multicast_mac
 
 _RECEIVE_BUFFER = 1 << 20
@@ -38,6 +41,7 @@ _LONGEST_SLEEP_NS = 50_000_000
 # What was published is filed, and who asks for it answered, so often at most: orders come first.
 _SERVICE_NS = 200_000
 _REQUESTS = 64  # handled at a time
+_GOODBYE_NS = SECOND_NS  # for clients of streams to take the end of the day
 
 
 class Exchange:
@@ -50,6 +54,7 @@ class Exchange:
         self.lines: dict[str, FeedLine] = {}
         self.rerequest: RerequestServer | None = None
         self.glimpse: GlimpseServer | None = None
+        self.streams: tuple[TcpServer, ...] = ()
         self._rerequest_socket: socket.socket | None = None
         self._capture: Capture | None = None
         self._signals = 0
@@ -69,11 +74,13 @@ class Exchange:
             selector = stack.enter_context(selectors.SelectSelector())
             for name, sock in orders.items():
                 selector.register(sock, selectors.EVENT_READ, name)
+            streams = self._open_streams(stack, selector)
             self._open_lines(stack)
             services = self._open_services(stack, selector)
             stack.enter_context(self._handling_signals())
-            self._announce({**orders, **services})
+            self._announce({**orders, **streams, **services})
             self._loop(orders, selector)
+            self._finish_streams(selector)
         return self.summary()
 
     def summary(self) -> dict[str, object]:
@@ -110,7 +117,9 @@ class Exchange:
             for name, sock in orders.items():
                 self._receive(name, sock, orders)
             now = time.monotonic_ns()
+            self._read_streams(now)
             self._reply(orders, core.replies(now))
+            self._write_streams(now)
             for line in faulty:
                 line.flush(now)
             if rested or now >= self._next_service_ns:
@@ -125,6 +134,7 @@ class Exchange:
             due.append(self.rerequest.next_due_ns)
         if self.glimpse is not None:
             due.append(self.glimpse.next_due_ns)
+        due += [each.next_due_ns for each in self.streams]
         others = [max(0, each - now_ns) for each in due if each is not None]
         return min([self.core.idle_ns(now_ns), *others])
 
@@ -141,10 +151,31 @@ class Exchange:
         self.core.settle()
         if self._capture is not None:
             self._capture.write()
+        for streams in self.streams:
+            streams.accept(now_ns)
         if self.rerequest is not None and self._rerequest_socket is not None:
             self._serve_rerequests(self.rerequest, self._rerequest_socket, now_ns)
         if self.glimpse is not None:
             self.glimpse.serve(now_ns)
+
+    def _read_streams(self, now_ns: int) -> None:
+        for streams in self.streams:
+            if streams.busy and self.core.hears(now_ns):
+                streams.read(now_ns)
+
+    def _write_streams(self, now_ns: int) -> None:
+        for streams in self.streams:
+            if streams.busy and self.core.speaks(now_ns):
+                streams.write(now_ns)
+
+    def _finish_streams(self, selector: selectors.BaseSelector) -> None:
+        """Whoever is there still takes the end of the session, if it does so soon."""
+        until_ns = time.monotonic_ns() + _GOODBYE_NS
+        while any(streams.busy for streams in self.streams) and (now := time.monotonic_ns()) < until_ns:
+            for streams in self.streams:
+                streams.read(now)
+                streams.write(now)
+            selector.select(0.005)
 
     def _serve_rerequests(self, server: RerequestServer, sock: socket.socket, now_ns: int) -> None:
         for _ in range(_REQUESTS):
@@ -224,12 +255,36 @@ class Exchange:
                 seed=f"{config.seed} rerequest",
             )
         if config.glimpse_port is not None:
-            listener = services["glimpse"] = stack.enter_context(self._listener(config.glimpse_port))
+            listener = services["glimpse"] = stack.enter_context(
+                self._listener("snapshot", config.glimpse_port, "free port with --glimpse-port")
+            )
             delay_ns = int(config.glimpse_delay_s * SECOND_NS)
             self.glimpse = stack.enter_context(
                 closing(GlimpseServer(listener, selector, self.core.history, config.accounts, delay_ns=delay_ns))
             )
         return services
+
+    def _open_streams(self, stack: ExitStack, selector: selectors.BaseSelector) -> dict[str, socket.socket]:
+        """Order entry over TCP: listeners by their names in the announcement."""
+        listeners: dict[str, socket.socket] = {}
+        for name, port in (("ouch50", self.config.ouch50_tcp_port), ("ouch42", self.config.ouch42_tcp_port)):
+            if port is None:
+                continue
+            listener = stack.enter_context(self._listener("order entry", port, f"free port with --{name}-tcp"))
+            listeners[f"{name}_tcp"] = listener
+            streams = TcpServer(
+                listener,
+                selector,
+                self._conversations(name),
+                self.core.soup[name].count,
+                max_clients=MAX_CLIENTS,
+                segment_bytes=self.config.stream_faults.segment_bytes,
+            )
+            self.streams += (stack.enter_context(closing(streams)),)
+        return listeners
+
+    def _conversations(self, name: str) -> Start:
+        return lambda peer, now_ns: self.core.connect(name, peer, now_ns)
 
     def _feed_socket(self, to: tuple[str, int]) -> socket.socket:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -257,7 +312,7 @@ class Exchange:
             raise self._no_socket(what, port, error, remedy) from error
         return sock
 
-    def _listener(self, port: int) -> socket.socket:
+    def _listener(self, what: str, port: int, remedy: str) -> socket.socket:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             # Connections of an exchange that ended just now still hold the port for a minute otherwise.
@@ -267,7 +322,7 @@ class Exchange:
             sock.setblocking(False)
         except OSError as error:
             sock.close()
-            raise self._no_socket("snapshot", port, error, "free port with --glimpse-port") from error
+            raise self._no_socket(what, port, error, remedy) from error
         return sock
 
     def _no_socket(self, what: str, port: int, error: OSError, remedy: str = "free port") -> ExchangeError:

@@ -209,10 +209,12 @@ class Decoder:
 
     `feed` takes what arrived; iterating gives the packets that are complete by now and ends where more bytes are
     needed, so `for packet in decoder` may be run again after the next `feed`. A malformed packet raises
-    MalformedMessage with its place in the stream, once: the next iteration goes on behind it.
+    MalformedMessage with its place in the stream, once: the next iteration goes on behind it. One that announces more
+    than `longest` bytes of payload does so as soon as it announces them, and every time: nothing follows it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = MAX_PAYLOAD) -> None:
+        self._longest = longest
         self._buffer = bytearray()
         self._position = 0  # of the buffer's first byte in the stream
 
@@ -229,6 +231,11 @@ class Decoder:
         """The complete packets. Errors: MalformedMessage."""
         while len(self._buffer) >= 2:
             end = 2 + int.from_bytes(self._buffer[:2], "big")
+            if end - 3 > self._longest:
+                raise MalformedMessage(
+                    f"at byte {self._position} of the stream: a packet announces a payload of {end - 3} bytes: at most "
+                    f"{self._longest} are taken"
+                )
             if len(self._buffer) < end:
                 return
             body = bytes(self._buffer[2:end])
