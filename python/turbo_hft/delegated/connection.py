@@ -144,10 +144,18 @@ class Connection:
         Raises ConfigError for anything else than whole packets; ExchangeError for a connection that is lost, or whose
         wire was not free in time (nothing of it was sent then).
         """
+        if not self.offer(data, timeout_s):
+            self._check(-errno.ETIMEDOUT, "send")
+
+    def offer(self, data: bytes, timeout_s: float) -> bool:
+        """The same, but False when the wire was not free in time. Raises as `send` otherwise."""
         error = self._lib.hft_delegated_send(self._handle, data, len(data), int(timeout_s * _NS))
         if error == -errno.EBADMSG:
             raise ConfigError(f"{len(data)} bytes are not whole SoupBinTCP packets: an order could end up inside")
+        if error == -errno.ETIMEDOUT:
+            return False
         self._check(error, "send")
+        return True
 
     def recv(self, room: int = _CHUNK) -> bytes | None:
         """What the peer sent, b"" at its end, None if there is nothing now. Raises ExchangeError when it is lost."""
