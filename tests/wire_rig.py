@@ -133,11 +133,13 @@ class WireRig:
         self,
         lab: LabAddresses,
         engine: Engine,
+        exchange: str,
         remote: tuple[str, int],
         feed: socket.socket,
         listener: socket.socket | None = None,
     ) -> None:
-        """`listener`: where the connection is to be accepted; None: somebody else does."""
+        """`exchange`: the peer's namespace. `listener`: where the connection is accepted; None: somebody else does."""
+        self.exchange = exchange
         self.lab = lab
         self.engine = engine
         self._listener = listener
@@ -162,13 +164,19 @@ class WireRig:
         self.connection: Connection
         self.ticks: Ticks
 
-    def open(self, **options: Any) -> None:
-        """Connect, hand the connection over, log in, and open the market; not armed yet. `options` of `Connection`."""
+    def open(self, *, pair: tuple[socket.socket, socket.socket] | None = None, **options: Any) -> None:
+        """Connect, hand the connection over, log in, and open the market; not armed yet.
+
+        `pair`: both ends of a connection that stands already. `options` of `Connection`.
+        """
         at = self.lab
         configure(self.engine, at, Work((Threshold(),)), self.session)
         self.engine.attach()
-        self.socket = connect(self.session)
-        if self._listener is not None:
+        if pair is not None:
+            self.socket, self.peer = pair[0], Peer(pair[1])
+        else:
+            self.socket = connect(self.session)
+        if pair is None and self._listener is not None:
             self.peer = Peer(self._listener.accept()[0])
         self.connection = Connection(self.engine, self.session, self.socket, **{"poll_s": 20e-6, **options})
         self.engine.hear(ufo.LoginAccepted(SESSION, 1).encode())
@@ -269,7 +277,7 @@ def _rig(at: LabAddresses, exchange: str, settings: dict[str, Any]) -> Iterator[
         netns.run_in(exchange, lambda: listen(at, receive_buffer)) as listener,
         netns.run_in(at.namespace, lambda: feed_socket(at)) as feed,
     ):
-        rig = WireRig(at, engine, listener.getsockname(), feed, listener)
+        rig = WireRig(at, engine, exchange, listener.getsockname(), feed, listener)
         try:
             yield rig
         finally:

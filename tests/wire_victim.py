@@ -26,7 +26,7 @@ def main() -> None:
     native = None if args.library is None else opened(args.library)
     feed = netns.run_in(at.namespace, lambda: feed_socket(at))
     with Engine.open(at.device, transport="soupbintcp") as engine:
-        rig = WireRig(at, engine, (at.exchange_address, args.port), feed)
+        rig = WireRig(at, engine, at.namespace, (at.exchange_address, args.port), feed)
         rig.open(poll_s=args.poll_s, native=native)
         rig.connection.arm()
         print("armed", flush=True)

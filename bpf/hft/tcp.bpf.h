@@ -57,11 +57,12 @@ hft_inline __u32 window_told(const struct tcp_sock *tcp, __u32 ack)
 	return window < TCP_WINDOW_MOST ? window : TCP_WINDOW_MOST;
 }
 
-/* Something is missing at the peer, or being sent again. */
+/* Something is missing at the peer, or being sent again. Without SACK the state stays when all is there again, until more is sent. */
 hft_inline bool in_recovery(const struct tcp_sock *tcp)
 {
 	return tcp->sacked_out || tcp->lost_out || tcp->retrans_out ||
-	       BPF_CORE_READ_BITFIELD(&tcp->inet_conn, icsk_ca_state) >= TCP_CA_STATE_RECOVERY;
+	       (tcp->snd_una != tcp->snd_nxt &&
+		BPF_CORE_READ_BITFIELD(&tcp->inet_conn, icsk_ca_state) >= TCP_CA_STATE_RECOVERY);
 }
 
 /* Does the kernel's connection stand where the word says? All that it was given is sent, up to where the hook goes on. */

@@ -55,6 +55,9 @@ static void close_clean(int socket)
 		if (poll(&readable, 1, 10) > 0 && recv(socket, unread, sizeof(unread), MSG_DONTWAIT) == 0)
 			break;
 	}
+	/* What the peer has not acknowledged by now must not arrive at some later time. */
+	if (socket_unacknowledged(socket) > 0)
+		setsockopt(socket, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
 	close(socket);
 }
 

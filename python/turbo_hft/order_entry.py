@@ -68,6 +68,7 @@ class OrderEntry:
             engine,
             can_query=session.protocol == "ouch50",
             lost_after_s=checked_seconds("lost_after_s", lost_after_s),
+            delivered=lambda: self._link.delivered,
         )
         self._cancels = UnansweredCancels(engine)
         self._away = False  # silent; being logged in to again

@@ -39,6 +39,10 @@ class Link(Protocol):
     def connected(self) -> bool:
         """Is there a way at all, as far as is known?"""
 
+    @property
+    def delivered(self) -> bool:
+        """Can nothing that was sent arrive any more that has not arrived?"""
+
     def open(self, *, recover: bool) -> None:
         """Before the first login. Raises ExchangeError."""
 
@@ -58,7 +62,7 @@ class UfoLink:
     def __init__(self, session: OrderSession) -> None:
         """Raises ConfigError."""
         self.heard = 0.0
-        self.connected = True
+        self.connected = self.delivered = True
         self._stop = threading.Event()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -132,6 +136,14 @@ class SoupLink:
         return self._wire.heard if self._wire is not None else self._heard
 
     @property
+    def delivered(self) -> bool:
+        """Has the exchange's TCP acknowledged all? What a connection before this one had left went with it."""
+        if not self.connected or self._wire is None:
+            return False
+        status = self._wire.connection.status
+        return not (status.unmerged or status.unacknowledged or self._wire.pending)
+
+    @property
     def wire(self) -> DelegatedWire | None:
         """The connection of now, None before the first."""
         return self._wire
@@ -144,6 +156,8 @@ class SoupLink:
         return Client(at.remote, session, local=at.local, wire=self._lend)
 
     def _lend(self, sock: socket.socket) -> DelegatedWire:
+        # What is not acknowledged for so long ends the connection: an order must not be sent again for ever.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, self._silence_ns // 1_000_000))
         self._wire = DelegatedWire(self._engine, self._session, sock, self._merge_cpu, self._poll_s)
         return self._wire
 

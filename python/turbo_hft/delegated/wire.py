@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 import time
 from contextlib import suppress
 
@@ -14,6 +15,7 @@ from turbo_hft.errors import ExchangeError
 
 _FREE_S = 0.05  # so long an ordinary send waits for the hook's sends to be merged, before it waits in line
 _SOON_S = 0.001
+_ABORT = struct.pack("ii", 1, 0)  # struct linger: close with a RST
 
 
 class DelegatedWire:
@@ -25,6 +27,7 @@ class DelegatedWire:
         """Raises as `Connection`."""
         self.connection = Connection(engine, session, sock, merge_cpu=merge_cpu, poll_s=poll_s)
         self.heard = time.monotonic()
+        self._socket = sock
         self._waiting = bytearray()
 
     @property
@@ -62,6 +65,10 @@ class DelegatedWire:
         return data
 
     def close(self) -> None:
-        """Merge what can be merged, and let go."""
+        """Merge what can be merged, and let go. What is not acknowledged by now is dropped when the socket is closed:
+        an order that TCP goes on sending behind our back could arrive at any time."""
+        left = self.connection.status.unacknowledged
         with suppress(ExchangeError):  # lost: there is nothing to be merged into
             self.connection.close()
+        if left:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
