@@ -55,6 +55,7 @@ typedef _Bool bool;
 #include "hft/command.bpf.h"
 #include "hft/ouch.bpf.h"
 #include "hft/reply.bpf.h"
+#include "hft/soup.bpf.h"
 
 /*
  * One CPU inside at a time. In native mode a queue is polled by one CPU and this never waits; generic mode and several
@@ -94,6 +95,25 @@ hft_global int reply_entered(void)
 	return reply_packet();
 }
 
+/* Of the connection that orders leave on? What it carries is read here if the engine is free; the kernel gets it in any case. */
+static __always_inline bool connection_packet(struct xdp_md *ctx)
+{
+	__u32 described = tcp_arrives(ctx);
+
+	if (!described || !SEGMENT_LENGTH(described))
+		return described;
+	if (!engine_enter()) {
+		count_outside(HFT_C_WIRE_REPLIES_LEFT);
+		return true;
+	}
+	entry_ns = bpf_ktime_get_ns();
+	soup_entered(ctx, described);
+	if (config.time_all)
+		observe(HFT_HIST_REPLY, bpf_ktime_get_ns() - entry_ns);
+	engine_leave();
+	return true;
+}
+
 SEC("xdp")
 int xdp_hft(struct xdp_md *ctx)
 {
@@ -104,7 +124,8 @@ int xdp_hft(struct xdp_md *ctx)
 	count_outside(HFT_C_FRAMES);
 	not_ours = wire_parse(ctx, &view);
 	if (not_ours) {
-		if (config.transport != HFT_TRANSPORT_SOUPBINTCP || not_ours != HFT_C_NOT_OURS || !tcp_arrives(ctx))
+		if (config.transport != HFT_TRANSPORT_SOUPBINTCP || not_ours != HFT_C_NOT_OURS ||
+		    !connection_packet(ctx))
 			count_outside(not_ours);
 		return XDP_PASS;
 	}

@@ -87,6 +87,11 @@ class Peer:
         wait_for(enough, f"{len(self.stream)} of {length} bytes came")
 
 
+def rejected(user_ref: int) -> bytes:
+    """The exchange's answer that ends an order."""
+    return ouch50.Rejected(timestamp=0, user_ref_num=user_ref, reason=1, cl_ord_id="TURBO-HFT").encode()
+
+
 class Ticks:
     """A feed of one symbol: `tick` sends the packet that asks for the next order."""
 
@@ -157,7 +162,7 @@ class WireRig:
         self._session = engine.program.share("session_state")
         self.expected = bytearray()
         self.heard = bytearray()
-        self._replies = 1
+        self.replies = 1  # number of the next
         self.user_ref = 0
         self.socket: socket.socket
         self.peer: Peer
@@ -187,9 +192,8 @@ class WireRig:
 
     def reject(self, user_ref: int) -> None:
         """The exchange's answer, as user space hands it on: the order is over."""
-        message = ouch50.Rejected(timestamp=0, user_ref_num=user_ref, reason=1, cl_ord_id="TURBO-HFT").encode()
-        self.engine.hear(ufo.Sequenced(self._replies, (message,)).encode())
-        self._replies += 1
+        self.engine.hear(ufo.Sequenced(self.replies, (rejected(user_ref),)).encode())
+        self.replies += 1
 
     def fire(self, *, answer: bool = True, over: bool = True) -> bool:
         """One tick: whether an order left on it. `over`: it is rejected at once, so that the next may ask again.

@@ -363,6 +363,8 @@ enum hft_counter {
 	HFT_C_WIRE_SENDS, /* TCP segments with orders that the hook sent */
 	HFT_C_WIRE_ACKS_HELD, /* acknowledgements that were cut down to what the kernel's connection knows of */
 	HFT_C_WIRE_CLOSES, /* FIN or RST of the peer */
+	HFT_C_WIRE_REPLIES, /* replies that the hook took from the stream itself */
+	HFT_C_WIRE_REPLIES_LEFT, /* segments whose replies it left to user space: split, out of order, or the engine was busy */
 	HFT_COUNTERS,
 };
 
@@ -871,10 +873,12 @@ struct hft_tcp_wire {
 	__u32 merged_seq; /* the kernel's connection has all that was sent below this sequence */
 	__u32 timestamps; /* 1 = segments carry the time stamp option */
 	__u32 rcv_wscale; /* shift of the window that we tell the peer */
-	__u64 pad1[5];
-	/* third line, written by the hook when it sends */
+	__u64 reply_sync; /* TCP sequence << 32 | number of the next reply, as far as user space has read: between two packets */
+	__u64 pad1[4];
+	/* third line, written by the hook inside the engine */
 	__u64 fired; /* sends so far: the next one goes to send[fired % HFT_MAX_UNMERGED] */
-	__u64 pad2[7];
+	__u64 reply_next; /* as reply_sync, as far as the hook has read; 0 = nothing yet */
+	__u64 pad2[6];
 	/* fourth line, written by the hook when an acknowledgement is held back: the newest one. Odd version: being written */
 	__u64 held_version;
 	__u32 held_ack;

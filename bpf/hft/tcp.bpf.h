@@ -244,33 +244,40 @@ hft_inline bool ack_is_early(__u32 ack, __u32 merged)
 	return GUARD(ACK, word_unmerged(word) && (__s32)(ack - merged) > 0 && (__s32)(ack - word_seq(word)) <= 0);
 }
 
+/* What tcp_arrives says of a segment in one word: 1 = of the connection, and where its payload is. */
+#define SEGMENT_OURS 1
+#define SEGMENT_TCP(described) ((described) >> 1 & 0x7f) /* the header's offset in the frame */
+#define SEGMENT_OFFSET(described) ((described) >> 8 & 0xff) /* the payload's */
+#define SEGMENT_LENGTH(described) ((described) >> 16) /* and its bytes */
+
 /* The TCP header at `offset`, of which `length` bytes with their payload are in the frame. */
 hft_global int segment_arrives(struct xdp_md *ctx, __u32 offset, __u32 length)
 {
 	__u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end, *tcp = data + hft_masked(offset, 128);
-	__u32 header, flags, merged = *(volatile __u32 *)&wire.merged_seq, from, to = bpf_htonl(merged);
+	__u32 header, flags, described, merged = *(volatile __u32 *)&wire.merged_seq, from, to = bpf_htonl(merged);
 	struct segment segment = {};
 	bool early, closes;
 
 	if (tcp + TCP_HEADER > end)
-		return 0;
+		return SEGMENT_OURS;
 	header = (tcp[12] >> 4) * 4;
 	flags = tcp[TCP_FLAGS_AT];
 	if (header < TCP_HEADER || header > length)
-		return 0;
+		return SEGMENT_OURS;
+	described = SEGMENT_OURS | offset << 1 | (offset + header) << 8 | (length - header) << 16;
 	segment.end = load_be32(tcp + 4) + length - header + (flags & TCP_FIN);
 	segment.ack = load_be32(tcp + 8);
 	segment.window = load_be16(tcp + 14);
 	early = flags & TCP_ACK && ack_is_early(segment.ack, merged);
 	closes = GUARD(CLOSE, flags & (TCP_FIN | TCP_RST));
 	if ((early || closes) && !segment_is_sound(ctx, offset, length))
-		return 0; /* the kernel drops it */
+		return SEGMENT_OURS; /* the kernel drops it */
 	if (closes) {
 		__sync_fetch_and_or(&wire.word, HFT_WIRE_CLOSED);
 		count_outside(HFT_C_WIRE_CLOSES);
 	}
 	if (!early)
-		return 0;
+		return described;
 	if (header >= TCP_HEADER + TCP_TIMESTAMPS && tcp + TCP_HEADER + TCP_TIMESTAMPS <= end &&
 	    *(__u32 *)(tcp + TCP_HEADER) == TCP_TIMESTAMPS_BEGIN) {
 		segment.tsval = load_be32(tcp + TCP_HEADER + 4);
@@ -281,10 +288,10 @@ hft_global int segment_arrives(struct xdp_md *ctx, __u32 offset, __u32 length)
 	*(__u32 *)(tcp + 8) = to;
 	ack_keep(&segment);
 	count_outside(HFT_C_WIRE_ACKS_HELD);
-	return 0;
+	return described;
 }
 
-/* A frame that is nobody's among the flows: is it of the connection? 1 = yes. It goes on to the kernel in any case. */
+/* A frame that is nobody's among the flows: is it of the connection? 0 = no. It goes on to the kernel in any case. */
 hft_global int tcp_arrives(struct xdp_md *ctx)
 {
 	__u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end, *ip, *tcp;
@@ -314,8 +321,7 @@ hft_global int tcp_arrives(struct xdp_md *ctx)
 	if (tcp + TCP_HEADER > end || *(__u16 *)tcp != wire.remote_port_be || *(__u16 *)(tcp + 2) != wire.local_port_be)
 		return 0;
 	count_outside(HFT_C_WIRE_PACKETS);
-	segment_arrives(ctx, tcp - data, total - ihl);
-	return 1;
+	return segment_arrives(ctx, tcp - data, total - ihl);
 }
 
 #endif

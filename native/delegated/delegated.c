@@ -46,6 +46,7 @@ struct hft_delegated {
 	bool held; /* the word says HELD, and is ours to give back; seq is what it will say */
 	uint32_t seq;
 	uint64_t sent;
+	uint32_t read_seq; /* of the next byte that the peer sent */
 	pthread_t merger;
 	pthread_t redeliverer;
 	int threads; /* started */
@@ -293,7 +294,7 @@ static int describe(struct hft_delegated *session)
 		return -ENOTCONN;
 	if (info.tcpi_options & (USEC_TIMESTAMPS | TCPI_OPT_ECN))
 		return -EPROTONOSUPPORT;
-	error = socket_seq(socket, &seq);
+	error = socket_seq(socket, &seq) ?: socket_read_seq(socket, &session->read_seq);
 	if (error)
 		return error;
 	__atomic_store_n(&wire->remote_addr_be, 0, __ATOMIC_SEQ_CST);
@@ -504,8 +505,10 @@ int hft_delegated_recv(struct hft_delegated *session, void *bytes, unsigned int 
 	for (;;) {
 		ssize_t got = recv(session->setup.socket, bytes, room, MSG_DONTWAIT);
 
-		if (got >= 0)
+		if (got >= 0) {
+			session->read_seq += (uint32_t)got;
 			return (int)got;
+		}
 		if (errno == EPERM) {
 			sched_yield(); /* a merge is under way: some microseconds */
 			continue;
@@ -513,6 +516,12 @@ int hft_delegated_recv(struct hft_delegated *session, void *bytes, unsigned int 
 		if (errno != EINTR)
 			return -errno;
 	}
+}
+
+void hft_delegated_sync(struct hft_delegated *session, unsigned int unfinished, unsigned int number)
+{
+	__atomic_store_n(&session->wire->reply_sync, (uint64_t)(session->read_seq - unfinished) << 32 | number,
+			 __ATOMIC_SEQ_CST);
 }
 
 int hft_delegated_status(struct hft_delegated *session, struct hft_delegated_status *status)

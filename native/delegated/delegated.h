@@ -46,6 +46,10 @@ int hft_delegated_send(struct hft_delegated *session, const void *packets, unsig
  * recv() with EPERM. */
 int hft_delegated_recv(struct hft_delegated *session, void *bytes, unsigned int room);
 
+/* All that was read but the last `unfinished` bytes, which begin with a packet, is handed on, and the next reply is `number`: the hook
+ * may go on from there. */
+void hft_delegated_sync(struct hft_delegated *session, unsigned int unfinished, unsigned int number);
+
 struct hft_delegated_status {
 	unsigned long long merged; /* sends of the hook, merged */
 	unsigned long long batches; /* in so many goes */

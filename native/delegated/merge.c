@@ -14,6 +14,7 @@
 
 #define REPAIR_ON 1
 #define REPAIR_OFF (-1) /* without a window probe */
+#define RECEIVE_QUEUE 1
 #define SEND_QUEUE 2
 #define UNSENT_TRIES 1000
 
@@ -22,17 +23,22 @@ static int tcp_set(int socket, int option, int value)
 	return setsockopt(socket, IPPROTO_TCP, option, &value, sizeof(value)) ? -errno : 0;
 }
 
-/* Into repair mode, on the queue of what is sent: nothing that is written now leaves. */
-static int repair_begin(int socket, uint32_t *seq)
+/* Into repair mode, on one of the queues: nothing that is written now leaves. *seq is where the queue ends. */
+static int repair_on(int socket, int queue, uint32_t *seq)
 {
 	socklen_t length = sizeof(*seq);
 	int error = tcp_set(socket, TCP_REPAIR, REPAIR_ON);
 
 	if (!error)
-		error = tcp_set(socket, TCP_REPAIR_QUEUE, SEND_QUEUE);
+		error = tcp_set(socket, TCP_REPAIR_QUEUE, queue);
 	if (!error && getsockopt(socket, IPPROTO_TCP, TCP_QUEUE_SEQ, seq, &length))
 		error = -errno;
 	return error;
+}
+
+static int repair_begin(int socket, uint32_t *seq)
+{
+	return repair_on(socket, SEND_QUEUE, seq);
 }
 
 static int repair_end(int socket)
@@ -44,6 +50,16 @@ int socket_seq(int socket, uint32_t *seq)
 {
 	int error = repair_begin(socket, seq), ended = repair_end(socket);
 
+	return error ?: ended;
+}
+
+int socket_read_seq(int socket, uint32_t *seq)
+{
+	int error = repair_on(socket, RECEIVE_QUEUE, seq), ended = repair_end(socket), unread = 0;
+
+	if (!error && ioctl(socket, SIOCINQ, &unread))
+		error = -errno;
+	*seq -= (uint32_t)unread;
 	return error ?: ended;
 }
 

@@ -51,6 +51,9 @@ static inline uint32_t word_seq(uint64_t word)
 /* The next sequence of what the kernel's connection was given; 0 or a negative errno value. */
 int socket_seq(int socket, uint32_t *seq);
 
+/* The sequence of the next byte that the peer sent and nobody has read; 0 or a negative errno value. */
+int socket_read_seq(int socket, uint32_t *seq);
+
 /* Bytes that it was given and has never sent; or not acknowledged at all. Negative errno value on failure. */
 int socket_unsent(int socket);
 int socket_unacknowledged(int socket);

@@ -17,7 +17,7 @@ from turbo_hft.addresses import OrderSession
 from turbo_hft.delegated import DelegatedWire
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, ExchangeError, MalformedMessage
-from turbo_hft.soupbintcp import Broken, Client, Ended, Event, LoggedIn, Lost, Message, Refused, Session
+from turbo_hft.soupbintcp import Broken, Client, Ended, Event, LoggedIn, Lost, Message, Refused, Session, State
 from turbo_hft.wire import ufo
 
 _MAX_DATAGRAM = 65_535
@@ -188,10 +188,20 @@ class SoupLink:
             return []
         heard = list(self._translated(self._client.step(max(0.0, pause_s))))
         for message in heard:
-            self._engine.hear(message.encode())
-        if self._client.session.state.value == "open" and not self.connected:
+            if not self._known(message):
+                self._engine.hear(message.encode())
+        session = self._client.session
+        if heard and self._wire is not None and session.state is State.OPEN:
+            self._wire.connection.sync(session.unfinished, session.next_sequence)
+        if session.state is State.OPEN and not self.connected:
             self._arm()
         return heard
+
+    def _known(self, message: ufo.Downstream) -> bool:
+        """Has the hook taken it from the stream itself?"""
+        if not isinstance(message, ufo.Sequenced):
+            return False
+        return message.sequence + len(message.messages) <= self._engine.session.expected_seq
 
     def _arm(self) -> None:
         """Only now: the hook has the session, and the login is no message in the middle of which an order could be."""

@@ -166,6 +166,11 @@ class Connection:
         self._check(min(got, 0), "read")
         return bytes(self._ffi.buffer(buffer, got))
 
+    def sync(self, unfinished: int, number: int) -> None:
+        """All that was read but the last `unfinished` bytes is handed on to the hook (`Engine.hear`), and the next
+        reply is `number`: from there on the hook may take replies from the stream itself."""
+        self._lib.hft_delegated_sync(self._handle, unfinished, number)
+
     @property
     def status(self) -> Status:
         """Where it stands."""

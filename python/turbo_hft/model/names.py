@@ -376,6 +376,8 @@ COUNTERS: Final[tuple[str, ...]] = (
     "wire_sends",
     "wire_acks_held",
     "wire_closes",
+    "wire_replies",
+    "wire_replies_left",
 )
 
 ITCH_LENGTHS: Final[dict[str, int]] = {
