@@ -44,6 +44,7 @@ NATIVE_SOURCES = [
     "native/replay.c",
     "native/ring.c",
     "native/rig/forward.c",
+    "native/rig/race.c",
     "native/rig/script.c",
     "native/rig/wire.c",
     "native/torture.c",
@@ -58,6 +59,7 @@ NATIVE_HEADERS = [
     "native/replay.h",
     "native/rig/wire.h",
     "native/rig/forward.h",
+    "native/rig/race.h",
     "native/rig/script.h",
     "native/torture.h",
 ]
@@ -66,6 +68,7 @@ NATIVE_HEADERS = [
 PEER_SOURCES = [
     "native/peers/blocking.c",
     "native/peers/busy.c",
+    "native/peers/busy_tcp.c",
     "native/peers/recvmmsg.c",
     "native/peers/uring.c",
     "native/peers/xsk.c",
@@ -104,6 +107,7 @@ PREAMBLE = """
 #include "replay.h"
 #include "rig/wire.h"
 #include "rig/forward.h"
+#include "rig/race.h"
 #include "rig/script.h"
 #include "torture.h"
 #define HFT_XDP_GENERIC XDP_FLAGS_SKB_MODE
