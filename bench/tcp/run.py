@@ -110,8 +110,7 @@ def _delegated(at: LabAddresses, remote: tuple[str, int]) -> Iterator[None]:
             engine.lease.forever()
             engine.resume()
             stop = threading.Event()
-            # The hook has taken every reply by the time it is read: this only keeps the window open.
-            reader = threading.Thread(target=_read, args=(connection, stop))
+            reader = threading.Thread(target=_read, args=(engine, connection, stop))
             reader.start()
             try:
                 yield
@@ -121,10 +120,19 @@ def _delegated(at: LabAddresses, remote: tuple[str, int]) -> Iterator[None]:
                 engine.halt()
 
 
-def _read(connection: Connection, stop: threading.Event) -> None:
-    while not stop.wait(0.005):
-        while connection.recv():
-            pass
+def _read(engine: Engine, connection: Connection, stop: threading.Event) -> None:
+    """User space behind the hook, which has taken most replies by the time they are read."""
+    decoder, number = soupbintcp.Decoder(), 1
+    while not stop.wait(0.002):
+        while data := connection.recv():
+            decoder.feed(data)
+            for packet in decoder:
+                if not isinstance(packet, soupbintcp.SequencedData):
+                    continue
+                if number >= engine.session.expected_seq:
+                    engine.hear(ufo.Sequenced(number, (packet.message,)).encode())
+                number += 1
+        connection.sync(decoder.pending, number)
 
 
 @contextmanager

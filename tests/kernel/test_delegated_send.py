@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from wire_rig import WireRig, wait_for, wire_rig
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
-ORDERS = 20_000
+ORDERS = int(os.environ.get("WIRE_ORDERS", "20000"))
 
 
 def trade(rig: WireRig, orders: int, *, every: int = 10) -> int:

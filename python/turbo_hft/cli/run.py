@@ -40,6 +40,7 @@ example, in the lab:
 )
 _STEP_S = 0.02
 _SETTLE_S = 1.0
+_MERGE_REST_S = 50e-6  # between two looks of the thread that merges, when it has no CPU to itself
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
     limits = settings.parse_account_settings(args.limit)
     with StopFlag() as stop, ExitStack() as stack:
         sizes = session_options.sizes_from(args)
+        sizes["transport"] = session.transport
         engine = stack.enter_context(
             Engine.open(args.interface, mode=Mode(args.mode), strategy=args.strategy_object, **sizes)
         )
@@ -117,7 +119,10 @@ def run(args: argparse.Namespace) -> int:
             recovery = stack.enter_context(Recovery(engine, feed, glimpse))
         engine.attach()
         if not args.no_login:
-            entry = stack.enter_context(OrderEntry(engine, session, rearm=args.rearm))
+            poll_s = _MERGE_REST_S if args.merge_cpu is None else 0.0
+            entry = stack.enter_context(
+                OrderEntry(engine, session, rearm=args.rearm, merge_cpu=args.merge_cpu, poll_s=poll_s)
+            )
             entry.login(args.login_timeout, recover=args.recover)
             if not args.halted:
                 engine.lease.beat()
