@@ -347,7 +347,7 @@ struct hft_delegated *hft_delegated_open(const struct hft_delegated_setup *setup
 {
 	struct hft_delegated *session;
 
-	if (setup->ethernet_len > sizeof(setup->ethernet) || setup->ethernet_len < 14) {
+	if (setup->ethernet_len > sizeof(setup->ethernet) || setup->ethernet_len < 14 || setup->poll_ns >= 1000000000) {
 		*error = -EINVAL;
 		return NULL;
 	}

@@ -16,7 +16,8 @@ struct hft_delegated_setup {
 	int link_fd; /* of the program on its interface; -1 = another process has it */
 	int ifindex;
 	int merge_cpu; /* CPU of the thread that merges, -1 = any */
-	unsigned int poll_ns; /* pause of that thread between two looks; 0 = none: it takes a CPU for itself */
+	unsigned int
+		poll_ns; /* pause of that thread between two looks, below a second; 0 = none: it takes a CPU for itself */
 	unsigned int ethernet_len; /* of a frame that the peer sends us: 14, 18 or 22 */
 	unsigned char ethernet[32];
 };

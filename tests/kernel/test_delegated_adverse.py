@@ -144,6 +144,7 @@ def test_two_cpus_send_at_once() -> None:
             rig.hear()
             return whole
 
+        rig.ticks.tick()  # so that there is a bid and an offer for the collar to be around
         thread = threading.Thread(target=hand)
         thread.start()
         try:

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 STEPS = range(1, 8)  # of a merge: DIE_AT in native/delegated/merge.c
 ROUNDS = int(os.environ.get("TCP_CRASH", "0"))
 NUMBER = 4
+STALLED = "0.9"  # seconds between two merges: a kill within the first of them finds nothing merged
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,8 @@ def test_dies_at_a_step_of_a_merge(lab: Lab, tmp_path: Path, step: int) -> None:
 
 
 def test_is_killed_with_orders_that_are_not_merged(lab: Lab) -> None:
-    """Nothing is merged for a second, so what it sent is known to nobody but the hook."""
-    end = crash(lab, "--poll-s", "5", after_s=0.2)
+    """Nothing is merged meanwhile, so what it sent is known to nobody but the hook."""
+    end = crash(lab, "--poll-s", STALLED, after_s=0.2)
     assert end.orders >= 5
     assert not end.reset
 
@@ -58,7 +59,7 @@ def test_without_a_keeper_the_end_is_not_clean(lab: Lab, tmp_path: Path) -> None
 def test_without_a_keeper_the_program_on_the_way_out_makes_the_best_of_it(lab: Lab, tmp_path: Path) -> None:
     """Killed outside a merge: the kernel's FIN gets the wire's number, so the peer believes it."""
     library = native_without(tmp_path, "KEEPER")
-    end = crash(lab, "--library", str(library), "--poll-s", "5", after_s=0.2, talks=False)
+    end = crash(lab, "--library", str(library), "--poll-s", STALLED, after_s=0.2, talks=False)
     assert end.orders >= 5
     assert not end.reset
 
@@ -67,7 +68,7 @@ def test_without_both_the_peer_sees_no_end(lab: Lab, tmp_path: Path, monkeypatch
     monkeypatch.setattr(wire_rig, "WAIT_S", 2)
     library = native_without(tmp_path, "KEEPER", "EGRESS")
     with pytest.raises(AssertionError, match="does not see an end"):
-        crash(lab, "--library", str(library), "--poll-s", "5", after_s=0.2, talks=False)
+        crash(lab, "--library", str(library), "--poll-s", STALLED, after_s=0.2, talks=False)
 
 
 def test_a_spoiled_stream_would_be_noticed() -> None:

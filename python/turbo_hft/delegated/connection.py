@@ -108,6 +108,8 @@ class Connection:
         """Raises ConfigError, CapabilityError, ExchangeError for a connection that is lost already."""
         if engine.interface is None or not engine.attached or engine.mode is not Mode.NATIVE:
             raise ConfigError("delegated sends need an engine that is attached to an interface in native mode.")
+        if not 0 <= poll_s < 1:
+            raise ConfigError(f"poll_s {poll_s}: give seconds, 0 (none) to below 1.")
         self._engine = engine
         self._socket = sock
         self._ffi, self._lib = native or Native(ffi, lib)
