@@ -28,6 +28,10 @@ WATCH_ARGS ?=
 LEASE_ARGS ?=
 JOURNAL_ARGS ?=
 DOCS_TEST_ARGS ?=
+BENCH_TCP_ARGS ?=
+WIRE_ORDERS ?= 100000
+WIRE_SEEDS ?= 5
+TCP_CRASH ?= 300
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -36,6 +40,7 @@ C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c b
 
 .PHONY: build deps demo test lint format fuzz bench screenshot screenshot-terminal screenshot-web vmlinux docs docs-test man clean distclean help
 .PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test start-bench watch-bench bench-book bench-gate mutation trading-day journal-check
+.PHONY: wire-guards wire-long tcp-crash bench-tcp
 
 build: $(VENV)/.built ## install what is missing, make .venv and build everything (the default)
 
@@ -95,6 +100,18 @@ trading-day: build ## a day on which orders go wrong in every way: are three led
 
 mutation: build ## leave out each clause of the gate in turn: does a test miss it? (MUTATION_ARGS="--sample 10")
 	$(PY) -m tools.mutation $(MUTATION_ARGS)
+
+wire-guards: build ## leave out each guard of delegated sends in turn: does a test miss it?
+	WIRE_GUARDS=99 $(PY) -m pytest tests/kernel/test_delegated_guards.py
+
+wire-long: build ## delegated sends for long, over bad lines too: is the peer's stream what was meant? (WIRE_ORDERS=1000000 WIRE_SEEDS=20)
+	WIRE_ORDERS=$(WIRE_ORDERS) WIRE_SEEDS=$(WIRE_SEEDS) $(PY) -m pytest --timeout=0 tests/kernel/test_delegated_send.py tests/kernel/test_delegated_adverse.py
+
+tcp-crash: build ## kill a trader on a TCP connection at every step and moment: what does the peer see? (TCP_CRASH=1000)
+	TCP_CRASH=$(TCP_CRASH) $(PY) -m pytest --timeout=0 tests/kernel/test_delegated_crash.py
+
+bench-tcp: build ## tick to order on a TCP connection: the hook beside a C bot that spins (BENCH_TCP_ARGS="--rounds 50000")
+	$(PY) -m bench.tcp.run $(BENCH_TCP_ARGS)
 
 bench-gate: build ## ns of the gate and of each of its checks (BENCH_GATE_ARGS=...)
 	$(PY) -m bench.gate.run $(BENCH_GATE_ARGS)

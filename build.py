@@ -28,6 +28,12 @@ PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"  # where Debian k
 BPF_FLAGS = ["-g", "-fdebug-compilation-dir=.", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror"]
 BPF_ARCH = {"x86_64": "x86", "aarch64": "arm64", "riscv64": "riscv", "s390x": "s390", "ppc64le": "powerpc"}
 NATIVE_SOURCES = [
+    "native/constant.c",
+    "native/delegated/ack.c",
+    "native/delegated/delegated.c",
+    "native/delegated/egress.c",
+    "native/delegated/keeper.c",
+    "native/delegated/merge.c",
     "native/engine.c",
     "native/depth.c",
     "native/inside.c",
@@ -39,6 +45,8 @@ NATIVE_SOURCES = [
     "native/reference.c",
     "native/replay.c",
     "native/ring.c",
+    "native/rig/forward.c",
+    "native/rig/race.c",
     "native/rig/script.c",
     "native/rig/wire.c",
     "native/tap.c",
@@ -46,6 +54,7 @@ NATIVE_SOURCES = [
 ]
 NATIVE_HEADERS = [
     "native/hft.h",
+    "native/delegated/delegated.h",
     "native/inside.h",
     "native/journal.h",
     "native/market.h",
@@ -53,6 +62,8 @@ NATIVE_HEADERS = [
     "native/reference.h",
     "native/replay.h",
     "native/rig/wire.h",
+    "native/rig/forward.h",
+    "native/rig/race.h",
     "native/rig/script.h",
     "native/tap.h",
     "native/torture.h",
@@ -62,6 +73,7 @@ NATIVE_HEADERS = [
 PEER_SOURCES = [
     "native/peers/blocking.c",
     "native/peers/busy.c",
+    "native/peers/busy_tcp.c",
     "native/peers/recvmmsg.c",
     "native/peers/uring.c",
     "native/peers/xsk.c",
@@ -92,6 +104,7 @@ PREAMBLE = """
 #include "hft/limits.h"
 #include "hft/abi.h"
 #include "hft.h"
+#include "delegated/delegated.h"
 #include "inside.h"
 #include "journal.h"
 #include "market.h"
@@ -99,6 +112,8 @@ PREAMBLE = """
 #include "reference.h"
 #include "replay.h"
 #include "rig/wire.h"
+#include "rig/forward.h"
+#include "rig/race.h"
 #include "rig/script.h"
 #include "tap.h"
 #include "torture.h"
@@ -182,6 +197,7 @@ def ffibuilder() -> FFI:
     build_object()
     build_skeleton("rig", "-Inative/rig")
     build_skeleton("tap", "-Inative")
+    build_skeleton("egress")
     ffi = FFI()
     ffi.cdef(KERNEL_TYPES)
     for header in ("bpf/hft/limits.h", "bpf/hft/abi.h", *NATIVE_HEADERS):
@@ -193,7 +209,7 @@ def ffibuilder() -> FFI:
         include_dirs=["build", "bpf", "native"],
         libraries=["bpf", "elf", "z"],
         extra_compile_args=["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-sign-compare"],
-        depends=["build/xdp_hft.skel.h", "build/rig.skel.h", "build/tap.skel.h"],
+        depends=["build/xdp_hft.skel.h", "build/rig.skel.h", "build/tap.skel.h", "build/egress.skel.h"],
     )
     return ffi
 

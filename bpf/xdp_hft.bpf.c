@@ -9,6 +9,7 @@
 #include "vmlinux.h"
 
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 
 #ifndef NULL
@@ -22,6 +23,7 @@ typedef _Bool bool;
 #include "hft/abi.h"
 #include "hft/compat.bpf.h"
 #include "hft/clause.h"
+#include "hft/guard.h"
 #include "hft/config.bpf.h"
 #include "hft/layout.h"
 #include "hft/maps.bpf.h"
@@ -44,6 +46,8 @@ typedef _Bool bool;
 #include "hft/strategy.bpf.h"
 #include "hft/throttle.bpf.h"
 #include "hft/risk.bpf.h"
+#include "hft/sock.bpf.h"
+#include "hft/tcp.bpf.h"
 #include "hft/order.bpf.h"
 #include "hft/kept.bpf.h"
 #include "hft/itch.bpf.h"
@@ -51,6 +55,7 @@ typedef _Bool bool;
 #include "hft/command.bpf.h"
 #include "hft/ouch.bpf.h"
 #include "hft/reply.bpf.h"
+#include "hft/soup.bpf.h"
 
 /*
  * One CPU inside at a time. In native mode a queue is polled by one CPU and this never waits; generic mode and several
@@ -90,6 +95,25 @@ hft_global int reply_entered(void)
 	return reply_packet();
 }
 
+/* Of the connection that orders leave on? What it carries is read here if the engine is free; the kernel gets it in any case. */
+static __always_inline bool connection_packet(struct xdp_md *ctx)
+{
+	__u32 described = tcp_arrives(ctx);
+
+	if (!described || !SEGMENT_LENGTH(described))
+		return described;
+	if (!engine_enter()) {
+		count_outside(HFT_C_WIRE_REPLIES_LEFT);
+		return true;
+	}
+	entry_ns = bpf_ktime_get_ns();
+	soup_entered(ctx, described);
+	if (config.time_all)
+		observe(HFT_HIST_REPLY, bpf_ktime_get_ns() - entry_ns);
+	engine_leave();
+	return true;
+}
+
 SEC("xdp")
 int xdp_hft(struct xdp_md *ctx)
 {
@@ -100,7 +124,9 @@ int xdp_hft(struct xdp_md *ctx)
 	count_outside(HFT_C_FRAMES);
 	not_ours = wire_parse(ctx, &view);
 	if (not_ours) {
-		count_outside(not_ours);
+		if (config.transport != HFT_TRANSPORT_SOUPBINTCP || not_ours != HFT_C_NOT_OURS ||
+		    !connection_packet(ctx))
+			count_outside(not_ours);
 		return XDP_PASS;
 	}
 	if (!engine_enter()) {

@@ -794,14 +794,3 @@ int hft_run_packets(int program_fd, const void *headers, unsigned int headers_le
 	}
 	return result < 0 ? result : 0;
 }
-
-int hft_load_constant(unsigned int verdict)
-{
-	const struct bpf_insn program[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = (int)verdict },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "hft_constant", "Dual BSD/GPL", program, 2, NULL);
-
-	return fd < 0 ? -errno : fd;
-}

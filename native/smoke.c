@@ -686,36 +686,60 @@ static void size_map(const struct record *record)
 		fail("cannot give map %s %u elements: %s", bpf_map__name(map), elements, strerror(-error));
 }
 
-/* Who calls whom, in the verifier's own numbering: subprograms in the order of their instructions. */
-static void print_calls(const struct bpf_program *program)
+/* The subprogram that begins at an instruction, in the verifier's own numbering; -1 if none does. */
+static int subprogram_at(const struct bpf_func_info *functions, uint32_t count, size_t instruction)
 {
-	const struct bpf_insn *code = bpf_program__insns(program);
-	size_t count = bpf_program__insn_cnt(program);
-	uint32_t *number = calloc(count + 1, sizeof(*number)), at = 0;
+	for (uint32_t i = 0; i < count; i++)
+		if (functions[i].insn_off == instruction)
+			return (int)i;
+	return -1;
+}
 
-	if (!number)
-		fail("out of memory");
-	for (int pass = 0; pass < 2; pass++) {
-		for (size_t i = 0; i < count; i++) {
-			bool call = code[i].code == (BPF_JMP | BPF_CALL) && code[i].src_reg == BPF_PSEUDO_CALL;
-			bool pointer =
-				code[i].code == (BPF_LD | BPF_IMM | BPF_DW) && code[i].src_reg == BPF_PSEUDO_FUNC;
-			size_t target = i + 1 + (size_t)(long)code[i].imm;
+/*
+ * Who calls whom, among the subprograms that the verifier left: one that nothing can reach with this configuration is gone. Where a call
+ * goes stands in `off` once it is translated, and where a callback is still in `imm`.
+ */
+static void print_calls(const struct bpf_insn *code, size_t count, const struct bpf_func_info *functions,
+			uint32_t function_count)
+{
+	int at = 0;
 
-			if (pass)
-				at = number[i] ? number[i] : at;
-			if ((!call && !pointer) || target >= count)
-				continue;
-			if (pass)
-				printf(" %u>%u", at, number[target]);
-			else
-				number[target] = 1;
-		}
-		for (size_t i = 0, last = 0; !pass && i < count; i++)
-			if (number[i])
-				number[i] = (uint32_t)++last;
+	for (size_t i = 0; i < count; i++) {
+		bool call = code[i].code == (BPF_JMP | BPF_CALL) && code[i].src_reg == BPF_PSEUDO_CALL;
+		bool pointer = code[i].code == (BPF_LD | BPF_IMM | BPF_DW) && code[i].src_reg == BPF_PSEUDO_FUNC;
+		int begins = subprogram_at(functions, function_count, i), target;
+
+		at = begins < 0 ? at : begins;
+		if (!call && !pointer)
+			continue;
+		target = subprogram_at(functions, function_count,
+				       i + 1 + (size_t)(long)(call ? code[i].off : code[i].imm));
+		if (target >= 0)
+			printf(" %d>%d", at, target);
 	}
-	free(number);
+}
+
+static void print_call_graph(const struct bpf_program *program, const struct bpf_prog_info *sizes)
+{
+	struct bpf_func_info *functions = calloc(sizes->nr_func_info + 1, sizeof(*functions));
+	struct bpf_insn *code = calloc(1, sizes->xlated_prog_len + 1);
+	struct bpf_prog_info info = { 0 };
+	uint32_t length = sizeof(info);
+
+	if (!functions || !code)
+		fail("out of memory");
+	info.nr_func_info = sizes->nr_func_info;
+	info.func_info_rec_size = sizeof(*functions);
+	info.func_info = (uint64_t)(unsigned long)functions;
+	info.xlated_prog_len = sizes->xlated_prog_len;
+	info.xlated_prog_insns = (uint64_t)(unsigned long)code;
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length))
+		fail("cannot read the program back: %s", strerror(errno));
+	printf("smoke calls");
+	print_calls(code, info.xlated_prog_len / sizeof(*code), functions, info.nr_func_info);
+	putchar('\n');
+	free(functions);
+	free(code);
 }
 
 /* The line of a log that starts with `start`, without that start; NULL if there is none. */
@@ -752,9 +776,7 @@ static void print_program(const struct bpf_program *program, const char *log)
 	line = log_line(log, "processed ");
 	if (line)
 		printf("smoke processed %s\n", line);
-	printf("smoke calls");
-	print_calls(program);
-	putchar('\n');
+	print_call_graph(program, &info);
 }
 
 static bool is_xdp(const struct bpf_program *program)

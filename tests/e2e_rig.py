@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from turbo_hft import lab
-from turbo_hft.addresses import FeedAddress, OrderSession, Protocol
+from turbo_hft.addresses import FeedAddress, OrderSession, Protocol, Transport
 from turbo_hft.lab import Lab, LabAddresses
 
 TIMEOUT_S = 60
@@ -33,17 +33,18 @@ class Rig:
         """The exchange's JSON-lines log."""
         return self.directory / "exchange.jsonl"
 
-    def session(self, protocol: Protocol = "ouch50") -> OrderSession:
-        """Order entry of this lab."""
+    def session(self, protocol: Protocol = "ouch50", transport: Transport = "ufo") -> OrderSession:
+        """Order entry of this lab; the exchange has TCP on the ports that it has UDP on."""
         at = self.addresses
         return OrderSession(
-            local=(at.host_address, at.engine_port),
+            local=(at.host_address, at.engine_port if transport == "ufo" else 0),
             remote=(at.exchange_address, at.ouch50_port if protocol == "ouch50" else at.ouch42_port),
             local_mac=at.host_mac,
             remote_mac=at.exchange_mac,
             username=lab.USERNAME,
             password=lab.PASSWORD,
             protocol=protocol,
+            transport=transport,
         )
 
     def feed(self) -> FeedAddress:

@@ -131,6 +131,6 @@ def _kind(kind: Any, bounds: Any) -> str:
     kinds = {bool: "true, false", int: "whole number", float: "number", Endpoint: "ADDR:PORT", Path: "path"}
     text = kinds.get(kind, "text")
     least, most = bounds["least"], bounds["most"]
-    if least is not None or most is not None:
+    if kind is not Endpoint and (least is not None or most is not None):
         text += f", {least if least is not None else ''}" + (f" to {most:,}" if most is not None else " or more")
     return text

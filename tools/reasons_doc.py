@@ -46,6 +46,11 @@ _OTHER_SCOPES = {
     "working_full": "the engine",
     "refs_exhausted": "the engine",
     "no_room": "the packet",
+    "wire_down": "the connection",
+    "wire_busy": "the connection",
+    "wire_unmerged": "the connection",
+    "wire_window": "the connection",
+    "wire_recovery": "the connection",
     "limits_changed": "the engine",
     "reducing": "the engine, the strategy or the symbol",
     "halted_symbol": "the symbol",
@@ -94,6 +99,13 @@ _REMEDIES = {
     "working_full": "Cancel the oldest open orders: `turbo-hft orders`, `turbo-hft cancel`.",
     "refs_exhausted": "Nothing for this session; the exchange's next one begins anew.",
     "no_room": "Nothing: the next tick decides anew. Often: fewer symbols that trade on one packet.",
+    "wire_down": "Nothing while it is made anew, which happens by itself; `turbo-hft status` shows the session. If it stays so, look "
+    "whether the exchange is there, and takes the login.",
+    "wire_busy": "Nothing: the next tick decides anew. If it is often: `net.ipv4.tcp_slow_start_after_idle=0`, see "
+    "[delegated send](delegated-send.md#using-it).",
+    "wire_unmerged": "Give the merging thread a CPU of its own: `engine.merge_cpu`, `run --merge-cpu`.",
+    "wire_window": "Nothing from here: the exchange reads too slowly.",
+    "wire_recovery": "Nothing, if it passes. If it is often, look for what loses packets on the way.",
     "limits_changed": "Nothing: the next tick decides anew. If it goes on, a process died in the middle of a change: "
     "`turbo-hft resume` halts the engine and says so; then look at the parameters, and resume.",
     "reducing": "`turbo-hft resume`, when positions may grow again.",

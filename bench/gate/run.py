@@ -39,7 +39,7 @@ from turbo_hft.wire.moldudp64 import Packet
 from tools.clauses import ROOT, WHOLE, WITHOUT_GATE, ClauseError, build, clauses
 
 CPU = placement.CONTROL_CPU
-TESTS = ROOT / "tests" / "kernel" / "test_gate.py"
+TESTS = [ROOT / "tests" / "kernel" / name for name in ("test_gate.py", "test_delegated_guards.py")]
 BEGIN, END = "<!-- gate cost: begin -->", "<!-- gate cost: end -->"
 BID_E4, ASK_E4 = 1_631_000, 1_632_000
 EXPECTED_NS = 60
@@ -170,21 +170,22 @@ def _less(whole: Sequence[float], without: Sequence[float]) -> Cost:
 
 
 def tests_of() -> dict[str, list[str]]:
-    """Reason -> the tests of the gate that name it."""
-    text = TESTS.read_text()
-    lines = text.splitlines()
+    """Reason -> the tests that name it."""
     found: dict[str, list[str]] = {}
     reasons = [name.removeprefix("HFT_REASON_") for name in dir(lib) if name.startswith("HFT_REASON_")]
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            first = min([node.lineno, *(mark.lineno for mark in node.decorator_list)])
-            body = "\n".join(lines[first - 1 : node.end_lineno])
-            quoted = body.replace("Reason.", '"').replace(
-                'f"HALTED_', '"HALTED_SYMBOL" "HALTED_STRATEGY" "HALTED_GLOBAL" "'
-            )
-            for reason in reasons:
-                if f'"{reason}"' in quoted or f'"{reason}]' in quoted or f'"{reason.lower()}"' in quoted:
-                    found.setdefault(reason, []).append(node.name)
+    for path in TESTS:
+        text = path.read_text()
+        lines = text.splitlines()
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                first = min([node.lineno, *(mark.lineno for mark in node.decorator_list)])
+                body = "\n".join(lines[first - 1 : node.end_lineno])
+                quoted = body.replace("Reason.", '"').replace(
+                    'f"HALTED_', '"HALTED_SYMBOL" "HALTED_STRATEGY" "HALTED_GLOBAL" "'
+                )
+                for reason in reasons:
+                    if f'"{reason}"' in quoted or f'"{reason}]' in quoted or f'"{reason.lower()}"' in quoted:
+                        found.setdefault(reason, []).append(node.name)
     return found
 
 

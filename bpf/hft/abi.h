@@ -99,6 +99,13 @@ enum hft_protocol {
 	HFT_OUCH42 = 2,
 };
 
+/* What carries OUCH. Fixed at load: the program has the code of one of them only. */
+enum hft_transport {
+	HFT_TRANSPORT_UFO = 0, /* datagrams */
+	HFT_TRANSPORT_SOUPBINTCP =
+		1, /* a live TCP connection of the kernel's, which the hook sends on: struct hft_tcp_wire */
+};
+
 /* Where time-dependent decisions take their clock from. */
 enum hft_clock {
 	HFT_CLOCK_MONOTONIC = 0, /* bpf_ktime_get_ns() */
@@ -249,6 +256,11 @@ enum hft_reason {
 	HFT_REASON_WORKING_FULL, /* the slot of this UserRefNum still holds an open order */
 	HFT_REASON_REFS_EXHAUSTED, /* no UserRefNum left today */
 	HFT_REASON_NO_ROOM, /* more messages than one packet carries, or the driver could not grow the frame */
+	HFT_REASON_WIRE_DOWN, /* SoupBinTCP: not armed, closed by the peer, not ESTABLISHED, or not where the wire word says */
+	HFT_REASON_WIRE_BUSY, /* user space is sending on the connection, or the kernel has not sent all it was given */
+	HFT_REASON_WIRE_UNMERGED, /* HFT_MAX_UNMERGED sends are not merged into the kernel's connection yet */
+	HFT_REASON_WIRE_WINDOW, /* the peer's window has no room */
+	HFT_REASON_WIRE_RECOVERY, /* something is lost or being sent again: an order behind a hole would come late */
 	HFT_REASON_LIMITS_CHANGED, /* while the decision was made */
 	HFT_REASON_REDUCING, /* kill state REDUCING, and the order does not only reduce */
 	HFT_REASON_HALTED_SYMBOL,
@@ -347,6 +359,12 @@ enum hft_counter {
 	HFT_C_REPLY_BAD_STATE, /* a reply that the order's state does not allow */
 	HFT_C_EVENTS, /* records written to the ring */
 	HFT_C_EVENTS_LOST, /* records that did not fit */
+	HFT_C_WIRE_PACKETS, /* TCP segments of the order-entry connection that came in */
+	HFT_C_WIRE_SENDS, /* TCP segments with orders that the hook sent */
+	HFT_C_WIRE_ACKS_HELD, /* acknowledgements that were cut down to what the kernel's connection knows of */
+	HFT_C_WIRE_CLOSES, /* FIN or RST of the peer */
+	HFT_C_WIRE_REPLIES, /* replies that the hook took from the stream itself */
+	HFT_C_WIRE_REPLIES_LEFT, /* segments whose replies it left to user space: split, out of order, or the engine was busy */
 	HFT_COUNTERS,
 };
 
@@ -399,7 +417,7 @@ struct hft_config {
 	__u32 ladder_mask; /* buckets - 1 of book_ladder */
 	__u32 kept_mask; /* messages - 1 that are kept for each feed */
 	__u32 feeds; /* MoldUDP64 feeds that there is room for: a power of two, at most HFT_MAX_FEEDS */
-	__u32 pad0;
+	__u32 transport; /* enum hft_transport of order entry */
 	__u64 hold_ns; /* how long a missing message may still come by the other line before it counts as a gap */
 	__u64 crossed_ns; /* how long a book may be crossed in continuous trading, by the feed's time stamps; 0 = for ever */
 };
@@ -817,17 +835,61 @@ struct hft_working {
 };
 
 /*
- * The frame an order leaves in, prepared by user space: complete Ethernet, IPv4 and UDP headers, and one complete
- * upstream message of each action (length prefix, UFO 'U', OUCH Enter, Replace or Cancel Order). The hook patches lengths, checksums,
- * IPv4 id, references, side, quantity, symbol, price and time in force.
+ * The frame an order leaves in, prepared by user space: complete Ethernet, IPv4 and UDP or TCP headers, and one complete
+ * upstream message of each action (length prefix, 'U', OUCH Enter, Replace or Cancel Order: the same bytes in UFO and SoupBinTCP). The
+ * hook patches lengths, checksums, IPv4 id, references, side, quantity, symbol, price and time in force; of TCP also sequence,
+ * acknowledgement, window and time stamps.
  */
 struct hft_template {
 	__u32 protocol; /* enum hft_protocol; 0 = not configured, nothing leaves */
-	__u32 headers_len; /* 42, 46 or 50: IPv4 without options */
+	__u32 headers_len; /* UDP 42, 46 or 50; TCP 54, 58 or 62, with time stamps 12 more. IPv4 without options */
 	__u32 msg_len[4]; /* bytes of one message, its length prefix included, by enum hft_action */
 	__u32 pad0[2];
-	__u8 headers[64];
+	__u8 headers[80];
 	__u8 msg[4][64]; /* by enum hft_action */
+};
+
+/* A segment that the hook sent, until it is merged into the kernel's connection. */
+struct hft_send {
+	__u32 seq; /* TCP sequence of its first byte */
+	__u32 length;
+	__u64 pad0[7];
+	__u8 bytes[512];
+};
+
+/*
+ * The TCP connection of order entry, which the kernel owns and the hook sends on (docs/delegated-send.md).
+ *
+ * `word` owns the wire: next sequence << 32 | sends that are not merged << 8 | HFT_WIRE_*. It changes by atomic operations only. Who sends
+ * has it first: the hook sets FIRING when it is just ARMED, user space turns ARMED into HELD when nothing is unmerged. CLOSED stays.
+ */
+struct hft_tcp_wire {
+	__u64 word;
+	__u64 pad0[7];
+	/* second line, written by user space. First the four that name the connection, as seen by what comes in */
+	__u32 remote_addr_be; /* 0 = no connection */
+	__u32 local_addr_be;
+	__u16 remote_port_be;
+	__u16 local_port_be;
+	__u32 merged_seq; /* the kernel's connection has all that was sent below this sequence */
+	__u32 timestamps; /* 1 = segments carry the time stamp option */
+	__u32 rcv_wscale; /* shift of the window that we tell the peer */
+	__u64 reply_sync; /* TCP sequence << 32 | number of the next reply, as far as user space has read: between two packets */
+	__u64 pad1[4];
+	/* third line, written by the hook inside the engine */
+	__u64 fired; /* sends so far: the next one goes to send[fired % HFT_MAX_UNMERGED] */
+	__u64 reply_next; /* as reply_sync, as far as the hook has read; 0 = nothing yet */
+	__u64 pad2[6];
+	/* fourth line, written by the hook when an acknowledgement is held back: the newest one. Odd version: being written */
+	__u64 held_version;
+	__u32 held_ack;
+	__u32 held_seq; /* of the peer's next byte */
+	__u32 held_window; /* as on the wire */
+	__u32 held_tsval; /* time stamp option; both 0 = none */
+	__u32 held_tsecr;
+	__u32 pad3;
+	__u64 pad4[4];
+	struct hft_send send[64];
 };
 
 /* One record per decision and per reply; 128 bytes. */

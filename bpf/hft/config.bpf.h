@@ -3,6 +3,11 @@
 #ifndef HFT_CONFIG_BPF_H
 #define HFT_CONFIG_BPF_H
 
+/* What carries OUCH in a bare load: for the kernel matrix, which loads both. */
+#ifndef HFT_DEFAULT_TRANSPORT
+#define HFT_DEFAULT_TRANSPORT HFT_TRANSPORT_UFO
+#endif
+
 const volatile struct hft_config config SEC(".rodata.config") = {
 	.abi_version = HFT_ABI_VERSION,
 	.verify_checksums = 1,
@@ -15,6 +20,7 @@ const volatile struct hft_config config SEC(".rodata.config") = {
 	.ladder_mask = HFT_DEFAULT_LADDER_BUCKETS - 1,
 	.kept_mask = HFT_DEFAULT_KEPT - 1,
 	.feeds = HFT_DEFAULT_FEEDS,
+	.transport = HFT_DEFAULT_TRANSPORT,
 	.hold_ns = 2000000,
 	.crossed_ns = 1000000000,
 };

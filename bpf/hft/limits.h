@@ -145,10 +145,27 @@
 /* Tries to enter the engine while another CPU is inside. At the bound: the packet passes, counted. */
 #define HFT_ENTER_SPINS 4096
 
-#define HFT_MAX_HEADERS 64 /* Ethernet + two 802.1Q tags + IPv4 + UDP of the order template */
+/*
+ * Segments that the hook sent on a TCP connection and that are not merged into the kernel's yet. At the bound: risk refuses with
+ * WIRE_UNMERGED.
+ */
+#define HFT_MAX_UNMERGED 64
+
+/* The word that owns a TCP connection: struct hft_tcp_wire. */
+#define HFT_WIRE_ARMED 1 /* the hook may send */
+#define HFT_WIRE_FIRING 2 /* it is doing so */
+#define HFT_WIRE_HELD 4 /* user space is sending */
+#define HFT_WIRE_CLOSED 8 /* FIN or RST of the peer came, or the connection failed: for good */
+#define HFT_WIRE_FLAGS 0xff
+#define HFT_WIRE_UNMERGED_SHIFT 8 /* eight bits */
+#define HFT_WIRE_SEQ_SHIFT 32
+
+#define HFT_MAX_HEADERS 80 /* Ethernet + two 802.1Q tags + IPv4 + TCP with time stamps of the order template */
 #define HFT_MAX_ORDER_MSG 64 /* length prefix + UFO type + OUCH message */
 
 #ifndef HFT_CFFI
+_Static_assert((HFT_MAX_UNMERGED & (HFT_MAX_UNMERGED - 1)) == 0 && HFT_MAX_UNMERGED < 256,
+	       "sends are indexed by a mask, and counted in eight bits");
 _Static_assert((HFT_MAX_WORKING & (HFT_MAX_WORKING - 1)) == 0, "working orders are indexed by a mask");
 _Static_assert((HFT_DEFAULT_SYMBOLS & (HFT_DEFAULT_SYMBOLS - 1)) == 0, "slots are masked");
 _Static_assert((HFT_DEFAULT_ORDER_BUCKETS & (HFT_DEFAULT_ORDER_BUCKETS - 1)) == 0, "buckets are masked");

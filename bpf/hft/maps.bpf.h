@@ -20,6 +20,9 @@ _Static_assert(sizeof(struct hft_symbol_limits) == 128, "two cache lines");
 _Static_assert(sizeof(struct hft_symbol_state) == 320, "five cache lines");
 _Static_assert(sizeof(struct hft_memory) == 64, "a cache line");
 _Static_assert(sizeof(struct hft_working) == 128, "two cache lines");
+_Static_assert(sizeof(struct hft_send) == 576, "nine cache lines");
+_Static_assert(sizeof(((struct hft_tcp_wire *)0)->send) == HFT_MAX_UNMERGED * sizeof(struct hft_send), "one each");
+_Static_assert(__builtin_offsetof(struct hft_tcp_wire, send) == 256, "who writes what has lines of its own");
 _Static_assert(sizeof(struct hft_feed_state) == 256, "four cache lines");
 _Static_assert(sizeof(((struct hft_bucket *)0)->key) == 8 * HFT_BUCKET_SLOTS, "abi.h and limits.h agree on the ways");
 _Static_assert(sizeof(struct hft_window) == 8 * HFT_RING, "and on the places of a window");
@@ -97,6 +100,9 @@ struct hft_symbol_params symbol_params[HFT_DEFAULT_SYMBOLS] HFT_TABLE("symbols")
 /* The order frame, complete, made by user space. */
 struct hft_template order_template HFT_TABLE("template");
 
+/* The TCP connection of order entry, if it is one: both write, each its own part. */
+struct hft_tcp_wire wire HFT_TABLE("wire");
+
 /* Order-entry session: UFO sequence, UserRefNum. */
 struct hft_session_state session_state HFT_TABLE("session");
 
@@ -170,6 +176,7 @@ struct hft_contract {
 	enum hft_pending pending;
 	enum hft_side side;
 	enum hft_protocol protocol;
+	enum hft_transport transport;
 	enum hft_clock clock;
 	enum hft_feed_health feed_health;
 	enum hft_book_health book_health;

@@ -31,8 +31,10 @@
 #define OUCH42_NEW_TIF (UP_OUCH + 37)
 #define OUCH42_CANCEL_QTY (UP_OUCH + 15)
 
+#define IPV4_HEADER 20
 #define IPV4_UDP_BYTES 28
 #define HFT_TX_BYTES 512 /* power of two above headers and a full packet */
+#define HFT_MAX_ETHERNET 32 /* power of two above an Ethernet header with two tags */
 
 #define OUCH42_DAY 99998 /* until the end of market hours */
 
@@ -40,6 +42,7 @@ static __u32 tx_len HFT_STATE; /* bytes of the messages in the frame */
 static __u32 tx_room HFT_STATE; /* bytes of messages that the frame can hold */
 static __u32 tx_messages HFT_STATE;
 static __u32 tx_first_ref HFT_STATE; /* UserRefNum of the first */
+static __u32 wire_taken HFT_STATE; /* 1 = the connection is ours until the frame is done; SoupBinTCP only */
 static __u64 tx_sum HFT_STATE; /* of the messages, as the Internet checksum sums */
 
 /*
@@ -286,7 +289,7 @@ hft_global int order_commit(__u32 index)
 hft_inline __u32 frame_finish(struct xdp_md *ctx, const struct hft_template *template)
 {
 	__u8 *frame = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u64 at = hft_masked(template->headers_len - IPV4_UDP_BYTES, HFT_MAX_HEADERS / 2);
+	__u64 at = hft_masked(template->headers_len - IPV4_UDP_BYTES, HFT_MAX_ETHERNET);
 	const __u8 *from = template->headers + at;
 	__u8 *ip = frame + at, *udp = ip + 20;
 	__u16 check, udp_len = bpf_htons(UDP_HEADER + tx_len);
@@ -310,7 +313,47 @@ hft_inline __u32 frame_finish(struct xdp_md *ctx, const struct hft_template *tem
 	return template->headers_len + tx_len;
 }
 
-_Static_assert(50 + HFT_MAX_ORDERS_PER_PACKET * HFT_OUCH42_ENTER < HFT_TX_BYTES, "a full packet");
+_Static_assert(HFT_MAX_HEADERS + HFT_MAX_ORDERS_PER_PACKET * HFT_OUCH42_ENTER < HFT_TX_BYTES, "a full packet");
+
+/* The same of a TCP segment, on the connection as wire_take found it. */
+hft_inline __u32 segment_finish(struct xdp_md *ctx, const struct hft_template *template)
+{
+	__u32 tcp_len = TCP_HEADER + (wire.timestamps ? TCP_TIMESTAMPS : 0);
+	__u8 *frame = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u64 at = hft_masked(template->headers_len - IPV4_HEADER - tcp_len, HFT_MAX_ETHERNET);
+	const __u8 *from = template->headers + at;
+	__u8 *ip = frame + at, *tcp = ip + IPV4_HEADER;
+	__u32 total = bpf_htons(IPV4_HEADER + tcp_len + tx_len), id = bpf_htons(tx_first_ref & 0xffff);
+	__u32 seq = bpf_htonl(moment.seq), ack = bpf_htonl(moment.ack);
+	__u32 flags = bpf_htonl(tcp_len / 4 << 28 | (TCP_ACK | TCP_PSH) << 16 | moment.window);
+	__u64 sum;
+
+	if (frame + 22 > end || tcp + TCP_HEADER + TCP_TIMESTAMPS > end)
+		return 0;
+	__builtin_memcpy(frame, template->headers, 22);
+	__builtin_memcpy(ip, from, 24);
+	*(__u16 *)(ip + 2) = total;
+	*(__u16 *)(ip + 4) = id;
+	sum = (__u64) * (const __u16 *)from + total + id + *(const __u16 *)(from + 6) + *(const __u16 *)(from + 8) +
+	      *(const __u32 *)(from + 12) + *(const __u32 *)(from + 16);
+	*(__u16 *)(ip + 10) = ~fold(sum);
+	*(__u32 *)(tcp + 4) = seq;
+	*(__u32 *)(tcp + 8) = ack;
+	*(__u32 *)(tcp + 12) = flags;
+	sum = tx_sum + *(const __u32 *)(from + 12) + *(const __u32 *)(from + 16) + *(const __u32 *)(from + 20) +
+	      bpf_htons(IPV4_PROTOCOL_TCP) + bpf_htons(tcp_len + tx_len) + seq + ack + flags;
+	if (wire.timestamps) {
+		__u32 tsval = bpf_htonl((__u32)(bpf_ktime_get_ns() / NS_PER_TCP_TICK) + moment.tsoffset);
+		__u32 tsecr = bpf_htonl(moment.ts_recent);
+
+		*(__u32 *)(tcp + TCP_HEADER) = TCP_TIMESTAMPS_BEGIN;
+		*(__u32 *)(tcp + TCP_HEADER + 4) = tsval;
+		*(__u32 *)(tcp + TCP_HEADER + 8) = tsecr;
+		sum += (__u64)TCP_TIMESTAMPS_BEGIN + tsval + tsecr;
+	}
+	*(__u32 *)(tcp + 16) = (__u16)~fold(sum);
+	return template->headers_len + tx_len;
+}
 
 /* Does one more message of that action fit the frame? */
 hft_inline bool message_fits(__u32 action)
@@ -385,12 +428,38 @@ hft_global int order_report(__u32 index, __u64 hook_ns)
 	return 0;
 }
 
-/* Finish the frame and cut it to size; the tick it carried has been read. */
+hft_inline bool frame_cut(struct xdp_md *ctx, __u32 length, __u32 frame_len)
+{
+	return length && (length == frame_len || !bpf_xdp_adjust_tail(ctx, (int)length - (int)frame_len));
+}
+
+/* Finish the frame and cut it to size; the tick it carried has been read. On a connection it counts from the moment it is reported. */
 hft_inline bool frame_send(struct xdp_md *ctx, const struct hft_template *template, __u32 frame_len)
 {
-	__u32 length = frame_finish(ctx, template);
+	if (config.transport != HFT_TRANSPORT_SOUPBINTCP)
+		return frame_cut(ctx, frame_finish(ctx, template), frame_len);
+	return frame_cut(ctx, segment_finish(ctx, template), frame_len) &&
+	       !wire_commit(ctx, template->headers_len, tx_len);
+}
 
-	return length && (length == frame_len || !bpf_xdp_adjust_tail(ctx, (int)length - (int)frame_len));
+/* Take the connection for what is pending, if it can be had: the gate refuses with the reason if not. */
+hft_inline void frame_reserve(struct xdp_md *ctx)
+{
+	if (config.transport != HFT_TRANSPORT_SOUPBINTCP)
+		return;
+	wire_taken = 0;
+	wire_refusal = tx_room && pending_real ? wire_take(ctx) : HFT_REASON_NONE;
+	if (!wire_refusal && tx_room && pending_real) {
+		wire_taken = 1;
+		tx_room = at_most(tx_room, moment.room);
+	}
+}
+
+/* Nothing left, or it could not be written: the connection is free again. */
+hft_inline void frame_release(void)
+{
+	if (config.transport == HFT_TRANSPORT_SOUPBINTCP && wire_taken)
+		wire_give();
 }
 
 /*
@@ -441,12 +510,15 @@ hft_inline int pending_flush(struct xdp_md *ctx)
 	if (template_ready(template))
 		frame_len = frame_grow(ctx, template, frame_len);
 	tx_room = frame_len > template->headers_len ? frame_len - template->headers_len : 0;
+	frame_reserve(ctx);
 
 	hft_rolled for (__u32 i = 0; i < HFT_MAX_PENDING && i < pending_len; i++) order_decide(ctx, i);
 	/* A frame that cannot be cut or written was never sent; its orders stay in flight, so nothing repeats. */
 	if (tx_messages && frame_send(ctx, template, frame_len)) {
 		count(HFT_C_ORDER_FRAMES);
 		verdict = XDP_TX;
+	} else {
+		frame_release();
 	}
 	hook_ns = bpf_ktime_get_ns() - entry_ns;
 	observe(tx_messages ? HFT_HIST_ORDER : HFT_HIST_REFUSED, hook_ns);

@@ -13,6 +13,13 @@
 #define HFT_OUCH42_REPLACE 50
 #define HFT_OUCH42_CANCEL 22
 
+static __u32 wire_refusal HFT_STATE; /* why nothing can leave on the connection now; SoupBinTCP only */
+
+hft_inline __u32 wire_refuses(void)
+{
+	return config.transport == HFT_TRANSPORT_SOUPBINTCP ? wire_refusal : HFT_REASON_NONE;
+}
+
 /* What the checks look at. `old_*`: of the order that is to be replaced, otherwise 0. */
 struct gate {
 	const struct pending *asked;
@@ -46,11 +53,19 @@ struct gate {
 #define RISK_CHECK(reason, refuses) RISK_REFUSE(reason, CLAUSE(refuses))
 #define RISK_LAST_CHECK(reason, refuses) RISK_REFUSE(reason, LAST_CLAUSE(refuses))
 
+/* Ethernet with up to two tags, IPv4, and the header of the transport. */
+hft_inline bool headers_fit(__u32 length)
+{
+	if (config.transport == HFT_TRANSPORT_SOUPBINTCP)
+		length -= wire.timestamps ? 24 : 12;
+	return length == 42 || length == 46 || length == 50;
+}
+
 hft_inline bool template_ready(const struct hft_template *template)
 {
 	const __u32 *length = template->msg_len;
 
-	if (template->headers_len != 42 && template->headers_len != 46 && template->headers_len != 50)
+	if (!headers_fit(template->headers_len))
 		return false;
 	if (template->protocol == HFT_OUCH50)
 		return length[HFT_ACTION_ENTER] == HFT_OUCH50_ENTER &&
@@ -357,6 +372,8 @@ hft_inline __u32 gate_order(const struct gate *gate)
 	RISK_CHECK(WORKING_FULL, working_full(session));
 	RISK_CHECK(REFS_EXHAUSTED, next_user_ref(session) == 0xffffffff);
 	RISK_CHECK(NO_ROOM, !gate->room);
+	if (wire_refuses())
+		return wire_refuses();
 	return gate_live(gate);
 }
 
@@ -407,7 +424,7 @@ hft_global int risk_gate(__u32 index, __u32 room)
 	RISK_CHECK(BAD_INTENT, bad_intent(asked, old));
 	if (asked->intent.action == HFT_ACTION_CANCEL) {
 		RISK_CHECK(NO_ROOM, !room);
-		return HFT_REASON_NONE;
+		return wire_refuses();
 	}
 	gate.params = params_at(asked->slot);
 	gate.state = state_at(asked->slot);

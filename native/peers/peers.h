@@ -16,6 +16,9 @@ int hft_peer_blocking(int feed, int entry);
 /* recv(MSG_DONTWAIT), again and again. */
 int hft_peer_busy(int feed, int entry);
 
+/* The same with order entry on a connected SoupBinTCP stream, logged in, whose next reply is number 1. Ends too when the stream does. */
+int hft_peer_busy_tcp(int feed, int entry);
+
 /* recv() that sleeps not, but polls the device's NAPI in the kernel (SO_BUSY_POLL, set by the caller, on a device that has one). */
 int hft_peer_busy_poll(int feed, int entry);
 

@@ -35,6 +35,7 @@ static struct {
 	TABLE("symbol_limits", symbol_limits),
 	TABLE("symbol_params", symbol_params),
 	ONE("order_template", order_template),
+	ONE("wire", wire),
 	ONE("session_state", session_state),
 	TABLE("symbol_state", symbol_state),
 	ONE("account", account),

@@ -9,6 +9,7 @@ from turbo_hft.errors import ConfigError
 
 Protocol = Literal["ouch50", "ouch42"]
 TimeInForce = Literal["ioc", "day"]
+Transport = Literal["ufo", "soupbintcp"]
 
 
 class Rerequest(NamedTuple):
@@ -62,11 +63,11 @@ class FeedAddress:
 
 @dataclass(frozen=True, slots=True)
 class OrderSession:
-    """One order-entry session over UFO.
+    """One order-entry session over UFO, or over SoupBinTCP (`transport`).
 
-    `local` and `remote` are (IPv4 address, UDP port), MACs are ``"02:00:00:00:77:01"``; `remote_mac` is the next hop's.
-    `firm` is the four-character MPID, empty for the port's default. `tif`: immediate-or-cancel, or good for the day.
-    `vlan` tags the order frames. `token_prefix`: OUCH 4.2, the six characters that the tokens of all orders begin
+    `local` and `remote` are (IPv4 address, UDP or TCP port), MACs are ``"02:00:00:00:77:01"``; `remote_mac` is the next
+    hop's. `firm` is the four-character MPID, empty for the port's default. `tif`: immediate-or-cancel, or good for the
+    day. `vlan` tags the order frames. `token_prefix`: OUCH 4.2, the six characters that the tokens of all orders begin
     with; left empty they are others at each start. Who shall recognise the orders of the start before needs the same.
     """
 
@@ -82,6 +83,7 @@ class OrderSession:
     vlan: int | None = None
     session: str = ""
     token_prefix: str = ""
+    transport: Transport = "ufo"
 
 
 def lab_feed() -> FeedAddress:

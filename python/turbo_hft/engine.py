@@ -104,6 +104,8 @@ class Engine(Switch):
         self._events: EventStream | None = None
         self._control = program.share("control", writable=True)
         self._template = program.share("order_template", writable=True)
+        self._wire = program.share("wire", writable=True)
+        self._reply_headers = b""
         self._feeds = program.share("feed_state")
         self._session = program.share("session_state", writable=True)
         self._account = program.share("account")
@@ -351,7 +353,7 @@ class Engine(Switch):
             self._events = None
         closed: Any = Closed()
         self._control = self._template = self._feeds = self._session = self._account = closed
-        self._nonce = self._kept = self._tallies = closed
+        self._nonce = self._kept = self._tallies = self._wire = closed
         self._changes.control = closed
         self.orders.close()
         self.symbols.close()
@@ -380,6 +382,11 @@ class Engine(Switch):
             raise ConfigError(
                 "order entry or the feed have begun, and books and sequences belong to them: start a new engine."
             )
+        if session.transport != self.program.config.transport:
+            raise ConfigError(
+                f"the session is over {session.transport}, the program was loaded for {self.program.config.transport}: "
+                f"load it with transport={session.transport!r}."
+            )
         lines = _checked_lines(session, feeds, self.program.config.feeds)
         template = order_template(session)
         self._template[0].protocol = lib.HFT_PROTOCOL_NONE
@@ -387,14 +394,50 @@ class Engine(Switch):
         self._open_commands()
         for index, line in lines:
             self._add_flow((line.address, line.port), lib.HFT_ROLE_FEED, line.peer, feed=index, line=_LINES[line.line])
-        self._add_flow(session.local, lib.HFT_ROLE_ORDER_ENTRY, session.remote)
-        protocol = template.protocol
-        template.protocol = lib.HFT_PROTOCOL_NONE
-        self._template[0] = template[0]
-        self._template[0].protocol = protocol  # last: the gate reads it first
+        if session.transport == "soupbintcp":
+            self._add_flow(_nowhere(), lib.HFT_ROLE_ORDER_ENTRY, _nowhere())
+        else:
+            self._add_flow(session.local, lib.HFT_ROLE_ORDER_ENTRY, session.remote)
+        self._store_template(template)
         self._groups = tuple(line.address for _, line in lines if is_multicast(line.address))
         self._join()
         self._changes.note()
+
+    def _store_template(self, template: Any) -> None:
+        protocol = template.protocol
+        self._template[0].protocol = template.protocol = lib.HFT_PROTOCOL_NONE
+        self._template[0] = template[0]
+        self._template[0].protocol = protocol  # last: the gate reads it first
+
+    @property
+    def wire(self) -> Any:
+        """The TCP connection that orders leave on (``struct hft_tcp_wire``, shared memory), and the descriptors of its
+        map and of the link that holds the program (-1 = another process has it): for `turbo_hft.delegated`."""
+        return self._wire, self.program.map("wire"), self._link
+
+    def connected(self, session: OrderSession, *, timestamps: bool) -> None:
+        """The connection of a SoupBinTCP session stands: what its segments look like is known. Only while halted and
+        after `configure`. Raises ConfigError."""
+        if not self.halted or not self.configured:
+            raise ConfigError("configure the engine, and connect while it is halted.")
+        self._store_template(order_template(session, timestamps=timestamps))
+
+    def hear(self, datagram: bytes) -> None:
+        """Replies of a SoupBinTCP session, as the datagram that would carry them over UFO: through the same rules, so
+        each counts once, by its number. Raises ConfigError before `configure`, TurboHftError as `command`."""
+        if not self._reply_headers:
+            found = next(((at, flow) for at, flow in self.flow_table() if flow.role == lib.HFT_ROLE_ORDER_ENTRY), None)
+            if found is None or self.program.config.transport != "soupbintcp":
+                raise ConfigError("replies are heard of a configured engine of a SoupBinTCP session only.")
+            at, flow = found
+            source = socket.inet_ntoa(int(flow.peer_addr_be).to_bytes(4, "little")), socket.ntohs(flow.peer_port_be)
+            self._reply_headers = _command_frame(at, source=source)
+        before = self._tallies[0].counter[lib.HFT_C_REPLY_PACKETS]
+        for _ in range(_TRIES):
+            self.program.inject(self._reply_headers, datagram)
+            if self._tallies[0].counter[lib.HFT_C_REPLY_PACKETS] != before:
+                return
+        raise TurboHftError(f"the hook passed replies on {_TRIES} times: another CPU never leaves it.")
 
     @property
     def configured(self) -> bool:
@@ -458,7 +501,7 @@ class Engine(Switch):
         for (address, port), flow in self.flow_table():
             if flow.role == lib.HFT_ROLE_FEED:
                 flows.append(SteeredFlow(flow.feed, lines[flow.line], address, port))
-            elif flow.role == lib.HFT_ROLE_ORDER_ENTRY:
+            elif flow.role == lib.HFT_ROLE_ORDER_ENTRY and self.program.config.transport == "ufo":
                 flows.append(SteeredFlow(None, "order_entry", address, port))
         flows.sort(key=lambda flow: (flow.feed is None, flow.feed or 0, flow.line))
         return describe(self.interface, flows, self.counters()["feed_second_cpu"], queue)
@@ -467,10 +510,7 @@ class Engine(Switch):
 
     def _open_commands(self) -> None:
         """A private destination that no wire carries, and a secret that a frame from outside would have to know."""
-        at = (
-            socket.inet_ntoa((0xF0000000 | secrets.randbelow(1 << 28)).to_bytes(4, "big")),
-            1 + secrets.randbelow(65535),
-        )
+        at = _nowhere()
         if not self._nonce[0]:
             self._nonce[0] = 1 + secrets.randbelow((1 << 64) - 1)
         self._add_flow(at, lib.HFT_ROLE_COMMAND, (None, 0))
@@ -876,10 +916,16 @@ def _intent_words(intent: bytes) -> str:
     return f"{action} {side} {wanted.qty} at {wanted.price_e4}/10000{replaced}"
 
 
-def _command_frame(at: tuple[str, int], payload: bytes = b"") -> bytes:
+def _nowhere() -> tuple[str, int]:
+    """A destination that no wire carries, and nobody can guess."""
+    address = (0xF0000000 | secrets.randbelow(1 << 28)).to_bytes(4, "big")
+    return socket.inet_ntoa(address), 1 + secrets.randbelow(65535)
+
+
+def _command_frame(at: tuple[str, int], payload: bytes = b"", source: tuple[str, int] = ("240.0.0.0", 1)) -> bytes:
     """A frame to `at`, from nowhere."""
     mac = "02:00:00:00:00:00"
-    return udp_frame(src_mac=mac, dst_mac=mac, src=("240.0.0.0", 1), dst=at, payload=payload)
+    return udp_frame(src_mac=mac, dst_mac=mac, src=source, dst=at, payload=payload)
 
 
 def _destination(headers: bytes) -> tuple[str, int]:

@@ -1,8 +1,7 @@
 """The order-entry session: login, heartbeats, asking again for replies that were lost, and coming back after a silence.
 
 Orders themselves leave from the hook and replies are applied by the hook; this keeps the session around them alive. It
-owns the UDP socket of the engine's order-entry address, on which every reply packet also arrives after the hook has
-seen it.
+owns the link to the exchange (`turbo_hft.order_link`), on which every reply also arrives after the hook has seen it.
 
 An exchange that falls silent halts the engine. Then it is logged in to again, under the same session, what is missing
 is asked for, and once the replies are whole the orders that were never answered are settled (`turbo_hft.unanswered`).
@@ -13,7 +12,6 @@ without an answer are sent again, after a silence or without one.
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
 from types import TracebackType
@@ -23,6 +21,7 @@ from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, ExchangeError, MalformedMessage
 from turbo_hft.kill import KillState
 from turbo_hft.lease import checked_seconds
+from turbo_hft.order_link import Link, link_of
 from turbo_hft.snapshots import WorkingOrder
 from turbo_hft.unanswered import Unanswered, UnansweredCancels
 from turbo_hft.wire import ouch50, ufo
@@ -32,8 +31,6 @@ _HEARTBEAT_S = 1.0
 _RESEND_S = 0.1
 _LOGIN_RETRY_S = 0.5
 _MAX_RETRANSMISSION = 0xFFFF
-_MAX_DATAGRAM = 65535
-_PAUSE_S = 0.01
 _SETTLE_S = 1.0  # between two looks at orders without an answer, while all is well
 _TOKEN_PREFIX = 6
 
@@ -45,6 +42,7 @@ class OrderEntry:
     a person has halted it meanwhile.
     `lost_after_s`: while halted, an order without an answer is lost so long after the replies were whole (seconds).
     `silence_s`: so long the exchange may say nothing before it counts as silent (seconds; it beats once in each).
+    `merge_cpu`, `poll_s`: of a SoupBinTCP session, as `turbo_hft.delegated.Connection`.
     """
 
     def __init__(
@@ -55,6 +53,8 @@ class OrderEntry:
         rearm: bool = False,
         lost_after_s: float = 5.0,
         silence_s: float = 5.0,
+        merge_cpu: int | None = None,
+        poll_s: float = 0.0,
     ) -> None:
         self.engine = engine
         self.session = session
@@ -68,25 +68,17 @@ class OrderEntry:
             engine,
             can_query=session.protocol == "ouch50",
             lost_after_s=checked_seconds("lost_after_s", lost_after_s),
+            delivered=lambda: self._link.delivered,
         )
         self._cancels = UnansweredCancels(engine)
         self._away = False  # silent; being logged in to again
         self._before: KillState | None = None  # the engine's state before a silence, until all is settled
         self._lift = False  # back into it without `rearm`: of a session that was taken over
         self._settled = 0.0
-        self._heard = 0.0
+        self._since = 0.0  # from when on a silence counts
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            self._socket.bind(session.local)
-            self._socket.connect(session.remote)
-        except OSError as error:
-            self._socket.close()
-            raise ConfigError(
-                f"cannot use {session.local[0]}:{session.local[1]} for order entry: {error.strerror}. "
-                "Is the address on the interface, and no other engine running?"
-            ) from None
+        self._link = link_of(engine, session, self._silence_s, merge_cpu, poll_s)
 
     @property
     def uncertain(self) -> tuple[WorkingOrder, ...]:
@@ -125,6 +117,7 @@ class OrderEntry:
             )
         deadline = time.monotonic() + timeout_s
         self.engine.prepare_login(recover=recover)
+        self._link.open(recover=recover)
         self._login(deadline)
         while self.engine.session.health == "down":
             if time.monotonic() > deadline:
@@ -225,22 +218,15 @@ class OrderEntry:
         )
 
     def _send(self, *messages: ufo.Upstream) -> None:
-        # Nobody listens yet, or the link is down: the protocol repeats, and a silent peer is noticed by `_keep`.
-        with contextlib.suppress(OSError):
-            self._socket.send(ufo.encode_upstream(*messages))
+        self._link.send(*messages)
 
     def _replies(self, deadline: float) -> list[ufo.Downstream]:
-        """The next datagram, decoded; empty at the deadline or when it is none of ours."""
-        self._socket.settimeout(max(0.001, deadline - time.monotonic()))
-        try:
-            datagram = self._socket.recv(_MAX_DATAGRAM)
-            self._heard = time.monotonic()
-            return [ufo.decode_downstream(datagram)]
-        except (TimeoutError, MalformedMessage):
-            return []
-        except OSError:
-            self._stop.wait(_PAUSE_S)  # a socket in trouble answers at once, again and again
-            return []
+        return self._link.replies(deadline)
+
+    @property
+    def link(self) -> Link:
+        """What carries the session."""
+        return self._link
 
     def _keep(self) -> None:
         """Look after the session; an engine whose session nobody looks after must not trade."""
@@ -253,13 +239,13 @@ class OrderEntry:
     def _look_after(self) -> None:
         """Heartbeats, retransmission requests, reading the socket empty; what has to be done after a silence."""
         heartbeat = ask = login = 0.0
-        self._heard = time.monotonic()
+        self._since = time.monotonic()
         while not self._stop.is_set():
             now = time.monotonic()
-            if now - self._heard > self._silence_s and not self._away:
+            if self._silent(now) and not self._away:
                 for message in self._replies(now):  # it may be us who did not get round to listening
                     self._hear(message)
-                if now > self._heard:
+                if self._silent(now):
                     self._fall_silent()
             if now >= heartbeat:
                 self._send(ufo.ClientHeartbeat())
@@ -274,6 +260,8 @@ class OrderEntry:
             while time.monotonic() < ask and not self._stop.is_set():
                 for message in self._replies(ask):
                     self._hear(message)
+                if not self._link.connected and not self._away:
+                    self._fall_silent()
 
     def _ask_again(self) -> None:
         state = self.engine.session
@@ -281,6 +269,9 @@ class OrderEntry:
         if missing > 0 and state.expected_seq:
             self._send(ufo.RetransmissionRequest(state.expected_seq, min(missing, _MAX_RETRANSMISSION)))
             self.retransmission_requests += 1
+
+    def _silent(self, now: float) -> bool:
+        return now - max(self._link.heard, self._since) > self._silence_s
 
     def _fall_silent(self) -> None:
         self._away = True
@@ -335,7 +326,7 @@ class OrderEntry:
             self.engine.halt()
             self._send(ufo.Logoff())
             self.engine.leave_session()
-        self._socket.close()
+        self._link.close()
 
     def leave(self) -> bool:
         """Stop looking after the session, and leave it and the engine as they are: for who takes it over. Was it being

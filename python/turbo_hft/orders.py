@@ -22,6 +22,7 @@ from turbo_hft.snapshots import Side, WorkingOrder, working_order
 from turbo_hft.strategies import strategy_number
 from turbo_hft.symbols import Symbols
 from turbo_hft.wire import blocks, ouch50
+from turbo_hft.wire.frame import IPPROTO_UDP
 from turbo_hft.wire.price import format_price_e4, parse_price_e4
 from turbo_hft.words import Price
 
@@ -280,11 +281,13 @@ class _Wire:
 
 
 def payload_of(frame: bytes) -> bytes:
-    """The UDP payload of an order frame: Ethernet, at most two tags, IPv4 without options."""
+    """The payload of an order frame: Ethernet, at most two tags, IPv4 without options, UDP or TCP."""
     at = 12
     while frame[at : at + 2] in (b"\x81\x00", b"\x88\xa8"):
         at += 4
-    return frame[at + 2 + 20 + 8 :]
+    ip = at + 2
+    transport = ip + 20
+    return frame[transport + (8 if frame[ip + 9] == IPPROTO_UDP else (frame[transport + 12] >> 4) * 4) :]
 
 
 def sent_ref(frame: bytes) -> int:

@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 
 from turbo_hft import abi, privileges
 from turbo_hft._native import ffi, lib
+from turbo_hft.addresses import Transport
 from turbo_hft.errors import AbiMismatch, CapabilityError, ConfigError, LoadError, NotRunning, TurboHftError
 
 Clock = Literal["monotonic", "feed"]
@@ -50,6 +51,10 @@ _MOST = {
     "kept": 1 << 22,
 }
 _MOST_NS = (1 << 63) - 1
+_TRANSPORTS: dict[Transport, int] = {
+    "ufo": lib.HFT_TRANSPORT_UFO,
+    "soupbintcp": lib.HFT_TRANSPORT_SOUPBINTCP,
+}
 
 
 class LoadSettings(TypedDict, total=False):
@@ -68,6 +73,9 @@ class LoadSettings(TypedDict, total=False):
     `hold_ns` (2,000,000): how long a missing message may still come by the other line before it is a gap. `crossed_ns`
     (1,000,000,000): how long a book may be crossed in continuous trading, by the feed's time stamps, before it is
     doubted; 0 = for ever.
+
+    `transport` ("ufo"): what carries OUCH, datagrams (UFO) or a live TCP connection of the kernel's ("soupbintcp",
+    docs/delegated-send.md). The program has the code of one of them only.
     """
 
     verify_checksums: bool
@@ -80,6 +88,7 @@ class LoadSettings(TypedDict, total=False):
     kept: int
     hold_ns: int
     crossed_ns: int
+    transport: Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,7 @@ class Config:
     ladder_mask: int
     kept_mask: int
     feeds: int
+    transport: Transport
     hold_ns: int
     crossed_ns: int
 
@@ -114,6 +124,8 @@ def _checked(settings: LoadSettings) -> LoadSettings:
             raise ConfigError(f"{name} is {value!r}: give a whole number of {least:,} to {most:,}.")
     if settings.get("clock", "monotonic") not in ("monotonic", "feed"):
         raise ConfigError(f"clock is {settings.get('clock')!r}: give monotonic or feed.")
+    if settings.get("transport", "ufo") not in _TRANSPORTS:
+        raise ConfigError(f"transport is {settings.get('transport')!r}: give {' or '.join(_TRANSPORTS)}.")
     return settings
 
 
@@ -128,6 +140,7 @@ def load_config(**settings: Unpack[LoadSettings]) -> Any:
     config.verify_checksums = settings.get("verify_checksums", True)
     config.clock = lib.HFT_CLOCK_FEED if settings.get("clock") == "feed" else lib.HFT_CLOCK_MONOTONIC
     config.time_all = settings.get("time_all", False)
+    config.transport = _TRANSPORTS[settings.get("transport", "ufo")]
     config.symbols = _power_of_two(settings.get("symbols", 256))
     config.feeds = _power_of_two(settings.get("feeds", 1))
     config.order_mask = min(_power_of_two(orders), _MOST_ORDER_BUCKETS) - 1
@@ -176,6 +189,7 @@ def map_shapes(config: Config) -> dict[str, Shape]:
         "symbol_names": Shape("symbol_names", "uint32_t", symbols),
         "books": Shape(".data.books", "struct hft_book", symbols, flat=True),
         "auctions": Shape("auctions", "struct hft_auction", symbols),
+        "wire": Shape(".data.wire", "struct hft_tcp_wire", flat=True),
         "order_template": Shape(".data.template", "struct hft_template", flat=True),
         "feed_state": Shape(".data.feeds", "struct hft_feed_state", lib.HFT_MAX_FEEDS, flat=True),
         "session_state": Shape(".data.session", "struct hft_session_state", flat=True),
@@ -540,6 +554,7 @@ class Program:
             )
         values = abi.fields(raw[0])
         values["clock"] = "feed" if values["clock"] == lib.HFT_CLOCK_FEED else "monotonic"
+        values["transport"] = next(name for name, value in _TRANSPORTS.items() if value == values["transport"])
         values["verify_checksums"], values["time_all"] = bool(values["verify_checksums"]), bool(values["time_all"])
         self.config = Config(**values)
         self._shapes = map_shapes(self.config)

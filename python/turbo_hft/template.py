@@ -9,7 +9,7 @@ from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import OrderSession
 from turbo_hft.errors import ConfigError
 from turbo_hft.wire import ouch50, ufo
-from turbo_hft.wire.frame import udp_frame
+from turbo_hft.wire.frame import TCP_ACK, TCP_PSH, tcp_frame, udp_frame
 from turbo_hft.wire.ouch_options import encode_options
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _OUCH = 3  # where OUCH begins in a message of the template: behind its length a
 _TOKEN_PREFIX = 6
 _TOKEN_DIGITS = 8
 _MAX_VLAN = 4094
+_ETHERNET, _TAG = 14, 4  # bytes of the headers
 _BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _IOC_50, _DAY_50 = "3", "0"
 _IOC_42, _DAY_42 = 0, 99998
@@ -137,23 +138,41 @@ def cancel_message(template: Any, user_ref: int) -> bytes:
     return bytes(message)
 
 
-def order_template(session: OrderSession) -> Any:
-    """A filled ``struct hft_template``. Raises ConfigError or MalformedMessage for values that no frame can carry."""
+def _headers(session: OrderSession, timestamps: bool) -> bytes:
+    """What stands in front of the messages of an order frame."""
+    vlans = () if session.vlan is None else (session.vlan,)
+    where: Any = {
+        "src_mac": session.local_mac,
+        "dst_mac": session.remote_mac,
+        "src": session.local,
+        "dst": session.remote,
+        "vlans": vlans,
+        "payload": b"",
+    }
+    if session.transport == "soupbintcp":
+        return tcp_frame(**where, flags=TCP_ACK | TCP_PSH, timestamps=(0, 0) if timestamps else None)
+    return udp_frame(**where)
+
+
+def ethernet_back(session: OrderSession) -> bytes:
+    """The Ethernet header of a frame that the exchange sends to `session`."""
+    frame = _headers(session, False)
+    end = _ETHERNET if session.vlan is None else _ETHERNET + _TAG
+    return frame[6:12] + frame[:6] + frame[12:end]
+
+
+def order_template(session: OrderSession, *, timestamps: bool = False) -> Any:
+    """A filled ``struct hft_template``. `timestamps`: the segments of SoupBinTCP carry that option.
+
+    Raises ConfigError or MalformedMessage for values that no frame can carry.
+    """
     if session.vlan is not None and not 1 <= session.vlan <= _MAX_VLAN:
         raise ConfigError(f"vlan {session.vlan}: give 1 to {_MAX_VLAN}.")
     made = {action: ufo.encode_upstream(ufo.Unsequenced(ouch)) for action, ouch in messages(session).items()}
-    enter = made[lib.HFT_ACTION_ENTER]
-    frame = udp_frame(
-        src_mac=session.local_mac,
-        dst_mac=session.remote_mac,
-        src=session.local,
-        dst=session.remote,
-        payload=enter,
-        vlans=() if session.vlan is None else (session.vlan,),
-    )
+    frame = _headers(session, timestamps)
     template = ffi.new("struct hft_template *")
     template.protocol = lib.HFT_OUCH50 if session.protocol == "ouch50" else lib.HFT_OUCH42
-    template.headers_len = len(frame) - len(enter)
+    template.headers_len = len(frame)
     ffi.memmove(template.headers, frame, template.headers_len)
     for action, message in made.items():
         template.msg_len[action] = len(message)

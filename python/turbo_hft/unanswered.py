@@ -9,6 +9,8 @@ position nobody reckons with. So it is declared lost only when that is certain: 
 - or, only while the engine is halted, so that none is added: it has had no answer for `lost_after_s` since the stream
   was whole. No network keeps a datagram so long. OUCH 4.2 has nothing better.
 
+Neither, while bytes of ours may still be on their way because TCP sends them again (`delivered`): those keep.
+
 What is left is `uncertain`.
 
 A cancel without an answer is sent again: it says the same a second time. Without that its order could not be cancelled
@@ -16,6 +18,8 @@ any more, because the gate takes no second one.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from turbo_hft.engine import Engine
 from turbo_hft.errors import TurboHftError
@@ -26,9 +30,20 @@ CANCEL_AGAIN_S = 1.0
 
 
 class Unanswered:
-    """Call `step` often; ask the exchange when `query_due` says so, and hand its answer to `answered`."""
+    """Call `step` often; ask the exchange when `query_due` says so, and hand its answer to `answered`.
 
-    def __init__(self, engine: Engine, *, can_query: bool, lost_after_s: float) -> None:
+    `delivered`: can nothing that was sent arrive any more that has not arrived?
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        can_query: bool,
+        lost_after_s: float,
+        delivered: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._delivered = delivered
         self._engine = engine
         self._can_query = can_query
         self._lost_after_s = lost_after_s
@@ -53,7 +68,7 @@ class Unanswered:
     def step(self, now_s: float) -> None:
         """Declare lost what is; `now_s` is time.monotonic()."""
         session = self._engine.session
-        if session.health != "up" or session.expected_seq < session.highest_seq:
+        if session.health != "up" or session.expected_seq < session.highest_seq or not self._delivered():
             self._whole_since = None
             self.uncertain = _open_orders(self._engine, "sent")
             return

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from e2e_rig import Rig, rig
 from turbo_hft._native import lib
-from turbo_hft.addresses import Protocol
+from turbo_hft.addresses import Protocol, Transport
 from turbo_hft.engine import Engine, Mode
 from turbo_hft.errors import ConfigError, TurboHftError
 from turbo_hft.events import Event
@@ -82,16 +82,26 @@ def assert_ledgers_agree(engine: Engine, events: list[Event], summary: dict[str,
 
 
 @pytest.mark.parametrize(
-    ("protocol", "mode"), [("ouch50", Mode.NATIVE), ("ouch42", Mode.NATIVE), ("ouch50", Mode.GENERIC)]
+    ("protocol", "mode", "transport"),
+    [
+        ("ouch50", Mode.NATIVE, "ufo"),
+        ("ouch42", Mode.NATIVE, "ufo"),
+        ("ouch50", Mode.GENERIC, "ufo"),
+        ("ouch50", Mode.NATIVE, "soupbintcp"),
+        ("ouch42", Mode.NATIVE, "soupbintcp"),
+    ],
 )
-def test_trades_both_ways_and_three_ledgers_agree(tmp_path: Path, protocol: Protocol, mode: Mode) -> None:
-    with rig(tmp_path, 1) as lab, Engine.open(lab.addresses.device, mode=mode) as engine:
+def test_trades_both_ways_and_three_ledgers_agree(
+    tmp_path: Path, protocol: Protocol, mode: Mode, transport: Transport
+) -> None:
+    with rig(tmp_path, 1) as lab, Engine.open(lab.addresses.device, mode=mode, transport=transport) as engine:
         lab.start_exchange("--symbols", "AAPL=163.20,MSFT=106", "--rate", "3000", "--duration", "4", "--wait-for-login")
         aapl = engine.symbols.add("AAPL", buy_below=EVERY_TICK, max_long=5000, cap_qty=300, base_qty=300)
         engine.symbols.add("MSFT", buy_below=EVERY_TICK, max_long=700)
-        engine.configure(lab.session(protocol), lab.feed())
+        session = lab.session(protocol, transport)
+        engine.configure(session, lab.feed())
         engine.attach()
-        with OrderEntry(engine, lab.session(protocol)) as order_entry, engine.lease.keep():
+        with OrderEntry(engine, session, poll_s=20e-6) as order_entry, engine.lease.keep():
             order_entry.login()
             engine.resume()
             wait_for(lambda: aapl.snapshot().bought_qty >= 600, "nothing was bought")
@@ -107,6 +117,8 @@ def test_trades_both_ways_and_three_ledgers_agree(tmp_path: Path, protocol: Prot
     assert aapl_traded(events) > 10
     assert counters["book_unknown_ref"] == counters["feed_holds"] == counters["bad_checksum"] == 0
     assert counters["orders"] == sum(event.kind == "order" for event in events)
+    assert counters["wire_sends"] == (counters["order_frames"] if transport == "soupbintcp" else 0)
+    assert order_entry.silences == 0
 
 
 def aapl_traded(events: list[Event]) -> int:

@@ -235,7 +235,7 @@ def test_a_session_that_is_taken_over_trades_on_when_the_lease_is_kept_again(tmp
         engine.resume()
         wait_for(lambda: engine.symbols["AAPL"].snapshot().fills > 0, "nothing was bought")
         first.leave()  # as if its process were gone
-        first._socket.close()
+        first._link.close()
         engine.lease.lapse()
         with OrderEntry(engine, session) as entry:
             entry.take_over(trade_on=True)

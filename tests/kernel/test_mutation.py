@@ -28,4 +28,6 @@ def test_every_reason_has_a_check_and_every_check_a_reason() -> None:
     from turbo_hft import abi
 
     checked = {clause.reason for clause in clauses() if clause.reason}
-    assert checked == {name.upper() for name in abi.reasons().values() if name != "none"}
+    # Those of the TCP connection are found before the gate, by guards of their own (bpf/hft/guard.h).
+    named = {name.upper() for name in abi.reasons().values() if name != "none" and not name.startswith("wire_")}
+    assert checked == named

@@ -57,6 +57,7 @@ example, in the lab:
 )
 _STEP_S = 0.02
 _SETTLE_S = 1.0
+_MERGE_REST_S = 50e-6  # between two looks of the thread that merges, when it has no CPU to itself
 
 
 _OF_THE_PROCESS = ("help", "config", "duration", "json", "debug", "run_defaults")
@@ -162,16 +163,15 @@ def config_from(args: argparse.Namespace) -> Config:
         login=not args.no_login,
         login_timeout_s=args.login_timeout,
         recover=args.recover,
+        merge_cpu=args.merge_cpu,
         rearm=args.rearm,
         recovery=not args.no_recovery,
         keep_orders=args.keep_orders,
         leave=args.leave,
     )
-    if engine.leave and not (engine.pin or engine.pin_root):
-        raise ConfigError("--leave: only an engine that is pinned can be left; give --pin or --pin-root")
     symbols = args.symbol or session_options.default_symbols()
     sizes: dict[str, Any] = {**session_options.sizes_from(args)}
-    return Config(
+    config = Config(
         engine=engine,
         session=SessionTable.of(session),
         feed=FeedTable.of(feed, None if glimpse is None else glimpse.server),
@@ -186,6 +186,9 @@ def config_from(args: argparse.Namespace) -> Config:
         account=settings.parse_account_settings(args.limit),
         symbols={spec.name: spec.settings for spec in symbols},
     )
+    if (found := config.contradiction()) is not None:
+        raise ConfigError(": ".join(found))
+    return config
 
 
 def run(args: argparse.Namespace) -> int:
@@ -321,7 +324,8 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
     entry, trade = None, False
     if own.login and not (adopted and engine.session.health == "ended"):
         engine.lease.beat()
-        entry = OrderEntry(engine, session, rearm=own.rearm)
+        poll_s = _MERGE_REST_S if own.merge_cpu is None else 0.0
+        entry = OrderEntry(engine, session, rearm=own.rearm, merge_cpu=own.merge_cpu, poll_s=poll_s)
         stack.callback(_let_go, engine, entry)
     kept = _give_up_privileges(engine, config, file)
     if entry is not None:
@@ -396,7 +400,7 @@ def _give_up_privileges(engine: Engine, config: Config, config_file: Path | None
     """All that no later step needs; what was kept."""
     from turbo_hft import privileges
 
-    keep = []
+    keep = list(privileges.TO_LOAD) if engine.program.config.transport == "soupbintcp" else []  # for each connection
     if engine.pins is None:  # a program that another process puts in force is opened by its number
         keep.append(privileges.BY_NUMBER)
     # A new day's file will be made, the configuration be read again.

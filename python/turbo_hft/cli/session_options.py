@@ -27,6 +27,18 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     """Everything an engine is configured with. Whatever is left away is the standard lab's."""
     group = parser.add_argument_group("session and feed (defaults: the standard lab's)")
     group.add_argument("--protocol", choices=("ouch50", "ouch42"), default="ouch50", help="default %(default)s")
+    group.add_argument(
+        "--transport",
+        choices=("ufo", "soupbintcp"),
+        default="ufo",
+        help="what carries the orders: datagrams, or a TCP connection (default %(default)s)",
+    )
+    group.add_argument(
+        "--merge-cpu",
+        type=count,
+        metavar="CPU",
+        help="SoupBinTCP: a CPU for the thread alone that merges what the hook sent (default: it rests in between)",
+    )
     group.add_argument("--local", type=endpoint, metavar="ADDR:PORT", help="the engine's order-entry address")
     group.add_argument("--remote", type=endpoint, metavar="ADDR:PORT", help="the exchange's order-entry address")
     group.add_argument("--local-mac", metavar="MAC", help="of the interface")
@@ -109,7 +121,7 @@ def session_from(args: argparse.Namespace) -> tuple[OrderSession, FeedAddress]:
     lab = lab_session(args.protocol, args.tif)
     username, password = account_from(args.account)
     session = OrderSession(
-        local=args.local or lab.local,
+        local=args.local or (lab.local if args.transport == "ufo" else (lab.local[0], 0)),
         remote=args.remote or lab.remote,
         local_mac=args.local_mac or lab.local_mac,
         remote_mac=args.remote_mac or lab.remote_mac,
@@ -120,6 +132,7 @@ def session_from(args: argparse.Namespace) -> tuple[OrderSession, FeedAddress]:
         tif=args.tif,
         vlan=args.vlan,
         token_prefix=args.token_prefix,
+        transport=args.transport,
     )
     feed = lab_feed()
     if args.feed is not None:
@@ -130,13 +143,13 @@ def session_from(args: argparse.Namespace) -> tuple[OrderSession, FeedAddress]:
         group_b, port_b = args.feed_b or (None, None)
         feed = replace(feed, group_b=group_b, port_b=port_b, source_b=args.feed_b_source)
     if args.rerequest is not None:
-        local = args.rerequest_local or (session.local[0], session.local[1] + 1)
+        local = args.rerequest_local or (session.local[0], (session.local[1] or lab.local[1]) + 1)
         feed = replace(feed, rerequest=Rerequest(args.rerequest, local))
     elif args.rerequest_local is not None:
         raise ConfigError("--rerequest-local without a server: give --rerequest too")
     elif not args.no_lab_defaults:
         server = (lab_addresses.EXCHANGE_ADDRESS, lab_addresses.REREQUEST_PORT)
-        feed = replace(feed, rerequest=Rerequest(server, (session.local[0], session.local[1] + 1)))
+        feed = replace(feed, rerequest=Rerequest(server, (session.local[0], (session.local[1] or lab.local[1]) + 1)))
     return session, feed
 
 

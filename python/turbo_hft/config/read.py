@@ -78,8 +78,8 @@ class _Reader:
             raise self.wrong("journal.fsync", str(error)) from None
         if len(symbols) > config.sizes.symbols:
             raise self.wrong("sizes.symbols", f"{len(symbols)} symbols are named: give as many, or more")
-        if config.engine.leave and not (config.engine.pin or config.engine.pin_root):
-            raise self.wrong("engine.leave", "only an engine that is pinned can be left: give engine.pin too")
+        if (found := config.contradiction()) is not None:
+            raise self.wrong(*found)
         return config
 
     def _known(self, path: str, values: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -120,7 +120,7 @@ class _Reader:
             raise self.wrong(path, f"{value!r}: give text in quotes")
         if kind is Endpoint:
             try:
-                return Endpoint.of(value)
+                return Endpoint.of(value, 1 if bounds["least"] is None else int(bounds["least"]))
             except ConfigError as error:
                 raise self.wrong(path, str(error)) from None
         return Path(value) if kind is Path else value

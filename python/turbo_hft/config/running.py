@@ -123,8 +123,10 @@ def _endpoint(address: bytes, port: bytes) -> str:
 def _session(engine: Engine, config: Config) -> list[Difference]:
     if not engine.configured:
         return []
-    has = _frame_facts(engine.template)
-    wants = _frame_facts(order_template(config.session.order_session())[0])
+    has = {"transport": engine.program.config.transport, **_frame_facts(engine.template)}
+    wants = {"transport": config.session.transport, **_frame_facts(order_template(config.session.order_session())[0])}
+    if not config.session.local.port:  # any will do
+        has["local"], wants["local"] = (facts["local"].partition(":")[0] for facts in (has, wants))
     return [Difference(f"session.{key}", has[key], wants[key], live=False) for key in has if has[key] != wants[key]]
 
 

@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from turbo_hft.addresses import FeedAddress, OrderSession, Protocol, Rerequest, TimeInForce
+from turbo_hft.addresses import FeedAddress, OrderSession, Protocol, Rerequest, TimeInForce, Transport
 from turbo_hft.errors import ConfigError
 
 OnRestart = Literal["halt", "trade"]
@@ -37,14 +37,14 @@ class Endpoint:
         return self.address, self.port
 
     @classmethod
-    def of(cls, text: str) -> Endpoint:
+    def of(cls, text: str, least_port: int = 1) -> Endpoint:
         """Raises ConfigError."""
         address, _, port = text.rpartition(":")
         octets = address.split(".")
         if len(octets) != 4 or not all(octet.isdecimal() and int(octet) < 256 for octet in octets):
             raise ConfigError(f"{text!r}: write ADDR:PORT with an IPv4 address")
-        if not port.isdecimal() or not 0 < int(port) <= 65_535:
-            raise ConfigError(f"{text!r}: the port is 1 to 65535")
+        if not port.isdecimal() or not least_port <= int(port) <= 65_535:
+            raise ConfigError(f"{text!r}: the port is {least_port} to 65535")
         return cls(address, int(port))
 
 
@@ -75,6 +75,12 @@ class EngineTable:
     login: bool = key("Log in to order entry; without, it only follows the feed.", True)
     login_timeout_s: float = key("Seconds to wait for the exchange to answer the login.", 5.0, least=0.1, most=3600)
     recover: bool = key("Take orders and positions from the day's replies, read again from the first.", False)
+    merge_cpu: int | None = key(
+        "SoupBinTCP: a CPU for the thread alone that merges what the hook sent; it rests in between if none is given.",
+        None,
+        least=0,
+        most=8191,
+    )
     rearm: bool = key("Trade on after a silence of the exchange that left nothing uncertain.", False)
     recovery: bool = key("Fill gaps and restore doubtful books, if the feed has servers for that.", True)
     keep_orders: bool = key("Leave working orders at the exchange at the regular end.", False)
@@ -110,7 +116,8 @@ class SessionTable:
     """Order entry."""
 
     protocol: Protocol = key("What orders are written in.", "ouch50")
-    local: Endpoint = key("The engine's order-entry address.")
+    transport: Transport = key("What carries orders: datagrams (ufo), or a TCP connection (soupbintcp).", "ufo")
+    local: Endpoint = key("The engine's order-entry address; port 0: any, of SoupBinTCP only.", least=0)
     remote: Endpoint = key("The exchange's order-entry address.")
     local_mac: str = key("MAC address of the interface.")
     remote_mac: str = key("MAC address of the next hop to the exchange.")
@@ -124,6 +131,8 @@ class SessionTable:
 
     def order_session(self) -> OrderSession:
         """As the engine takes it. Raises ConfigError."""
+        if self.transport == "ufo" and not self.local.port:
+            raise ConfigError("session.local: the port is 1 to 65535 over UFO")
         if (self.password is None) == (self.password_file is None):
             raise ConfigError("session.password and session.password_file: give one of them")
         password = self.password
@@ -144,6 +153,7 @@ class SessionTable:
             tif=self.tif,
             vlan=self.vlan,
             token_prefix=self.token_prefix,
+            transport=self.transport,
         )
 
     @classmethod
@@ -161,6 +171,7 @@ class SessionTable:
             tif=session.tif,
             vlan=session.vlan,
             token_prefix=session.token_prefix,
+            transport=session.transport,
         )
 
 
@@ -243,9 +254,23 @@ class Config:
     account: Mapping[str, Any] = field(default_factory=dict)
     symbols: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    def contradiction(self) -> tuple[str, str] | None:
+        """A key whose value cannot be had with another one's, and why; None if all can."""
+        own = self.engine
+        pinned = own.pin or own.pin_root is not None
+        if own.leave and not pinned:
+            return "engine.leave", "only an engine that is pinned can be left: give engine.pin too"
+        if pinned and self.session.transport == "soupbintcp":
+            return "engine.pin", (
+                "a connection ends with its process: over SoupBinTCP an engine is not pinned. Leave engine.pin away, "
+                "and start again with engine.recover"
+            )
+        return None
+
     def load_settings(self) -> dict[str, Any]:
         """For `Engine.open`."""
         values = {one.name: getattr(self.sizes, one.name) for one in fields(SizesTable)}
+        values["transport"] = self.session.transport
         return {name: value for name, value in values.items() if value is not None}
 
 

@@ -44,7 +44,7 @@ _OFFLOADS = ("tx-checksumming", "generic-segmentation-offload", "generic-receive
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A rig that is up. `open`: take the exchange's end, a ``struct hft_wire *``, until the block is left.
+    """A rig that is up. `open`: take the exchange's end, a ``struct hft_tcp_wire *``, until the block is left.
 
     `settle`: to be called once a responder is attached; what depends on that is put in place.
     """

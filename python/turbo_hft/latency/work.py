@@ -48,11 +48,11 @@ def session_of(addresses: LabAddresses) -> OrderSession:
     )
 
 
-def configure(engine: Engine, addresses: LabAddresses, work: Work) -> None:
-    """Feed, session, symbols and limits as wide as they go; the engine need not be attached. Raises as Engine does."""
-    engine.configure(
-        session_of(addresses), FeedAddress(addresses.feed_group, addresses.feed_port, addresses.exchange_address)
-    )
+def configure(engine: Engine, addresses: LabAddresses, work: Work, session: OrderSession | None = None) -> None:
+    """Feed, session (the rig's, if none is given), symbols and limits as wide as they go; the engine need not be
+    attached. Raises as Engine does."""
+    feed = FeedAddress(addresses.feed_group, addresses.feed_port, addresses.exchange_address)
+    engine.configure(session or session_of(addresses), feed)
     widen(engine)
     for one in work.armed:
         limits: SymbolLimitSettings = {**SYMBOL, "max_long": one.max_position}

@@ -270,12 +270,17 @@ class Reason(IntEnum):
     WORKING_FULL = 30
     REFS_EXHAUSTED = 31
     NO_ROOM = 32
-    LIMITS_CHANGED = 33
-    REDUCING = 34
-    HALTED_SYMBOL = 35
-    HALTED_STRATEGY = 36
-    HALTED_GLOBAL = 37
-    LEASE = 38
+    WIRE_DOWN = 33
+    WIRE_BUSY = 34
+    WIRE_UNMERGED = 35
+    WIRE_WINDOW = 36
+    WIRE_RECOVERY = 37
+    LIMITS_CHANGED = 38
+    REDUCING = 39
+    HALTED_SYMBOL = 40
+    HALTED_STRATEGY = 41
+    HALTED_GLOBAL = 42
+    LEASE = 43
 
 
 class EventKind(IntEnum):
@@ -367,6 +372,12 @@ COUNTERS: Final[tuple[str, ...]] = (
     "reply_bad_state",
     "events",
     "events_lost",
+    "wire_packets",
+    "wire_sends",
+    "wire_acks_held",
+    "wire_closes",
+    "wire_replies",
+    "wire_replies_left",
 )
 
 ITCH_LENGTHS: Final[dict[str, int]] = {

@@ -237,9 +237,9 @@ class Client:
         self._pass_on()
 
     def _read(self, now_ns: int) -> None:
-        assert self._socket is not None
+        assert self._wire is not None
         try:
-            data = self._socket.recv(_CHUNK)
+            data = self._wire.receive(_CHUNK)
         except BlockingIOError:
             return
         except OSError as error:
@@ -286,6 +286,8 @@ class Client:
         self._hear(events or [Lost(f"no connection to {_words(self.remote)}: {why}")])
 
     def _forget(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
         if self._socket is not None:
             self._socket.close()
         self._socket = self._wire = None

@@ -190,6 +190,11 @@ class Session:
         return []
 
     @property
+    def unfinished(self) -> int:
+        """Bytes that arrived of a packet that is not whole yet."""
+        return self._decoder.pending
+
+    @property
     def next_due_ns(self) -> int | None:
         """When `tick` will have something to do; None without a connection."""
         return self._due_ns if self.state.connected else None

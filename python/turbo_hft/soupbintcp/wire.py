@@ -14,13 +14,19 @@ MAX_PENDING = 1 << 20
 
 
 class Wire(Protocol):
-    """Carries bytes to the server."""
+    """Carries bytes to the server, and what the server sent from it."""
 
     def send(self, data: bytes) -> None:
         """Take `data`, whole packets, to be sent after all that was taken before. Errors: OSError; it is not taken."""
 
     def flush(self) -> None:
         """Send what could not be sent at once, as far as it goes. Errors: OSError."""
+
+    def receive(self, room: int) -> bytes:
+        """What the server sent, at most `room` bytes; b"" at its end. Errors: BlockingIOError for nothing, OSError."""
+
+    def close(self) -> None:
+        """The connection is about to be closed: let go of it."""
 
     @property
     def pending(self) -> int:
@@ -52,6 +58,13 @@ class SocketWire:
         """Errors: OSError from the socket."""
         if self._waiting:
             del self._waiting[: self._send(self._waiting)]
+
+    def receive(self, room: int) -> bytes:
+        """Errors: OSError from the socket."""
+        return self._socket.recv(room)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def _send(self, data: bytes | bytearray) -> int:
         try:

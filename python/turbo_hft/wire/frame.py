@@ -1,7 +1,8 @@
-"""Ethernet frames with IPv4 and UDP: builder, parser, Internet checksum.
+"""Ethernet frames with IPv4 and UDP or TCP: builders, parser of UDP, Internet checksum.
 
 The parser takes the frames that the hook takes (docs/rules.md, rule 1, its first three steps) and is strict about the
-rest. Addresses are (dotted quad, port), MACs "02:00:00:00:77:01". Sources: IEEE 802.1Q, RFC 791, RFC 768, RFC 1071.
+rest. Addresses are (dotted quad, port), MACs "02:00:00:00:77:01". Sources: IEEE 802.1Q, RFC 791, RFC 768, RFC 793,
+RFC 7323, RFC 1071.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ ETH_P_8021Q = 0x8100
 ETH_P_8021AD = 0x88A8
 MAX_VLANS = 2
 IPPROTO_UDP = 17
+IPPROTO_TCP = 6
+TCP_FIN, TCP_RST, TCP_PSH, TCP_ACK = 0x01, 0x04, 0x08, 0x10
 _IPV4_MIN = 20
 _UDP_LENGTH = 8
 _MAX_OPTIONS = 40
@@ -25,6 +28,9 @@ _FRAGMENT = 0x3FFF  # more fragments, and the offset
 _DONT_FRAGMENT = 0x4000
 _IPV4 = struct.Struct(">BBHHHBBH4s4s")
 _UDP = struct.Struct(">HHHH")
+_TCP = struct.Struct(">HHIIBBHHH")
+_TIMESTAMPS = struct.Struct(">III")
+_TIMESTAMPS_BEGIN = 0x0101080A  # two NOPs, then the option's kind and length
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,8 @@ def multicast_mac(address: str) -> str | None:
     return f"01:00:5e:{octets[1] & 0x7F:02x}:{octets[2]:02x}:{octets[3]:02x}"
 
 
-def _pseudo(src: bytes, dst: bytes, length: int) -> bytes:
-    return src + dst + struct.pack(">HH", IPPROTO_UDP, length)
+def _pseudo(src: bytes, dst: bytes, length: int, protocol: int = IPPROTO_UDP) -> bytes:
+    return src + dst + struct.pack(">HH", protocol, length)
 
 
 def _mac(text: str) -> bytes:
@@ -110,11 +116,61 @@ def udp_frame(
     Errors: MalformedMessage if a value does not fit its field.
     """
     (src_ip, src_port), (dst_ip, dst_port) = _endpoint(src), _endpoint(dst)
+    udp_length = _UDP_LENGTH + len(payload)
+    headers = _headers((src_mac, dst_mac), vlans, (src_ip, dst_ip), (IPPROTO_UDP, udp_length), options, (ttl, ident))
+    udp = bytearray(_UDP.pack(src_port, dst_port, udp_length, 0))
+    if checksum:
+        # 0 means "none" on the wire, so a sum of 0 is sent as its other form (RFC 768).
+        struct.pack_into(">H", udp, 6, _sum(_pseudo(src_ip, dst_ip, udp_length) + udp + payload) or 0xFFFF)
+    return headers + bytes(udp) + payload
+
+
+def tcp_frame(
+    *,
+    src_mac: str,
+    dst_mac: str,
+    src: tuple[str, int],
+    dst: tuple[str, int],
+    payload: bytes = b"",
+    seq: int = 0,
+    ack: int = 0,
+    flags: int = TCP_ACK,
+    window: int = 0xFFFF,
+    timestamps: tuple[int, int] | None = None,
+    vlans: tuple[int, ...] = (),
+    ident: int = 0,
+) -> bytes:
+    """A complete frame with a TCP segment, as `udp_frame` otherwise. `timestamps`: TSval and TSecr of that option.
+
+    Errors: MalformedMessage if a value does not fit its field.
+    """
+    (src_ip, src_port), (dst_ip, dst_port) = _endpoint(src), _endpoint(dst)
+    option = b"" if timestamps is None else _TIMESTAMPS.pack(_TIMESTAMPS_BEGIN, *timestamps)
+    offset = (_TCP.size + len(option)) // 4 << 4
+    try:
+        tcp = bytearray(_TCP.pack(src_port, dst_port, seq, ack, offset, flags, window, 0, 0) + option)
+    except struct.error as error:
+        raise MalformedMessage(f"TCP header: {error}") from None
+    length = len(tcp) + len(payload)
+    headers = _headers((src_mac, dst_mac), vlans, (src_ip, dst_ip), (IPPROTO_TCP, length), b"", (64, ident))
+    struct.pack_into(">H", tcp, 16, checksum(_pseudo(src_ip, dst_ip, length, IPPROTO_TCP) + tcp + payload))
+    return headers + bytes(tcp) + payload
+
+
+def _headers(
+    macs: tuple[str, str],
+    vlans: tuple[int, ...],
+    addresses: tuple[bytes, bytes],
+    carried: tuple[int, int],
+    options: bytes,
+    life: tuple[int, int],
+) -> bytes:
+    """Ethernet and IPv4 in front of a (protocol, length); `life` is (ttl, ident)."""
+    (protocol, length), (ttl, ident) = carried, life
     if len(vlans) > MAX_VLANS or any(not 0 <= tag <= 0xFFFF for tag in vlans):
         raise MalformedMessage(f"VLAN tags {vlans}: give at most {MAX_VLANS} of 0 to 65535")
     options += bytes(-len(options) % 4)
-    udp_length = _UDP_LENGTH + len(payload)
-    total = _IPV4_MIN + len(options) + udp_length
+    total = _IPV4_MIN + len(options) + length
     if len(options) > _MAX_OPTIONS or total > _MAX_TOTAL:
         raise MalformedMessage(
             f"IPv4 packet of {total} bytes with {len(options)} of options: at most {_MAX_TOTAL}, options {_MAX_OPTIONS}"
@@ -123,15 +179,11 @@ def udp_frame(
         raise MalformedMessage(f"ttl {ttl}, ident {ident}: give 0 to 255 and 0 to 65535")
     kinds = (ETH_P_8021AD, ETH_P_8021Q) if len(vlans) == MAX_VLANS else (ETH_P_8021Q,)
     tags = b"".join(struct.pack(">HH", kind, tag) for kind, tag in zip(kinds, vlans, strict=False))
-    ethernet = _mac(dst_mac) + _mac(src_mac) + tags + struct.pack(">H", ETH_P_IP)
+    ethernet = _mac(macs[1]) + _mac(macs[0]) + tags + struct.pack(">H", ETH_P_IP)
     version = 0x40 | (_IPV4_MIN + len(options)) // 4
-    ip = bytearray(_IPV4.pack(version, 0, total, ident, _DONT_FRAGMENT, ttl, IPPROTO_UDP, 0, src_ip, dst_ip) + options)
+    ip = bytearray(_IPV4.pack(version, 0, total, ident, _DONT_FRAGMENT, ttl, protocol, 0, *addresses) + options)
     struct.pack_into(">H", ip, 10, _sum(bytes(ip)))
-    udp = bytearray(_UDP.pack(src_port, dst_port, udp_length, 0))
-    if checksum:
-        # 0 means "none" on the wire, so a sum of 0 is sent as its other form (RFC 768).
-        struct.pack_into(">H", udp, 6, _sum(_pseudo(src_ip, dst_ip, udp_length) + udp + payload) or 0xFFFF)
-    return bytes(ethernet + ip + udp + payload)
+    return ethernet + bytes(ip)
 
 
 _sum = checksum  # under a name that udp_frame's parameter does not hide

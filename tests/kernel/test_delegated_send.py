@@ -1,0 +1,69 @@
+"""Orders that the hook sends on a live TCP connection: does the peer get the very bytes that were meant?"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from wire_rig import WireRig, wait_for, wire_rig
+
+pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
+
+ORDERS = int(os.environ.get("WIRE_ORDERS", "20000"))
+
+
+def trade(rig: WireRig, orders: int, *, every: int = 10) -> int:
+    """Ticks until so many orders have left, an ordinary send every so many ticks; how many ticks were refused."""
+    left = refused = 0
+    while left < orders:
+        fired = rig.fire()
+        left += fired
+        refused += not fired
+        if (left + refused) % every == 0:
+            rig.send()
+    return refused
+
+
+def test_every_byte_of_orders_and_heartbeats_arrives_once_and_in_order() -> None:
+    with wire_rig(1) as rig:
+        rig.open()
+        rig.send()
+        rig.connection.arm()
+        trade(rig, ORDERS)
+        rig.agree()
+        rig.connection.disarm()
+        status = rig.connection.status
+        counters = rig.engine.counters()
+        assert status.fired == status.merged == counters["wire_sends"] == counters["orders"] == ORDERS
+        assert status.unmerged == status.total_retransmits == 0
+        assert not status.error
+        assert len(rig.heard) == rig.peer.said, "what the peer said did not all come through"
+        assert counters["wire_acks_held"] > 0, "no acknowledgement ever came before its merge: the test shows nothing"
+
+
+def test_nothing_leaves_before_the_connection_is_armed_or_after_it_is_disarmed() -> None:
+    with wire_rig(1) as rig:
+        rig.open()
+        assert not rig.fire()
+        assert rig.refused("wire_down") == 1
+        rig.connection.arm()
+        assert rig.fire()
+        rig.connection.disarm()
+        assert not rig.fire()
+        assert rig.refused("wire_down") == 2
+        rig.connection.arm()
+        assert rig.fire()
+        rig.agree()
+
+
+def test_what_the_kernel_sends_by_itself_follows_what_the_hook_sent() -> None:
+    """The kernel goes on with the wire's sequence: a heartbeat right behind an order is no retransmission."""
+    with wire_rig(1) as rig:
+        rig.open()
+        rig.connection.arm()
+        for _ in range(200):
+            assert rig.fire()
+            rig.send()
+        rig.agree()
+        wait_for(lambda: rig.connection.status.unacknowledged == 0, "something stays unacknowledged")
+        assert rig.connection.status.total_retransmits == 0
