@@ -42,6 +42,13 @@ static void take_wire(struct hft_tcp_wire *wire)
 		pause_a_moment();
 }
 
+/* RST: nothing that is not acknowledged may arrive at some later time. */
+static void close_hard(int socket)
+{
+	setsockopt(socket, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
+	close(socket);
+}
+
 /* FIN behind the last byte; then until the peer has closed too: unread replies would make the kernel send a RST. */
 static void close_clean(int socket)
 {
@@ -55,22 +62,25 @@ static void close_clean(int socket)
 		if (poll(&readable, 1, 10) > 0 && recv(socket, unread, sizeof(unread), MSG_DONTWAIT) == 0)
 			break;
 	}
-	/* What the peer has not acknowledged by now must not arrive at some later time. */
 	if (socket_unacknowledged(socket) > 0)
-		setsockopt(socket, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
-	close(socket);
+		close_hard(socket);
+	else
+		close(socket);
 }
 
 static void take_over(const struct keeper_charge *charge)
 {
 	alarm(MOST_SECONDS);
 	take_wire(charge->wire);
-	if (!merge_rest(charge->socket, charge->wire)) {
-		/* All is the kernel's now. Whoever trades next on the interface need not wait for the peer. */
+	if (merge_rest(charge->socket, charge->wire)) {
+		close_hard(charge->socket);
 		egress_detach(charge->ifindex);
-		close(charge->link_fd);
-		close_clean(charge->socket);
+		return;
 	}
+	/* All is the kernel's now. Whoever trades next on the interface need not wait for the peer. */
+	egress_detach(charge->ifindex);
+	close(charge->link_fd);
+	close_clean(charge->socket);
 }
 
 static int by_number(const void *one, const void *other)
