@@ -99,8 +99,8 @@ _REMEDIES = {
     "working_full": "Cancel the oldest open orders: `turbo-hft orders`, `turbo-hft cancel`.",
     "refs_exhausted": "Nothing for this session; the exchange's next one begins anew.",
     "no_room": "Nothing: the next tick decides anew. Often: fewer symbols that trade on one packet.",
-    "wire_down": "Nothing while it is made anew, which happens by itself; `turbo-hft status` shows the session. If it stays so, look "
-    "whether the exchange is there, and takes the login.",
+    "wire_down": "Nothing while it is made anew, which happens by itself; `turbo-hft status` shows the session. If it "
+    "stays so, look whether the exchange is there, and takes the login.",
     "wire_busy": "Nothing: the next tick decides anew. If it is often: `net.ipv4.tcp_slow_start_after_idle=0`, see "
     "[delegated send](delegated-send.md#using-it).",
     "wire_unmerged": "Give the merging thread a CPU of its own: `engine.merge_cpu`, `run --merge-cpu`.",
