@@ -101,6 +101,7 @@ class Engine(Switch):
         self._control_lock: ControlLock | None = None
         self._memberships: Memberships | None = None
         self._groups: tuple[str, ...] = ()
+        self.cut_off = False  # at `take_over` a change stood half-made: halted, for a person to look at its parameters
         self._events: EventStream | None = None
         self._control = program.share("control", writable=True)
         self._template = program.share("order_template", writable=True)
@@ -275,7 +276,7 @@ class Engine(Switch):
         if self._control_lock is None:
             self._control_lock = ControlLock(map_id(self.program.map("control")), self.controller)
             self.program.generations.controller = os.getpid()
-        self._changes.settle()
+        self.cut_off = self._changes.settle()
         if self.pins is not None and self._link >= 0:
             with SwapLock(self.program):
                 in_force = PinnedLink(self._link).facts().program_id

@@ -196,7 +196,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             running = _start(engine, config, stop, stack, file=args.config)
         except BaseException:
-            if engine.owner:  # nobody has traded with it yet
+            if engine.owner and not engine.orders.open():  # nobody has traded with it yet
                 engine.detach()
             raise
         end = None if args.duration is None else time.monotonic() + args.duration
@@ -303,11 +303,14 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
     desk, control = _control(engine, config, recorder, stack)
     stop.check()
     adopted = not engine.owner
-    if adopted and file is not None:
-        from turbo_hft.config.running import apply_file
-
-        for one in apply_file(engine, file)[1]:
-            common.say(f"changed {one.line()}")
+    trade = not own.halted and not engine.cut_off and (own.on_restart == "trade" or not adopted)
+    if adopted:
+        # Nothing leaves before it is what it shall be, and its session is looked after.
+        if trade:
+            engine.suspend()
+        else:
+            engine.halt()
+        _adjust(engine, config, file)
     recovery = None
     if own.recovery and (feed.rerequest is not None or config.feed.snapshots is not None):
         from turbo_hft.recovery import Glimpse, Recovery
@@ -320,12 +323,10 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
         engine.attach()
     entry = None
     if own.login and not (adopted and engine.session.health == "ended"):
-        engine.lease.beat()
         entry = OrderEntry(engine, session, rearm=own.rearm)
         stack.callback(_let_go, engine, entry)
     _give_up_privileges(engine, config, file)
     if entry is not None:
-        trade = not own.halted and (own.on_restart == "trade" or not adopted)
         if adopted and engine.session.health != "down":
             entry.take_over(own.login_timeout_s, trade_on=trade)
         else:
@@ -342,6 +343,21 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
     if control is not None:
         control.serve()  # not before: whoever resumes an engine that is still being logged in is too early
     return _Running(events, recovery, entry, desk, control)
+
+
+def _adjust(engine: Engine, config: Config, file: Path | None) -> None:
+    """One that was taken over: to what the file says. What options say otherwise than it was set live is named, and
+    stays. Raises ConfigError, for both, where it has another session, feed or size."""
+    from turbo_hft.config.running import apply_file, checked
+
+    if engine.cut_off:
+        common.say("halted: a process ended in the middle of a change. Look at the parameters, then `turbo-hft resume`")
+    if file is not None:
+        for one in apply_file(engine, file)[1]:
+            common.say(f"changed {one.line()}")
+        return
+    for one in checked(engine, config):
+        common.say(f"stays as it is, other than the options say: {one.line()}")
 
 
 def _recorder(engine: Engine, config: Config, stack: ExitStack) -> Recorder:
