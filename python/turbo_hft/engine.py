@@ -213,10 +213,15 @@ class Engine(Switch):
         link = pins.open_link()
         try:
             holds = link.facts()
-            if holds.ifindex != interface_index(interface):
+            if not holds.ifindex:
                 raise NotRunning(
                     f"the engine that is pinned for {interface} was on an interface that is gone: take it away with "
                     f"`turbo-hft detach --interface {interface}`, then start one anew."
+                )
+            if holds.ifindex != interface_index(interface):
+                raise NotRunning(
+                    f"the engine that is pinned for {interface} is on interface number {holds.ifindex}, which has "
+                    "another name here: is it in another network namespace (`ip netns exec`), or was it renamed?"
                 )
             on_it, flags = query(interface)
             if on_it != holds.program_id:

@@ -138,6 +138,15 @@ class Pins:
             raise _failed(fd, f"cannot open {self.layout.link}")
         return PinnedLink(fd)
 
+    @property
+    def orphaned(self) -> bool:
+        """Is its interface gone, in whatever network namespace that was? Raises NotRunning."""
+        link = self.open_link()
+        try:
+            return not link.facts().ifindex
+        finally:
+            os.close(link.fd)
+
     def open_program(self, program_id: int) -> Any:
         """A ``struct hft_object *`` of a program by its pins. Raises NotRunning when it is not pinned."""
         of = self.layout.of(program_id)
