@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from turbo_hft import settings
 from turbo_hft.cli import codes, common, orders, session_options
+from turbo_hft.cli.aside import Aside
 from turbo_hft.cli.signals import StopFlag
 from turbo_hft.config.schema import help_of
 from turbo_hft.errors import ConfigError, TurboHftError
@@ -57,6 +59,7 @@ example, in the lab:
 )
 _STEP_S = 0.02
 _SETTLE_S = 1.0
+_STILL_S = 2.0  # the recorder may stand still for so long, in a slow disk
 
 
 _OF_THE_PROCESS = ("help", "config", "duration", "json", "debug", "run_defaults")
@@ -201,11 +204,14 @@ def run(args: argparse.Namespace) -> int:
             raise
         end = None if args.duration is None else time.monotonic() + args.duration
         generation = engine.user.generation
+        out = _Out(as_json=args.json)
         while not stop.wait(_STEP_S) and (end is None or time.monotonic() < end):
-            engine.lease.beat()
+            running.beat(engine)
             events = running.events.drain()
             running.tell(events)
-            _print(events, as_json=args.json)
+            if not out.print(events):
+                common.say("nobody takes the events on standard output any more: ending")
+                break
             if engine.user.generation != generation:
                 generation = engine.user.generation
                 common.say(f"generation {generation} of the program is in force")
@@ -216,13 +222,17 @@ def run(args: argparse.Namespace) -> int:
                 break
         interrupted = bool(stop.number)
         if running.control is not None:
+            if not config.engine.leave:
+                engine.halt()
             running.control.wind_down()
         if config.engine.leave:
             if running.entry is not None:
                 running.entry.leave()
             common.say(f"the engine on {engine.interface} is left as it is: `turbo-hft run` takes it over")
         else:
-            _end(engine, running, config, as_json=args.json)
+            _end(engine, running, config, out)
+    if out.gone:
+        return codes.FAILURE
     return codes.INTERRUPTED if interrupted else codes.OK
 
 
@@ -250,6 +260,19 @@ class _Running:
     entry: OrderEntry | None
     desk: LocalDesk | None
     control: ControlServer | None
+    recorder: Recorder | None = None
+    _beats: bool = True
+
+    def beat(self, engine: Engine) -> None:
+        """Let orders leave for as long as the lease holds; not while they would not be recorded, where they must be."""
+        recorder = self.recorder
+        beats = recorder is None or recorder.on_failure == "go-on" or recorder.still_s < _STILL_S
+        if beats != self._beats:
+            how = "goes on: so does the lease" if beats else "stands still: the lease is not renewed, nothing leaves"
+            common.say(f"the recorder {how}")
+            self._beats = beats
+        if beats:
+            engine.lease.beat()
 
     def tell(self, events: Sequence[Event]) -> None:
         """Those who look by the control socket."""
@@ -295,12 +318,13 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
     own, session, feed = config.engine, config.session.order_session(), config.feed.address()
     engine.lease.seconds = own.lease_s
     engine.orders.open_way()  # while this process may
+    aside = stack.enter_context(Aside())
     # before the first frame, so that none is missed
-    recorder = None if config.journal.directory is None else _recorder(engine, config, stack)
+    recorder = None if config.journal.directory is None else _recorder(engine, config, stack, aside)
     events = engine.events if recorder is None else recorder.subscribe()
     if recorder is not None:
         _record(engine, recorder, stack)
-    desk, control = _control(engine, config, recorder, stack)
+    desk, control = _control(engine, config, recorder, stack, aside)
     stop.check()
     adopted = not engine.owner
     trade = not own.halted and not engine.cut_off and (own.on_restart == "trade" or not adopted)
@@ -342,7 +366,7 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
     common.say(f"engine on {engine.interface} ({engine.mode.value}): {how} {names}{taken}")
     if control is not None:
         control.serve()  # not before: whoever resumes an engine that is still being logged in is too early
-    return _Running(events, recovery, entry, desk, control)
+    return _Running(events, recovery, entry, desk, control, recorder)
 
 
 def _adjust(engine: Engine, config: Config, file: Path | None) -> None:
@@ -360,7 +384,7 @@ def _adjust(engine: Engine, config: Config, file: Path | None) -> None:
         common.say(f"stays as it is, other than the options say: {one.line()}")
 
 
-def _recorder(engine: Engine, config: Config, stack: ExitStack) -> Recorder:
+def _recorder(engine: Engine, config: Config, stack: ExitStack, aside: Aside) -> Recorder:
     """Who writes all of it down; not begun yet."""
     from turbo_hft.journal import Journal, Recorder
 
@@ -372,7 +396,7 @@ def _recorder(engine: Engine, config: Config, stack: ExitStack) -> Recorder:
         engine,
         journal,
         on_failure=own.when_full,
-        on_alarm=lambda alarm: common.say(f"RECORDER {alarm.kind}: {alarm.message}"),
+        on_alarm=lambda alarm: aside(f"RECORDER {alarm.kind}: {alarm.message}"),
     )
 
 
@@ -384,7 +408,7 @@ def _record(engine: Engine, recorder: Recorder, stack: ExitStack) -> None:
 
 
 def _control(
-    engine: Engine, config: Config, recorder: Recorder | None, stack: ExitStack
+    engine: Engine, config: Config, recorder: Recorder | None, stack: ExitStack, aside: Aside
 ) -> tuple[LocalDesk, ControlServer] | tuple[None, None]:
     """The control sockets, if there shall be any."""
     own = config.control
@@ -401,7 +425,7 @@ def _control(
         ControlLayout(own.root or DEFAULT_CONTROL_ROOT, config.engine.interface),
         read_group=own.read_group,
         trade_group=own.trade_group,
-        on_change=common.say,
+        on_change=aside,
     )
     return desk, stack.enter_context(server)
 
@@ -429,7 +453,7 @@ def _let_go(engine: Engine, entry: OrderEntry) -> None:
     entry.close()
 
 
-def _end(engine: Engine, running: _Running, config: Config, *, as_json: bool) -> None:
+def _end(engine: Engine, running: _Running, config: Config, out: _Out) -> None:
     """Halt, take orders down, say what came of it, leave the interface."""
     engine.halt()
     if not config.engine.keep_orders:
@@ -441,7 +465,7 @@ def _end(engine: Engine, running: _Running, config: Config, *, as_json: bool) ->
     time.sleep(_STEP_S)  # a recorder passes them on a moment later
     while batch := running.events.drain():
         running.tell(batch)
-        _print(batch, as_json=as_json)
+        out.print(batch)
     if dropped := getattr(running.events, "dropped", 0):
         common.say(f"{dropped:,} events were not printed in time; all are in the journal")
     lost = engine.counters()["events_lost"]
@@ -451,6 +475,24 @@ def _end(engine: Engine, running: _Running, config: Config, *, as_json: bool) ->
     if running.entry is not None:
         running.entry.close()
     engine.detach()
+
+
+class _Out:
+    """Standard output, on which events are data. `gone`: what is printed reaches nobody any more."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self.gone = False
+
+    def print(self, events: Iterable[Event]) -> bool:
+        """Could they be? One that reads them has gone, or a disk is full: that is no reason to forget orders."""
+        try:
+            _print(events, as_json=self._as_json)
+        except OSError:
+            self.gone = True
+            # Python would complain once more when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return not self.gone
 
 
 def _print(events: Iterable[Event], *, as_json: bool) -> None:
