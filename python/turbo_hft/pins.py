@@ -117,10 +117,13 @@ class Pins:
     def point(self, program_id: int) -> None:
         """Have `program` name the one that is in force: the name changes in one step."""
         new = self.layout.directory / _NEW
-        with contextlib.suppress(FileNotFoundError):
-            new.unlink()
-        new.symlink_to(Path(str(program_id), PROGRAM))
-        new.replace(self.layout.program)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                new.unlink()
+            new.symlink_to(Path(str(program_id), PROGRAM))
+            new.replace(self.layout.program)
+        except OSError as error:
+            raise _failed(-(error.errno or errno.EIO), f"cannot make {self.layout.program}") from None
 
     def _pin(self, fd: int, path: Path) -> None:
         error = lib.hft_pin(fd, os.fsencode(path))

@@ -104,6 +104,8 @@ def test_what_a_file_says() -> None:
         ),
         ("max_executions = 500", "max_executions = -1", "strategies.quoter.max_executions"),
         ('R = "0.0030"', 'R = "11"', "line 31: fees.R"),
+        ('R = "0.0030"', 'R = "1e999999"', "line 31: fees.R"),
+        ("symbols = 16", "symbols = " + "9" * 5000, "is no TOML"),
         ('strategy = "quoter"', 'strategy = "quotes"', "line 34: symbols.AAPL.strategy: 'quotes': give quoter"),
         ('["momentum"]', '"momentum"', "symbols.AAPL.shadow: 'momentum': give a list"),
         (

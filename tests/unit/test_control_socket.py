@@ -109,6 +109,8 @@ def test_what_is_wrong_is_said_with_its_class(rig: Rig, monkeypatch: pytest.Monk
     [
         (b"{", "no request"),
         (b"\xff\xfe", "no request"),
+        (b'{"v": 1, "do": "change", "line": "AAPL \xff"}', "no request"),
+        (b'{"v": 1, "\xffdo": "halt"}', "no request"),
         (b"", "no request"),
         (b'{"v": 2, "id": 5, "do": "hello"}', "version 2"),
         (b'{"id": 5, "do": "hello"}', "version 0"),
@@ -331,6 +333,23 @@ def test_sockets_come_and_go_with_the_right_owner_and_mode(tmp_path: Path) -> No
         group_id("no-such-group")
     with pytest.raises(ConfigError, match="at most 107"):
         ControlLayout(tmp_path / ("x" * 100), "veth_hft")
+
+
+def test_a_directory_that_is_there_keeps_its_mode_and_must_be_safe(tmp_path: Path) -> None:
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    with Rig(shared).server:
+        assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
+    shared.chmod(0o777)
+    with pytest.raises(ConfigError, match="others may write there"), Rig(shared).server:
+        pass
+    shared.chmod(0o755)
+    if not os.geteuid():
+        (shared / "veth_hft").mkdir()
+        os.chown(shared / "veth_hft", 65_534, 65_534)
+        with pytest.raises(ConfigError, match="belongs to user number 65534"), Rig(shared).server:
+            pass
 
 
 def test_a_desk_by_the_socket_is_as_a_local_one(rig: Rig) -> None:

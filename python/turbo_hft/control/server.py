@@ -17,6 +17,7 @@ import importlib.metadata
 import os
 import select
 import socket
+import stat
 import threading
 import time
 from collections import Counter, deque
@@ -155,6 +156,25 @@ class _Door:
                 self.path.unlink()
 
 
+def _make(directory: Path) -> None:
+    """One that anybody may look into; one that is there must be safe as it is. Raises OSError, ConfigError."""
+    try:
+        directory.mkdir()
+    except FileExistsError:
+        about = directory.stat()
+        if about.st_uid not in (0, os.geteuid()):
+            whose = f"belongs to user number {about.st_uid}"
+        elif about.st_mode & 0o022 and not about.st_mode & stat.S_ISVTX:
+            whose = f"has mode {stat.S_IMODE(about.st_mode):o}: others may write there"
+        else:
+            return
+        raise ConfigError(
+            f"{directory} {whose}, and could put a socket in the place of this engine's. `chown` and `chmod 755` it, "
+            "or give control.root (--control-root) another place."
+        ) from None
+    directory.chmod(0o755)  # whatever the umask: the sockets say who may
+
+
 def _answers(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
@@ -218,10 +238,9 @@ class ControlServer:
     def __enter__(self) -> ControlServer:
         made = self._layout
         try:
-            made.directory.mkdir(parents=True, exist_ok=True)
+            made.root.parent.mkdir(parents=True, exist_ok=True)
             for directory in (made.root, made.directory):
-                if directory.stat().st_uid == os.geteuid():
-                    directory.chmod(0o755)  # whatever the umask: the sockets say who may
+                _make(directory)
         except OSError as error:
             raise ConfigError(
                 f"cannot make {made.directory} for the control sockets: {error.strerror}. Make it for this user "
