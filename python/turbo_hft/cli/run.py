@@ -216,7 +216,7 @@ def run(args: argparse.Namespace) -> int:
                 generation = engine.user.generation
                 common.say(f"generation {generation} of the program is in force")
             if stop.take_reload():
-                _reload(engine, args.config)
+                _reload(engine, args.config, config)
             if _over(engine, logged_in=running.entry is not None):
                 common.say("the exchange ended feed and session")
                 break
@@ -236,9 +236,9 @@ def run(args: argparse.Namespace) -> int:
     return codes.INTERRUPTED if interrupted else codes.OK
 
 
-def _reload(engine: Engine, path: Path) -> None:
+def _reload(engine: Engine, path: Path, started_with: Config) -> None:
     """Change a running engine to what the file says now; one that is wrong changes nothing."""
-    from turbo_hft.config.running import apply_file
+    from turbo_hft.config.running import apply_file, later
 
     try:
         config, changed = apply_file(engine, path)
@@ -249,6 +249,8 @@ def _reload(engine: Engine, path: Path) -> None:
     for one in changed:
         common.say(f"changed {one.line()}")
     common.say(f"{path} was applied: {len(changed)} changes, epoch {engine.epoch}")
+    if waiting := later(started_with, config):
+        common.say(f"with the next start of this process, and not before: {', '.join(waiting)}")
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ _SIZES = {
 }
 _MASKED = "_mask"
 _STRATEGY = "engine.strategy_object"
+_OF_THE_PROCESS = ("engine", "session", "feed", "journal", "control")
+_LIVE = (("engine", "lease_s"),)
 _MOST_SHOWN = 40  # changes in a note, which a datagram carries to the recorder
 _MOST_NAMED = 6
 _MOST_REASON = 4000  # characters
@@ -59,7 +61,7 @@ class Difference:
         """For people."""
         how = "" if self.live else " (needs a new start)"
         if self.key == _STRATEGY:
-            how = " (needs `turbo-hft strategy load`, or a new start)"
+            how = " (needs `turbo-hft strategy swap`, or a new start)"
         return f"{self.key}: {_said(self.engine)} -> {_said(self.file)}{how}"
 
 
@@ -248,6 +250,17 @@ def checked(engine: Engine, config: Config) -> list[Difference]:
     if fixed:
         raise ConfigError(f"nothing was changed; these need a new start of the engine: {'; '.join(fixed)}.")
     return found
+
+
+def later(before: Config, now: Config) -> list[str]:
+    """Keys that are told to the process when it starts, and whose new value it therefore has not."""
+    return [
+        f"{table}.{one.name}"
+        for table in _OF_THE_PROCESS
+        for one in fields(getattr(now, table))
+        if getattr(getattr(before, table), one.name) != getattr(getattr(now, table), one.name)
+        and (table, one.name) not in _LIVE
+    ]
 
 
 def apply(engine: Engine, config: Config) -> list[Difference]:
