@@ -4,6 +4,10 @@ It goes by a datagram socket of an abstract name. The kernel itself puts the sen
 so that these are not the sender's own words. Nobody waits for it, and nobody fails by it: what cannot be said is not
 said, and the recorder, which sees every change for itself, then does not know whose it was.
 
+Such a name has no owner and no mode: any user of the machine can send to it. So only who can change an engine is heard
+(root, the user who records, a process with CAP_BPF), of no more than a bounded number of words at a time, and what is
+no word of this module is dropped.
+
 What a client of the control socket has changed is the client's: `on_behalf_of` says so, and the recorder believes it of
 its own process only, whose control socket was told by the kernel who the client is.
 """
@@ -22,8 +26,12 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from turbo_hft import privileges
+
 _SECRET = ("--account",)
 _MOST_BYTES = 65_536
+_MOST_AT_ONCE = 256  # words of one look, so that a flood of them keeps the recorder from nothing
+_TYPES: Mapping[str, type] = {"note": str, "what": str, "why": str, "command": str, "epoch": int, "client": dict}
 _MOST_COMMAND = 2000  # characters of a command line
 _CREDENTIALS = struct.Struct("=iII")
 _NOBODY_LOGGED_IN = 0xFFFFFFFF
@@ -100,31 +108,57 @@ class Listener:
             raise
 
     def heard(self) -> list[dict[str, Any]]:
-        """What was said since the last time, in order; ``by`` is who said it."""
+        """What was said since the last time, in order, at most 256 words; ``by`` is who said it."""
         said: list[dict[str, Any]] = []
-        while True:
+        for _ in range(_MOST_AT_ONCE):
             try:
                 text, around, _, _ = self._socket.recvmsg(_MOST_BYTES, socket.CMSG_SPACE(_CREDENTIALS.size))
             except BlockingIOError:
-                return said
-            words: Any = None
-            with contextlib.suppress(ValueError):
-                words = json.loads(text)
-            known = words if isinstance(words, dict) else {}
+                break
+            sender = next(
+                (
+                    _CREDENTIALS.unpack(data[: _CREDENTIALS.size])
+                    for level, kind, data in around
+                    if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS)
+                ),
+                None,
+            )
+            if sender is None or not _may_change(sender[0], sender[1]) or (known := _words(text)) is None:
+                continue
+            pid, uid, _ = sender
             known.pop("by", None)  # nobody says for himself who he is
             client = known.pop("client", None)
-            for level, kind, data in around:
-                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
-                    pid, uid, _ = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])
-                    known["by"] = person(pid, uid, known.pop("command", ""))
-                    if pid == os.getpid() and isinstance(client, dict):
-                        known["by"] = {**client, "by_way_of": f"the control socket of process {pid}"}
-            if "by" in known:
-                said.append(known)
+            known["by"] = person(pid, uid, known.pop("command", ""))
+            if pid == os.getpid() and client is not None:
+                known["by"] = {**client, "by_way_of": f"the control socket of process {pid}"}
+            said.append(known)
+        return said
 
     def close(self) -> None:
         """Listen no more."""
         self._socket.close()
+
+
+def _may_change(pid: int, uid: int) -> bool:
+    """Can he have changed an engine at all?"""
+    if uid in (0, os.geteuid()):
+        return True
+    with contextlib.suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+        return not privileges.missing(["CAP_BPF"], status)
+    return False
+
+
+def _words(text: bytes) -> dict[str, Any] | None:
+    """What was said, if it can be written down."""
+    try:
+        words = json.loads(text)
+        json.dumps(words, ensure_ascii=False, allow_nan=False).encode()  # no halves of characters, no NaN
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(words, dict) or not all(isinstance(words.get(key, of()), of) for key, of in _TYPES.items()):
+        return None
+    return words
 
 
 def person(pid: int, uid: int, claimed: str = "") -> dict[str, Any]:

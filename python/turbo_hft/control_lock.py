@@ -1,6 +1,7 @@
-"""Who keeps an engine: one process at a time renews its lease and looks after its session.
+"""Who keeps an engine: one process at a time renews its lease and looks after its session. Who starts one: one process
+at a time for an interface, so that none clears away what another is about to pin.
 
-The lock is a name of the kernel's, which dies with its owner: a killed process leaves no stale lock.
+The locks are names of the kernel's, which die with their owner: a killed process leaves no stale lock.
 """
 
 from __future__ import annotations
@@ -13,6 +14,27 @@ from turbo_hft.errors import ConfigError
 
 def _name(number: str) -> str:
     return f"\0turbo-hft control {number}"
+
+
+class StartLock:
+    """Held until `close`, or until this process ends."""
+
+    def __init__(self, interface: str) -> None:
+        """Raises ConfigError while another process starts an engine there."""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            self._socket.bind(f"\0turbo-hft start {interface}")
+        except OSError as taken:
+            self._socket.close()
+            if taken.errno != errno.EADDRINUSE:
+                raise
+            raise ConfigError(
+                f"another process is starting an engine on {interface}: wait until it is there, or has failed."
+            ) from None
+
+    def close(self) -> None:
+        """It is attached, or it failed."""
+        self._socket.close()
 
 
 class ControlLock:

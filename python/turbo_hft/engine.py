@@ -17,7 +17,7 @@ from turbo_hft import abi
 from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import FeedAddress, FeedLine, OrderSession
 from turbo_hft.change import Changes, map_id
-from turbo_hft.control_lock import ControlLock, is_controlled
+from turbo_hft.control_lock import ControlLock, StartLock, is_controlled
 from turbo_hft.errors import AttachError, CapabilityError, ConfigError, NotRunning, TurboHftError
 from turbo_hft.events import EventStream
 from turbo_hft.fees import Fees
@@ -99,8 +99,10 @@ class Engine(Switch):
         self.pins = pins
         self._link = -1
         self._control_lock: ControlLock | None = None
+        self._start_lock: StartLock | None = None
         self._memberships: Memberships | None = None
         self._groups: tuple[str, ...] = ()
+        self.cut_off = False  # at `take_over` a change stood half-made: halted, for a person to look at its parameters
         self._events: EventStream | None = None
         self._control = program.share("control", writable=True)
         self._template = program.share("order_template", writable=True)
@@ -183,16 +185,24 @@ class Engine(Switch):
         Raises ConfigError when there is one already, or no such file system.
         """
         interface_index(interface)
-        pins = None if pin is None else Pins(pin, interface)
-        if pins is not None:
-            check_bpffs(pins.layout.root)
+        if pin is None:
+            return cls._loaded(interface, mode, settings, strategy)
+        pins = Pins(pin, interface)
+        check_bpffs(pins.layout.root)
+        starting = StartLock(interface)
+        try:
             if pins.there:
                 raise ConfigError(
                     f"an engine of {interface} is pinned in {pins.layout.directory} already: adopt it (`turbo-hft run` "
                     "takes it over), or take it away with `turbo-hft detach`."
                 )
             pins.remove()  # what a process has left behind that died before it was done
-        return cls._loaded(interface, mode, settings, strategy, pins=pins)
+            engine = cls._loaded(interface, mode, settings, strategy, pins=pins)
+        except BaseException:
+            starting.close()
+            raise
+        engine._start_lock = starting
+        return engine
 
     @classmethod
     def adopt(cls, interface: str, *, pin: str | Path | None = None) -> Engine:
@@ -214,10 +224,15 @@ class Engine(Switch):
         link = pins.open_link()
         try:
             holds = link.facts()
-            if holds.ifindex != interface_index(interface):
+            if not holds.ifindex:
                 raise NotRunning(
                     f"the engine that is pinned for {interface} was on an interface that is gone: take it away with "
                     f"`turbo-hft detach --interface {interface}`, then start one anew."
+                )
+            if holds.ifindex != interface_index(interface):
+                raise NotRunning(
+                    f"the engine that is pinned for {interface} is on interface number {holds.ifindex}, which has "
+                    "another name here: is it in another network namespace (`ip netns exec`), or was it renamed?"
                 )
             on_it, flags = query(interface)
             if on_it != holds.program_id:
@@ -261,11 +276,20 @@ class Engine(Switch):
             self.pins.save(self.program.handle, program_id)
         link = lib.hft_attach(self.program.fd, index, _FLAGS[self.mode])
         if link < 0:
+            if self.pins is not None:
+                self.pins.remove()
             raise self._attach_error(link)
         self._link = link
         if self.pins is not None:
             self.pins.commit(link, program_id)
+        self._started()
         self._join()
+
+    def _started(self) -> None:
+        """Or not to be, any more."""
+        if self._start_lock is not None:
+            self._start_lock.close()
+            self._start_lock = None
 
     def take_over(self) -> None:
         """Be the one process that keeps this engine (its lease, session and groups), as long as this process lives.
@@ -277,7 +301,7 @@ class Engine(Switch):
         if self._control_lock is None:
             self._control_lock = ControlLock(map_id(self.program.map("control")), self.controller)
             self.program.generations.controller = os.getpid()
-        self._changes.settle()
+        self.cut_off = self._changes.settle()
         if self.pins is not None and self._link >= 0:
             with SwapLock(self.program):
                 in_force = PinnedLink(self._link).facts().program_id
@@ -345,6 +369,7 @@ class Engine(Switch):
     def close(self) -> None:
         """Give everything back; what is not pinned is detached."""
         self._let_go()
+        self._started()
         if self._control_lock is not None:
             self._control_lock.close()
             self._control_lock = None

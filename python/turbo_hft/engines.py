@@ -20,8 +20,8 @@ from turbo_hft.program import Program
 class EngineFound:
     """One of them. `state` is empty where it cannot be asked; `problem` says why, or what it is instead of an engine.
 
-    `stale`: nobody can trade with it any more, because its interface is gone or it never was whole. `open_orders` are
-    those of its maps, None where they cannot be read.
+    `stale`: nobody can trade with it any more, because its interface is gone or it never was whole. One whose interface
+    is in another network namespace is not. `open_orders` are those of its maps, None where they cannot be read.
     """
 
     interface: str
@@ -65,7 +65,7 @@ def engines(root: str | Path = DEFAULT_ROOT) -> list[EngineFound]:
 def _pinned(root: str | Path, interface: str, number: int, *, link: bool) -> EngineFound:
     if not link:
         why = "left by a process that died before its engine was whole"
-        return EngineFound(interface, number, pinned=True, stale=True, problem=why)
+        return EngineFound(interface, number, pinned=True, stale=True, problem=why, open_orders=0)
     if number != abi.VERSION:
         why = f"it speaks ABI version {number}, this package {abi.VERSION}: use the package that started it"
         return EngineFound(interface, number, pinned=True, problem=why)
@@ -75,7 +75,7 @@ def _pinned(root: str | Path, interface: str, number: int, *, link: bool) -> Eng
             return _described(engine, interface)
     except NotRunning as error:
         return EngineFound(
-            interface, number, pinned=True, stale=True, problem=str(error), open_orders=orders_left(pins)
+            interface, number, pinned=True, stale=pins.orphaned, problem=str(error), open_orders=orders_left(pins)
         )
     except TurboHftError as error:
         return EngineFound(interface, number, pinned=True, problem=str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from turbo_hft.change import Changes
 from turbo_hft.errors import ConfigError
@@ -48,7 +48,7 @@ def fee_e8(flag: str, dollars: Price) -> int:
     """A fee in 1/100,000,000 dollar. Raises ConfigError."""
     _index(flag)
     fee: Decimal | None = None
-    with contextlib.suppress(InvalidOperation):
+    with contextlib.suppress(ArithmeticError):  # decimal's: no number, or one beyond its range
         fee = Decimal(str(dollars).strip()) * _E8
     if isinstance(dollars, bool) or fee is None or not fee.is_finite() or abs(fee) > _MOST * _E8 or fee % 1:
         raise ConfigError(f"fee {dollars!r} of {flag!r}: give dollars a share, -10 to 10, with at most 8 decimals.")

@@ -31,7 +31,7 @@ class Switch(ABC):
     def _write_kill(self, value: int) -> None:
         """What holds orders back is stored at once, whatever becomes of its number. What lets them leave gets its
         number first: so that no order of the epoch of a halt is one that left after it."""
-        if value == lib.HFT_ACTIVE:
+        if value == lib.HFT_ACTIVE or (value == lib.HFT_REDUCING and self.halted):
             self._note_kill()
             self._store_kill(value)
         else:
@@ -51,6 +51,11 @@ class Switch(ABC):
     def halt(self) -> None:
         """No order leaves after this store. Working orders stay at the exchange."""
         self._write_kill(lib.HFT_HALTED)
+
+    def throw(self) -> None:
+        """The store of `halt` alone, which waits for nobody: for who has to find out first who it was. `halt` follows,
+        and gives it an epoch."""
+        self._store_kill(lib.HFT_HALTED)
 
     def reduce(self) -> None:
         """From now on only orders that bring a position towards zero, and not beyond it."""

@@ -1,9 +1,9 @@
 """Where an engine is pinned, and where its process can be asked: paths only. Nothing is touched here.
 
-    ROOT/v3/eth0/link                the attachment: an engine is there if, and as long as, this is
-    ROOT/v3/eth0/program             -> 57/program, for people and bpftool
-    ROOT/v3/eth0/57/program          the program of that kernel id, with all its maps
-    ROOT/v3/eth0/57/maps/control
+    ROOT/v4/eth0/link                the attachment: an engine is there if, and as long as, this is
+    ROOT/v4/eth0/program             -> 57/program, for people and bpftool
+    ROOT/v4/eth0/57/program          the program of that kernel id, with all its maps
+    ROOT/v4/eth0/57/maps/control
 
     /run/turbo-hft/eth0/read.sock    the control socket for who may read
     /run/turbo-hft/eth0/trade.sock   the one for who may trade

@@ -117,10 +117,13 @@ class Pins:
     def point(self, program_id: int) -> None:
         """Have `program` name the one that is in force: the name changes in one step."""
         new = self.layout.directory / _NEW
-        with contextlib.suppress(FileNotFoundError):
-            new.unlink()
-        new.symlink_to(Path(str(program_id), PROGRAM))
-        new.replace(self.layout.program)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                new.unlink()
+            new.symlink_to(Path(str(program_id), PROGRAM))
+            new.replace(self.layout.program)
+        except OSError as error:
+            raise _failed(-(error.errno or errno.EIO), f"cannot make {self.layout.program}") from None
 
     def _pin(self, fd: int, path: Path) -> None:
         error = lib.hft_pin(fd, os.fsencode(path))
@@ -137,6 +140,15 @@ class Pins:
         if fd < 0:
             raise _failed(fd, f"cannot open {self.layout.link}")
         return PinnedLink(fd)
+
+    @property
+    def orphaned(self) -> bool:
+        """Is its interface gone, in whatever network namespace that was? Raises NotRunning."""
+        link = self.open_link()
+        try:
+            return not link.facts().ifindex
+        finally:
+            os.close(link.fd)
 
     def open_program(self, program_id: int) -> Any:
         """A ``struct hft_object *`` of a program by its pins. Raises NotRunning when it is not pinned."""

@@ -214,11 +214,15 @@ def parse_symbol(text: str) -> SymbolSpec:
 
 
 def add(engine: Engine, spec: SymbolSpec) -> None:
-    """Track a symbol with these settings, as long as the engine is halted."""
+    """Track a symbol with these settings. Its strategy is asked once all of them hold: the engine may be trading."""
     groups = {key: value for key, value in spec.settings.items() if "." in key}
-    plain: dict[str, Any] = {key: value for key, value in spec.settings.items() if "." not in key}
-    symbol = engine.symbols.add(spec.name, **plain)
-    _set_groups(symbol, groups)
+    plain: dict[str, Any] = {"strategy": "threshold"}
+    plain.update((key, value) for key, value in spec.settings.items() if "." not in key)
+    strategy = plain.pop("strategy")
+    with engine.change():
+        symbol = engine.symbols.add(spec.name, strategy=None, **plain)
+        _set_groups(symbol, groups)
+        symbol.strategy = strategy
 
 
 def apply_symbol(engine: Engine, symbol: SymbolView, settings: Mapping[str, Value]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,3 +131,30 @@ def test_an_engine_is_kept_from_its_file(root: Path, tmp_path: Path) -> None:
     files = [(note.data["outcome"], note.data.get("why", "")) for note in notes if note.kind == "config"]
     assert files == [("applied", "less of it"), ("applied", ""), ("refused", "")]
     assert [note.kind for note in notes if note.kind in ("takeover", "detach")] == ["takeover", "detach"]
+
+
+def test_who_reads_the_events_may_go_and_the_orders_are_looked_after(root: Path, tmp_path: Path) -> None:
+    talk, file = tmp_path / "talk", tmp_path / "engine.toml"
+    file.write_text(text(root, tmp_path / "journal"))
+    with (
+        talk.open("w") as err,
+        subprocess.Popen(
+            [sys.executable, "-m", "turbo_hft.cli", "run", "--config", str(file), "--json"],
+            stdout=subprocess.PIPE,
+            stderr=err,
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            eventually(lambda: "trading AAPL" in talk.read_text(), "the engine is up")
+            process.stdout.close()
+            # An order, unless an event has come and ended it already.
+            turbo_hft("set", "AAPL", "buy_below=200", "--interface", A.device, "--pin-root", str(root))
+            assert process.wait(30) == 1
+        finally:
+            process.kill()
+    said = talk.read_text()
+    assert "nobody takes the events" in said and "AAPL" in said.splitlines()[-1] and "fills" in said.splitlines()[-1], (
+        said
+    )
+    assert pinned(root) == []

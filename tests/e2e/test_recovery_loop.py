@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import statistics
 import sys
 import time
@@ -191,8 +192,8 @@ def test_another_session_is_followed_and_traded(tmp_path: Path) -> None:
 
 
 def test_resync_by_hand_beside_the_service_and_without_it(tmp_path: Path) -> None:
-    faults = ("--wait-for-login", "--duration", "6")
-    with rig(tmp_path, 25) as lab, trading(lab, before_exchange=faults) as at:
+    # The day ends when all is done: commands take as long as the machine lets them. A line may be late in the same way.
+    with rig(tmp_path, 25) as lab, trading(lab, hold_ns=50_000_000, before_exchange=("--wait-for-login",)) as at:
         server = f"{lab.addresses.exchange_address}:{lab.addresses.glimpse_port}"
         on = ["--interface", lab.addresses.device, "--glimpse", server, "--json"]
         at.trade(0.5)
@@ -208,7 +209,9 @@ def test_resync_by_hand_beside_the_service_and_without_it(tmp_path: Path) -> Non
         done = turbo_hft("resync", "--all", *on)
         assert done.returncode == 0, done.stderr + done.stdout
         results = {result["symbol"]: result for result in json.loads(done.stdout)}
-        assert set(results) == {"MSFT", "TRACKEDL"} and all(each["by"] == "us" for each in results.values())
+        # A gap that nobody fills is given up, and concerns them all.
+        wanted = {"MSFT", "TRACKEDL"} | ({"AAPL"} if at.engine.feed.gaps else set())
+        assert set(results) == wanted and all(each["by"] == "us" for each in results.values())
         print(f"by hand: {results}", file=sys.stderr)
         assert at.engine.symbols["MSFT"].health == "live"
         assert turbo_hft("resync", "NOBODY", *on).returncode == 2
@@ -217,5 +220,7 @@ def test_resync_by_hand_beside_the_service_and_without_it(tmp_path: Path) -> Non
         done = turbo_hft("resync", "--all", *on)
         assert done.returncode == 0 and "MSFT" in {each["symbol"] for each in json.loads(done.stdout)}
         at.trade(0.3)
+        assert lab.process is not None
+        lab.process.send_signal(signal.SIGTERM)
         wait_for(lambda: at.engine.feed.health == "ended", "the feed does not end")
         at.finish(lab)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 from turbo_hft import settings
@@ -13,7 +15,9 @@ from turbo_hft.config.running import apply, as_toml, differences
 from turbo_hft.config.schema import Config
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError
+from turbo_hft.symbols import SymbolView
 from unit.test_config import GOOD
+from user_strategies import BUYER, EXAMPLE, compiled
 
 pytestmark = pytest.mark.kernel
 
@@ -120,6 +124,49 @@ def test_a_change_that_is_refused_in_its_middle_changes_nothing(engine: Engine) 
     with pytest.raises(ConfigError, match="must be above buy_below"):
         apply(engine, config)
     assert state(engine) == before
+
+
+def test_symbols_that_find_no_room_or_are_refused_change_nothing(engine: Engine) -> None:
+    before = state(engine)
+    many = "".join(f"[symbols.N{number}]\n" for number in range(14))
+    config = changed(("max_long = 500", "max_long = 50"), ('[symbols."BRK.A"]', many + '[symbols."BRK.A"]'))
+    for name in ("A1", "A2"):  # tracked live: of the file's 16 there is room for 12
+        engine.symbols.add(name, strategy=None)
+    assert state(engine) != before
+    before = state(engine)
+    with pytest.raises(ConfigError, match=r"14 symbols are new .*has room for 12 more"):
+        apply(engine, config)
+    assert state(engine) == before
+    crossed = '[symbols.GOOD]\n[symbols.BAD]\nbuy_below = "2"\nsell_above = "1"\n'
+    config = changed(("max_long = 500", "max_long = 50"), ('[symbols."BRK.A"]', crossed + '[symbols."BRK.A"]'))
+    with pytest.raises(ConfigError, match="must be above buy_below"):
+        apply(engine, config)
+    assert engine.symbols["AAPL"].limits.max_long == 500 and "BAD" not in engine.symbols
+    assert "GOOD" not in engine.symbols or engine.symbols["GOOD"].strategy is None
+
+
+def test_a_symbol_is_asked_for_orders_once_all_of_it_holds(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[str | None] = []
+    real = settings._set_groups
+
+    def set_groups(symbol: SymbolView, values: Mapping[str, Any]) -> None:
+        found.append(symbol.strategy)
+        real(symbol, values)
+
+    monkeypatch.setattr(settings, "_set_groups", set_groups)
+    settings.add(engine, settings.SymbolSpec("NEW", {"strategy": "quoter", "quoter.qty": 5}))
+    assert found == [None]
+    assert (engine.symbols["NEW"].strategy, engine.symbols["NEW"].quoter.qty) == ("quoter", 5)
+
+
+def test_another_strategy_of_ones_own_is_named(engine: Engine, tmp_path: Path) -> None:
+    first, second = compiled(tmp_path, BUYER, "one"), compiled(tmp_path, EXAMPLE.read_text(), "two")
+    engine.load_strategy(first)
+    same = changed(("lease_s = 2", f'strategy_object = "{first}"'))
+    assert differences(engine, same) == []
+    other = changed(("lease_s = 2", f'strategy_object = "{second}"'))
+    with pytest.raises(ConfigError, match=r"engine.strategy_object: sha256 \w+ -> sha256 \w+ .needs `turbo-hft"):
+        apply(engine, other)
 
 
 def test_a_running_engine_as_a_file_is_that_engine(engine: Engine) -> None:

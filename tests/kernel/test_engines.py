@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,10 +105,51 @@ def test_stale_is_what_has_no_interface_or_never_was_whole(root: Path, capsys: p
     assert pinned(root) == []
 
 
-def test_an_engine_of_another_version_is_named_and_left(root: Path) -> None:
+def test_one_in_another_network_namespace_is_not_stale(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--pin-root", str(root), "--yes"]
+    with Lab(*NAMES):
+        left(root)
+        # From the exchange's namespace, where no interface has that name.
+        away = ["ip", "netns", "exec", NAMES[0], sys.executable, "-m", "turbo_hft.cli"]
+        # `ip netns exec` has mounts of its own, and this root is mounted in ours already.
+        done = subprocess.run([*away, "detach", *words, "--stale"], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "nothing is stale\n"), done.stderr
+        done = subprocess.run(
+            [*away, "detach", *words, "--interface", DEVICE], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2 and "cannot be told from here" in done.stderr
+        assert query(DEVICE) and Pins(root, DEVICE).there
+        assert main(["detach", *words, "--interface", DEVICE]) == 0
+        capsys.readouterr()
+
+
+def test_orders_that_came_while_a_person_was_asked_are_seen(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--pin-root", str(root), "--interface", DEVICE]
+
+    def agreed(count: int) -> bool:
+        with Engine.adopt(DEVICE, pin=root) as engine:
+            working = engine.program.share("working", writable=True)[1]
+            working.user_ref, working.state, working.open_qty = 1, 1, 100
+        return True
+
+    monkeypatch.setattr("turbo_hft.cli.detach._agreed", agreed)
+    with Lab(*NAMES):
+        left(root)
+        assert main(["detach", *words]) == 2
+        assert "1 working orders" in capsys.readouterr().err and query(DEVICE)
+        assert main(["detach", *words, "--force"]) == 0
+
+
+def test_an_engine_of_another_version_is_named_and_left(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Lab(*NAMES):
         left(root)
         version_directory(root, abi.VERSION).rename(version_directory(root, abi.VERSION - 1))
         (one,) = [one for one in engines(root) if one.interface == DEVICE and one.pinned]
         other = abi.VERSION - 1
         assert (one.abi, one.stale) == (other, False) and f"ABI version {other}" in one.problem
+        words = ["--pin-root", str(root), "--interface", DEVICE, "--yes"]
+        assert main(["detach", *words]) == 2
+        assert "cannot be told from here" in capsys.readouterr().err and query(DEVICE)
+        assert main(["detach", *words, "--force"]) == 0 and pinned(root) == []

@@ -13,10 +13,10 @@ from turbo_hft import lab_feed, lab_session
 from turbo_hft.change import map_id
 from turbo_hft.control_lock import is_controlled
 from turbo_hft.engine import Engine
-from turbo_hft.errors import ConfigError, NotRunning, OrderRefused
+from turbo_hft.errors import AttachError, ConfigError, NotRunning, OrderRefused
 from turbo_hft.lab import Lab, LabAddresses
 from turbo_hft.pins import Pins, found
-from turbo_hft.program import query
+from turbo_hft.program import LoadSettings, query
 from user_strategies import BUYER, compiled
 
 pytestmark = pytest.mark.kernel
@@ -96,6 +96,29 @@ def test_one_engine_an_interface(addresses: LabAddresses, root: Path) -> None:
         with pytest.raises(ConfigError, match="turbo-hft run"):
             Engine.open(addresses.device, pin=root, symbols=4, orders=64, kept=64)
         engine.detach()
+
+
+def test_two_starts_at_once_are_one_engine(addresses: LabAddresses, root: Path) -> None:
+    sizes = LoadSettings(symbols=4, orders=64, kept=64)
+    with Engine.open(addresses.device, pin=root, **sizes) as first:
+        with pytest.raises(ConfigError, match="another process is starting"):
+            Engine.open(addresses.device, pin=root, **sizes)
+        first.attach()
+        with pytest.raises(ConfigError, match="is pinned in"):
+            Engine.open(addresses.device, pin=root, **sizes)
+        first.detach()
+    with Engine.open(addresses.device, pin=root, **sizes):
+        pass  # and never attached
+    Engine.open(addresses.device, pin=root, **sizes).close()
+
+
+def test_what_cannot_be_attached_leaves_no_pins(addresses: LabAddresses, root: Path) -> None:
+    sizes = LoadSettings(symbols=4, orders=64, kept=64)
+    with Engine.open(addresses.device, **sizes) as there, Engine.open(addresses.device, pin=root, **sizes) as late:
+        there.attach()
+        with pytest.raises(AttachError, match="Another XDP program"):
+            late.attach()
+        assert pinned(root) == []
 
 
 def test_what_a_process_left_that_died_before_it_was_done_is_no_engine(addresses: LabAddresses, root: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import pwd
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -177,6 +178,17 @@ def test_a_full_disk_halts_or_not_and_nothing_that_was_held_is_lost(
     if on_failure == "halt":
         (halt,) = [note for note in notes(tmp_path, "change") if "engine.kill" in changes_of(note)]
         assert "recorder: " in " ".join(halt.data["why"]) or "recorder: " in str(notes(tmp_path, "attribution"))
+
+
+def test_a_disk_that_does_not_answer_is_noticed(rig: GateRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = threading.Event()
+    with Journal.open(tmp_path) as journal, Recorder(rig.engine, journal) as recorder:
+        time.sleep(0.5)
+        assert recorder.still_s < 0.4
+        monkeypatch.setattr(journal, "poll", lambda: hangs.wait(20))
+        eventually(lambda: recorder.still_s > 0.5)
+        hangs.set()
+        eventually(lambda: recorder.still_s < 0.4)
 
 
 def test_what_does_not_fit_into_memory_either_is_told_by_its_ids(

@@ -166,6 +166,20 @@ def test_a_linked_strategy_has_to_come_along(rig: Rig, tmp_path: Path) -> None:
     assert (rig.engine.user.name, rig.engine.user.params.qty, done.generation) == ("mine", 31, 2)
 
 
+def test_a_strategy_that_was_linked_in_during_the_checks_is_not_lost(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = compiled(tmp_path, BUYER, "mine"), built(tmp_path).read_bytes()
+
+    def checking(engine: Engine, data: bytes) -> None:
+        engine.load_strategy(mine)
+
+    monkeypatch.setattr("turbo_hft.upgrade.upgrade.check", checking)
+    with pytest.raises(ConfigError, match=r"strategy mine .*--strategy-object"):
+        upgrade(rig.engine, other, watch_s=0.05)
+    assert rig.engine.user.name == "mine"
+
+
 def test_what_is_no_engine_is_refused(rig: Rig, tmp_path: Path) -> None:
     with pytest.raises(UpgradeError, match="no object"):
         check(rig.engine, b"nothing of the kind")

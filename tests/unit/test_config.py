@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from turbo_hft.config.read import lines_of, parse, read
+from turbo_hft.config.running import later
 from turbo_hft.config.schema import TABLES, Config, Endpoint, help_of
 from turbo_hft.errors import ConfigError
 
@@ -104,6 +105,8 @@ def test_what_a_file_says() -> None:
         ),
         ("max_executions = 500", "max_executions = -1", "strategies.quoter.max_executions"),
         ('R = "0.0030"', 'R = "11"', "line 31: fees.R"),
+        ('R = "0.0030"', 'R = "1e999999"', "line 31: fees.R"),
+        ("symbols = 16", "symbols = " + "9" * 5000, "is no TOML"),
         ('strategy = "quoter"', 'strategy = "quotes"', "line 34: symbols.AAPL.strategy: 'quotes': give quoter"),
         ('["momentum"]', '"momentum"', "symbols.AAPL.shadow: 'momentum': give a list"),
         (
@@ -167,3 +170,10 @@ def test_every_key_of_the_tables_has_a_text() -> None:
 
 def test_money_keeps_its_decimals() -> None:
     assert Decimal(good().account["fee.R"]) == Decimal("0.003")
+
+
+def test_what_waits_for_the_next_start_is_named_without_its_value() -> None:
+    now = good("lease_s = 2", "lease_s = 3\nleave = true\nkeep_orders = true")
+    assert later(good(), now) == ["engine.keep_orders", "engine.leave"]
+    assert later(good(), good('password = "SECRET"', 'password = "OTHER"')) == ["session.password"]
+    assert later(good(), good("max_long = 500", "max_long = 5")) == []

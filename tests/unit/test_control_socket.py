@@ -119,6 +119,8 @@ def test_what_is_wrong_is_said_with_its_class(rig: Rig, monkeypatch: pytest.Monk
     [
         (b"{", "no request"),
         (b"\xff\xfe", "no request"),
+        (b'{"v": 1, "do": "change", "line": "AAPL \xff"}', "no request"),
+        (b'{"v": 1, "\xffdo": "halt"}', "no request"),
         (b"", "no request"),
         (b'{"v": 2, "id": 5, "do": "hello"}', "version 2"),
         (b'{"id": 5, "do": "hello"}', "version 0"),
@@ -263,10 +265,53 @@ def test_an_engine_that_is_being_ended_is_not_resumed(rig: Rig) -> None:
     with ControlClient(rig.layout, "trade") as trader:
         trader.ask(ask.Halt())
         rig.server.wind_down()
-        with pytest.raises(ConfigError, match="is ending it"):
-            trader.ask(ask.Resume())
+        for loosens in (ask.Resume(), ask.Reduce(), ask.Change(line="AAPL base_qty=1")):
+            with pytest.raises(ConfigError, match="is ending it"):
+                trader.ask(loosens)
         assert trader.ask(ask.Halt())["state"] == "halted"
     assert rig.engine.state == "halted"
+
+
+def test_who_winds_down_has_the_last_word(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    resume = FakeEngine.resume
+
+    def slow(engine: FakeEngine) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        resume(engine)
+
+    monkeypatch.setattr(FakeEngine, "resume", slow)
+    with ControlClient(rig.layout, "trade") as trader:
+        resuming = threading.Thread(target=trader.ask, args=(ask.Resume(),))
+        resuming.start()
+        assert begun.wait(10)
+        ending = threading.Thread(target=rig.server.wind_down)
+        ending.start()
+        ending.join(0.2)
+        assert ending.is_alive()
+        go_on.set()
+        ending.join(10)
+        assert not ending.is_alive() and not rig.engine.halted
+        rig.engine.halt()
+        resuming.join(10)
+    assert rig.engine.state == "halted"
+
+
+def test_a_halt_waits_for_no_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = threading.Event()
+    rig = Rig(tmp_path)
+    monkeypatch.setattr(rig.server, "_on_change", lambda text: hangs.wait(10))
+    with rig.server, rig.raw() as connection:
+        rig.server.serve()
+        connection.sendall(b'{"v": 1, "do": "halt"}\n')
+        end = time.monotonic() + 10
+        while rig.engine.state != "halted":
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert not hangs.is_set()
+        hangs.set()
+        assert b'"ok"' in connection.recv(65_536)
 
 
 def test_sockets_come_and_go_with_the_right_owner_and_mode(tmp_path: Path) -> None:
@@ -298,6 +343,23 @@ def test_sockets_come_and_go_with_the_right_owner_and_mode(tmp_path: Path) -> No
         group_id("no-such-group")
     with pytest.raises(ConfigError, match="at most 107"):
         ControlLayout(tmp_path / ("x" * 100), "veth_hft")
+
+
+def test_a_directory_that_is_there_keeps_its_mode_and_must_be_safe(tmp_path: Path) -> None:
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    with Rig(shared).server:
+        assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
+    shared.chmod(0o777)
+    with pytest.raises(ConfigError, match="others may write there"), Rig(shared).server:
+        pass
+    shared.chmod(0o755)
+    if not os.geteuid():
+        (shared / "veth_hft").mkdir()
+        os.chown(shared / "veth_hft", 65_534, 65_534)
+        with pytest.raises(ConfigError, match="belongs to user number 65534"), Rig(shared).server:
+            pass
 
 
 def test_a_desk_by_the_socket_is_as_a_local_one(rig: Rig) -> None:

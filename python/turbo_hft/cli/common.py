@@ -6,6 +6,8 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,5 +105,6 @@ def print_json(value: object, *, indent: int | None = None) -> None:
 
 
 def say(line: str) -> None:
-    """Talk, for people: standard error."""
-    print(line, file=sys.stderr, flush=True)
+    """Talk, for people: standard error. Nothing fails because nobody listens any more."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

@@ -1,7 +1,8 @@
 """Take a pinned engine off its interface, and its pins away; with --stale all that nobody can use or runs any more.
 
 Positions, books and counters are gone with the pins; the exchange keeps its side. Refused while a process runs the
-engine, and with working orders (`turbo-hft halt --cancel` takes them down) unless --force says so.
+engine. With working orders (`turbo-hft halt --cancel` takes them down), or where nobody can tell from here whether it
+has some or is run (another network namespace, another version's), --force has to say so.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--journal", type=Path, metavar="DIR", help="its journal: what happened since it was left is recorded, and this"
     )
     common.add_because(parser)
-    parser.add_argument("--force", action="store_true", help="with working orders too")
+    parser.add_argument("--force", action="store_true", help="with working orders too, known or not")
     common.add_json(parser, "what was taken away, as a list of JSON objects")
 
 
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if chosen and not args.yes and not _agreed(len(chosen)):
         raise ConfigError("nothing was taken away: --yes, or y at the terminal, says that it shall be")
     for one in chosen:
-        _take_away(one, root, args.journal)
+        _take_away(one, root, args.journal, force=args.force)
     if args.json:
         common.print_json([asdict(one) for one in chosen], indent=2)
     else:
@@ -78,6 +79,11 @@ def run(args: argparse.Namespace) -> int:
 def _check(one: EngineFound, *, force: bool) -> None:
     if one.controller:
         raise ConfigError(f"process {one.controller} runs the engine on {one.interface}: end that process first")
+    if not force and (one.open_orders is None or not (one.state or one.stale)):
+        raise ConfigError(
+            f"whether the engine of {one.interface} is run, or has working orders, cannot be told from here "
+            f"({one.problem}): look there first, or say --force"
+        )
     if one.open_orders and not force:
         raise ConfigError(
             f"the engine on {one.interface} has {one.open_orders} working orders: take them down first "
@@ -92,7 +98,7 @@ def _agreed(count: int) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _take_away(one: EngineFound, root: object, journal: Path | None) -> None:
+def _take_away(one: EngineFound, root: object, journal: Path | None, *, force: bool) -> None:
     from turbo_hft import abi
     from turbo_hft.engine import Engine
     from turbo_hft.layout import Layout
@@ -103,7 +109,8 @@ def _take_away(one: EngineFound, root: object, journal: Path | None) -> None:
         pins.layout = Layout(pins.layout.root, one.abi, one.interface)
     if one.state:
         with Engine.adopt(one.interface, pin=pins.layout.root) as engine:
-            engine.take_over()  # nobody begins to run it meanwhile
+            engine.take_over()  # nobody begins to run it from here on; somebody may have, while a person was asked
+            _check(replace(one, controller=None, open_orders=len(engine.orders.open())), force=force)
             with _recorded(engine, journal):
                 engine.halt()
                 engine.detach()

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from turbo_hft import settings
 from turbo_hft.cli import codes, common, orders, session_options
+from turbo_hft.cli.aside import Aside
 from turbo_hft.cli.signals import StopFlag
 from turbo_hft.config.schema import help_of
 from turbo_hft.errors import ConfigError, TurboHftError
@@ -58,6 +60,7 @@ example, in the lab:
 _STEP_S = 0.02
 _SETTLE_S = 1.0
 _MERGE_REST_S = 50e-6  # between two looks of the thread that merges, when it has no CPU to itself
+_STILL_S = 2.0  # the recorder may stand still for so long, in a slow disk
 
 
 _OF_THE_PROCESS = ("help", "config", "duration", "json", "debug", "run_defaults")
@@ -199,39 +202,46 @@ def run(args: argparse.Namespace) -> int:
         try:
             running = _start(engine, config, stop, stack, file=args.config)
         except BaseException:
-            if engine.owner:  # nobody has traded with it yet
+            if engine.owner and not engine.orders.open():  # nobody has traded with it yet
                 engine.detach()
             raise
         end = None if args.duration is None else time.monotonic() + args.duration
         generation = engine.user.generation
+        out = _Out(as_json=args.json)
         while not stop.wait(_STEP_S) and (end is None or time.monotonic() < end):
-            engine.lease.beat()
+            running.beat(engine)
             events = running.events.drain()
             running.tell(events)
-            _print(events, as_json=args.json)
+            if not out.print(events):
+                common.say("nobody takes the events on standard output any more: ending")
+                break
             if engine.user.generation != generation:
                 generation = engine.user.generation
                 common.say(f"generation {generation} of the program is in force")
             if stop.take_reload():
-                _reload(engine, args.config)
+                _reload(engine, args.config, config)
             if _over(engine, logged_in=running.entry is not None):
                 common.say("the exchange ended feed and session")
                 break
         interrupted = bool(stop.number)
         if running.control is not None:
+            if not config.engine.leave:
+                engine.halt()
             running.control.wind_down()
         if config.engine.leave:
             if running.entry is not None:
                 running.entry.leave()
             common.say(f"the engine on {engine.interface} is left as it is: `turbo-hft run` takes it over")
         else:
-            _end(engine, running, config, as_json=args.json)
+            _end(engine, running, config, out)
+    if out.gone:
+        return codes.FAILURE
     return codes.INTERRUPTED if interrupted else codes.OK
 
 
-def _reload(engine: Engine, path: Path) -> None:
+def _reload(engine: Engine, path: Path, started_with: Config) -> None:
     """Change a running engine to what the file says now; one that is wrong changes nothing."""
-    from turbo_hft.config.running import apply_file
+    from turbo_hft.config.running import apply_file, later
 
     try:
         config, changed = apply_file(engine, path)
@@ -242,6 +252,8 @@ def _reload(engine: Engine, path: Path) -> None:
     for one in changed:
         common.say(f"changed {one.line()}")
     common.say(f"{path} was applied: {len(changed)} changes, epoch {engine.epoch}")
+    if waiting := later(started_with, config):
+        common.say(f"with the next start of this process, and not before: {', '.join(waiting)}")
 
 
 @dataclass(slots=True)
@@ -253,6 +265,19 @@ class _Running:
     entry: OrderEntry | None
     desk: LocalDesk | None
     control: ControlServer | None
+    recorder: Recorder | None = None
+    _beats: bool = True
+
+    def beat(self, engine: Engine) -> None:
+        """Let orders leave for as long as the lease holds; not while they would not be recorded, where they must be."""
+        recorder = self.recorder
+        beats = recorder is None or recorder.on_failure == "go-on" or recorder.still_s < _STILL_S
+        if beats != self._beats:
+            how = "goes on: so does the lease" if beats else "stands still: the lease is not renewed, nothing leaves"
+            common.say(f"the recorder {how}")
+            self._beats = beats
+        if beats:
+            engine.lease.beat()
 
     def tell(self, events: Sequence[Event]) -> None:
         """Those who look by the control socket."""
@@ -298,19 +323,23 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
     own, session, feed = config.engine, config.session.order_session(), config.feed.address()
     engine.lease.seconds = own.lease_s
     engine.orders.open_way()  # while this process may
+    aside = stack.enter_context(Aside())
     # before the first frame, so that none is missed
-    recorder = None if config.journal.directory is None else _recorder(engine, config, stack)
+    recorder = None if config.journal.directory is None else _recorder(engine, config, stack, aside)
     events = engine.events if recorder is None else recorder.subscribe()
     if recorder is not None:
         _record(engine, recorder, stack)
-    desk, control = _control(engine, config, recorder, stack)
+    desk, control = _control(engine, config, recorder, stack, aside)
     stop.check()
     adopted = not engine.owner
-    if adopted and file is not None:
-        from turbo_hft.config.running import apply_file
-
-        for one in apply_file(engine, file)[1]:
-            common.say(f"changed {one.line()}")
+    trade = not own.halted and not engine.cut_off and (own.on_restart == "trade" or not adopted)
+    if adopted:
+        # Nothing leaves before it is what it shall be, and its session is looked after.
+        if trade:
+            engine.suspend()
+        else:
+            engine.halt()
+        _adjust(engine, config, file)
     recovery = None
     if own.recovery and (feed.rerequest is not None or config.feed.snapshots is not None):
         from turbo_hft.recovery import Glimpse, Recovery
@@ -321,15 +350,13 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
         recovery = stack.enter_context(Recovery(engine, feed, glimpse))
     if not adopted:
         engine.attach()
-    entry, trade = None, False
+    entry = None
     if own.login and not (adopted and engine.session.health == "ended"):
-        engine.lease.beat()
         poll_s = _MERGE_REST_S if own.merge_cpu is None else 0.0
         entry = OrderEntry(engine, session, rearm=own.rearm, merge_cpu=own.merge_cpu, poll_s=poll_s)
         stack.callback(_let_go, engine, entry)
     kept = _give_up_privileges(engine, config, file)
     if entry is not None:
-        trade = not own.halted and (own.on_restart == "trade" or not adopted)
         if adopted and engine.session.health != "down":
             entry.take_over(own.login_timeout_s, trade_on=trade)
         else:
@@ -347,10 +374,25 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
     common.say(f"capabilities given up{', but for ' + ' and '.join(kept) if kept else ''}")
     if control is not None:
         control.serve()  # not before: whoever resumes an engine that is still being logged in is too early
-    return _Running(events, recovery, entry, desk, control)
+    return _Running(events, recovery, entry, desk, control, recorder)
 
 
-def _recorder(engine: Engine, config: Config, stack: ExitStack) -> Recorder:
+def _adjust(engine: Engine, config: Config, file: Path | None) -> None:
+    """One that was taken over: to what the file says. What options say otherwise than it was set live is named, and
+    stays. Raises ConfigError, for both, where it has another session, feed or size."""
+    from turbo_hft.config.running import apply_file, checked
+
+    if engine.cut_off:
+        common.say("halted: a process ended in the middle of a change. Look at the parameters, then `turbo-hft resume`")
+    if file is not None:
+        for one in apply_file(engine, file)[1]:
+            common.say(f"changed {one.line()}")
+        return
+    for one in checked(engine, config):
+        common.say(f"stays as it is, other than the options say: {one.line()}")
+
+
+def _recorder(engine: Engine, config: Config, stack: ExitStack, aside: Aside) -> Recorder:
     """Who writes all of it down; not begun yet."""
     from turbo_hft.journal import Journal, Recorder
 
@@ -362,7 +404,7 @@ def _recorder(engine: Engine, config: Config, stack: ExitStack) -> Recorder:
         engine,
         journal,
         on_failure=own.when_full,
-        on_alarm=lambda alarm: common.say(f"RECORDER {alarm.kind}: {alarm.message}"),
+        on_alarm=lambda alarm: aside(f"RECORDER {alarm.kind}: {alarm.message}"),
     )
 
 
@@ -374,7 +416,7 @@ def _record(engine: Engine, recorder: Recorder, stack: ExitStack) -> None:
 
 
 def _control(
-    engine: Engine, config: Config, recorder: Recorder | None, stack: ExitStack
+    engine: Engine, config: Config, recorder: Recorder | None, stack: ExitStack, aside: Aside
 ) -> tuple[LocalDesk, ControlServer] | tuple[None, None]:
     """The control sockets, if there shall be any."""
     own = config.control
@@ -391,7 +433,7 @@ def _control(
         ControlLayout(own.root or DEFAULT_CONTROL_ROOT, config.engine.interface),
         read_group=own.read_group,
         trade_group=own.trade_group,
-        on_change=common.say,
+        on_change=aside,
     )
     return desk, stack.enter_context(server)
 
@@ -418,7 +460,7 @@ def _let_go(engine: Engine, entry: OrderEntry) -> None:
     entry.close()
 
 
-def _end(engine: Engine, running: _Running, config: Config, *, as_json: bool) -> None:
+def _end(engine: Engine, running: _Running, config: Config, out: _Out) -> None:
     """Halt, take orders down, say what came of it, leave the interface."""
     engine.halt()
     if not config.engine.keep_orders:
@@ -430,7 +472,7 @@ def _end(engine: Engine, running: _Running, config: Config, *, as_json: bool) ->
     time.sleep(_STEP_S)  # a recorder passes them on a moment later
     while batch := running.events.drain():
         running.tell(batch)
-        _print(batch, as_json=as_json)
+        out.print(batch)
     if dropped := getattr(running.events, "dropped", 0):
         common.say(f"{dropped:,} events were not printed in time; all are in the journal")
     lost = engine.counters()["events_lost"]
@@ -440,6 +482,24 @@ def _end(engine: Engine, running: _Running, config: Config, *, as_json: bool) ->
     if running.entry is not None:
         running.entry.close()
     engine.detach()
+
+
+class _Out:
+    """Standard output, on which events are data. `gone`: what is printed reaches nobody any more."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self.gone = False
+
+    def print(self, events: Iterable[Event]) -> bool:
+        """Could they be? One that reads them has gone, or a disk is full: that is no reason to forget orders."""
+        try:
+            _print(events, as_json=self._as_json)
+        except OSError:
+            self.gone = True
+            # Python would complain once more when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return not self.gone
 
 
 def _print(events: Iterable[Event], *, as_json: bool) -> None:

@@ -43,7 +43,7 @@ def parse(text: str, name: str = "configuration") -> Config:
     """The same from text. Raises ConfigError."""
     try:
         tree = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits too
         raise ConfigError(f"{name} is no TOML: {error}.") from None
     return _Reader(text, name).config(tree)
 

@@ -6,9 +6,10 @@ that was added. Session, feed and sizes belong to the program that was loaded: a
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, TurboHftError
 from turbo_hft.program import LoadSettings, load_config
 from turbo_hft.template import order_template
+from turbo_hft.user_strategy import objects
 from turbo_hft.wire import blocks, ouch50
 from turbo_hft.wire.price import parse_price_e4
 from turbo_hft.words import Dollars, Fraction
@@ -37,7 +39,11 @@ _SIZES = {
     "time_all": "time_all",
 }
 _MASKED = "_mask"
+_STRATEGY = "engine.strategy_object"
+_OF_THE_PROCESS = ("engine", "session", "feed", "journal", "control")
+_LIVE = (("engine", "lease_s"),)
 _MOST_SHOWN = 40  # changes in a note, which a datagram carries to the recorder
+_MOST_NAMED = 6
 _MOST_REASON = 4000  # characters
 _LINES = {"a": lib.HFT_LINE_A, "b": lib.HFT_LINE_B, "rerequest": lib.HFT_LINE_REREQUEST}
 
@@ -54,6 +60,8 @@ class Difference:
     def line(self) -> str:
         """For people."""
         how = "" if self.live else " (needs a new start)"
+        if self.key == _STRATEGY:
+            how = " (needs `turbo-hft strategy swap`, or a new start)"
         return f"{self.key}: {_said(self.engine)} -> {_said(self.file)}{how}"
 
 
@@ -68,7 +76,18 @@ def differences(engine: Engine, config: Config) -> list[Difference]:
     found = _sizes(engine, config) + _session(engine, config) + _feed(engine, config)
     if engine.mode.value != config.engine.mode:
         found.insert(0, Difference("engine.mode", engine.mode.value, config.engine.mode, live=False))
+    found += _strategy(engine, config)
     return found + _account(engine, config) + _symbols(engine, config)
+
+
+def _strategy(engine: Engine, config: Config) -> list[Difference]:
+    """What decides orders, by its bytes: a name says nothing of them."""
+    if config.engine.strategy_object is None:
+        return []
+    has, wants = engine.user.sha256, hashlib.sha256(objects.read(config.engine.strategy_object).data).hexdigest()
+    if has == wants:
+        return []
+    return [Difference(_STRATEGY, f"sha256 {has[:16]}" if has else None, f"sha256 {wants[:16]}", live=False)]
 
 
 def _sizes(engine: Engine, config: Config) -> list[Difference]:
@@ -226,16 +245,40 @@ def apply_file(engine: Engine, path: Path) -> tuple[Config, list[Difference]]:
     return config, changed
 
 
+def checked(engine: Engine, config: Config) -> list[Difference]:
+    """What differs, all of which can be changed live. Raises ConfigError for what needs a new start, naming it."""
+    found = differences(engine, config)
+    fixed = [one.line() for one in found if not one.live]
+    if fixed:
+        raise ConfigError(f"nothing was changed; these need a new start of the engine: {'; '.join(fixed)}.")
+    return found
+
+
+def later(before: Config, now: Config) -> list[str]:
+    """Keys that are told to the process when it starts, and whose new value it therefore has not."""
+    return [
+        f"{table}.{one.name}"
+        for table in _OF_THE_PROCESS
+        for one in fields(getattr(now, table))
+        if getattr(getattr(before, table), one.name) != getattr(getattr(now, table), one.name)
+        and (table, one.name) not in _LIVE
+    ]
+
+
 def apply(engine: Engine, config: Config) -> list[Difference]:
     """Change the engine to what the file says, all of it or nothing; what was changed.
 
     Raises ConfigError for what needs a new start, naming it, and for values that the engine refuses together.
     """
-    found = differences(engine, config)
-    fixed = [one.line() for one in found if not one.live]
-    if fixed:
-        raise ConfigError(f"nothing was changed; these need a new start of the engine: {'; '.join(fixed)}.")
+    found = checked(engine, config)
     before = {name: settings.parameters(engine.symbols[name]) for name in config.symbols if name in engine.symbols}
+    new = [name for name in config.symbols if name not in engine.symbols]
+    room = engine.program.config.symbols - len(engine.symbols)
+    if len(new) > room:
+        raise ConfigError(
+            f"nothing was changed: {len(new)} symbols are new ({', '.join(new[:_MOST_NAMED])}), the engine has room "
+            f"for {room} more. Start it anew with a larger sizes.symbols."
+        )
     mark, fees = engine.mark, dict(engine.fees)
     try:
         with engine.change():
@@ -245,12 +288,14 @@ def apply(engine: Engine, config: Config) -> list[Difference]:
                 wanted = {key: value for key, value in config.symbols[name].items() if key in changed}
                 if wanted:
                     settings.apply_symbol(engine, engine.symbols[name], wanted)
+            for name in new:
+                settings.add(engine, settings.SymbolSpec(name, config.symbols[name]))
     except TurboHftError:
         _put_back(engine, before, mark, fees)
+        for name in new:
+            if name in engine.symbols:  # what is tracked stays so, but trades nothing
+                engine.symbols[name].strategy = None
         raise
-    for name in config.symbols:
-        if name not in engine.symbols:
-            settings.add(engine, settings.SymbolSpec(name, config.symbols[name]))
     return found
 
 

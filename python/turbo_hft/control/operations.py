@@ -134,6 +134,11 @@ class Operations:
             "epoch": engine.epoch,
         }
 
+    def throw(self, request: ask.Halt) -> Result:
+        """The switch of a `halt`, before anything else is done for it. Raises ConfigError for one that is not there."""
+        self._switch(request).throw()
+        return {}
+
     def _halt(self, request: ask.Halt) -> Result:
         self._switch(request).halt()
         if not request.cancel:

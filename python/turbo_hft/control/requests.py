@@ -219,6 +219,8 @@ _requests = msgspec.json.Decoder(
     | Cancel | CancelAll | Enter | Replace | Rearm | Trust | SetUserStrategy
 )  # fmt: skip
 _heads = msgspec.json.Decoder(_Head)
+# What the decoder raises for bytes of any kind.
+_NO_JSON = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 _answers = msgspec.json.Decoder(Answer)
 _encoder = msgspec.json.Encoder()
 _KINDS: dict[str, type[TurboHftError]] = {
@@ -230,7 +232,7 @@ def number_of(line: bytes) -> int:
     """The `id` of a line, as far as it can be told; 0 otherwise."""
     try:
         return _heads.decode(line).id
-    except (msgspec.DecodeError, RecursionError):
+    except _NO_JSON:
         return 0
 
 
@@ -242,7 +244,7 @@ def decode_request(line: bytes) -> Request:
             raise MalformedMessage(f'version {head.v} is asked for, {VERSION} is spoken here: send "v": {VERSION}.')
         request: Request = _requests.decode(line)
         return request
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _NO_JSON as error:
         raise MalformedMessage(f"this is no request: {error}. docs/control-socket.md has all of them.") from None
 
 
@@ -250,7 +252,7 @@ def decode_answer(line: bytes) -> Answer:
     """Raises MalformedMessage for what is no answer of this version."""
     try:
         answer = _answers.decode(line)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _NO_JSON as error:
         raise MalformedMessage(f"the engine's process answers what is no answer: {error}.") from None
     if answer.v != VERSION:
         raise MalformedMessage(

@@ -17,6 +17,7 @@ import importlib.metadata
 import os
 import select
 import socket
+import stat
 import threading
 import time
 from collections import Counter, deque
@@ -155,6 +156,25 @@ class _Door:
                 self.path.unlink()
 
 
+def _make(directory: Path) -> None:
+    """One that anybody may look into; one that is there must be safe as it is. Raises OSError, ConfigError."""
+    try:
+        directory.mkdir()
+    except FileExistsError:
+        about = directory.stat()
+        if about.st_uid not in (0, os.geteuid()):
+            whose = f"belongs to user number {about.st_uid}"
+        elif about.st_mode & 0o022 and not about.st_mode & stat.S_ISVTX:
+            whose = f"has mode {stat.S_IMODE(about.st_mode):o}: others may write there"
+        else:
+            return
+        raise ConfigError(
+            f"{directory} {whose}, and could put a socket in the place of this engine's. `chown` and `chmod 755` it, "
+            "or give control.root (--control-root) another place."
+        ) from None
+    directory.chmod(0o755)  # whatever the umask: the sockets say who may
+
+
 def _answers(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
@@ -186,7 +206,8 @@ class ControlServer:
     """Both sockets of an engine, from entering to leaving. Leaving ends all connections. `serve` begins to answer.
 
     `read_group` and `trade_group`: whose members may; who may trade may read. `on_change(text)`: who has just asked for
-    something that changes, for people. Raises ConfigError, CapabilityError when the sockets cannot be made.
+    something that changes, for people; it must not wait. Raises ConfigError, CapabilityError when the sockets cannot be
+    made.
     """
 
     def __init__(
@@ -210,15 +231,16 @@ class ControlServer:
         self._connections: dict[socket.socket, tuple[Role, int]] = {}
         self._subscribers: tuple[_Subscriber, ...] = ()
         self._ending = False
+        self._changing = 0  # requests that are being done, but for those that stop trading
+        self._none_changing = threading.Condition(self._lock)
         self._orders = threading.Lock()  # an order by hand at a time, so that a refusal names its own reason
 
     def __enter__(self) -> ControlServer:
         made = self._layout
         try:
-            made.directory.mkdir(parents=True, exist_ok=True)
+            made.root.parent.mkdir(parents=True, exist_ok=True)
             for directory in (made.root, made.directory):
-                if directory.stat().st_uid == os.geteuid():
-                    directory.chmod(0o755)  # whatever the umask: the sockets say who may
+                _make(directory)
         except OSError as error:
             raise ConfigError(
                 f"cannot make {made.directory} for the control sockets: {error.strerror}. Make it for this user "
@@ -242,8 +264,11 @@ class ControlServer:
             self._start(self._accept, door)
 
     def wind_down(self) -> None:
-        """The engine is being ended: from now on only what stops trading is done, besides reading."""
-        self._ending = True
+        """The engine is being ended: from now on only what stops trading is done, besides reading. Returns when what
+        was begun before is done: whoever halts afterwards halts last."""
+        with self._none_changing:
+            self._ending = True
+            self._none_changing.wait_for(lambda: not self._changing, _SEND_S)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -371,19 +396,37 @@ class ControlServer:
         if request.role() == "read":
             with self._turns.of(peer.uid):
                 return _done(request, self._performed(request))
-        if self._ending and not isinstance(request, (ask.Halt, ask.Reduce, ask.Cancel, ask.CancelAll)):
-            raise ConfigError("the process that runs this engine is ending it: nothing is changed any more.")
-        client = person(peer.pid, peer.uid, command_line(request.command.split()))
-        self._on_change(f"{client['user']} (process {peer.pid}) asks: {_words(request)}")
-        with on_behalf_of(client), because(request.because):
-            if isinstance(request, (ask.Enter, ask.Replace, ask.Cancel)):
-                with self._orders:
-                    return _done(request, self._performed(request))
-            return _done(request, self._performed(request))
+        if isinstance(request, ask.Halt):
+            self._performed(request, self._operations.throw)  # and then who it was
+        with self._begun(request):
+            client = person(peer.pid, peer.uid, command_line(request.command.split()))
+            self._on_change(f"{client['user']} (process {peer.pid}) asks: {_words(request)}")
+            with on_behalf_of(client), because(request.because):
+                if isinstance(request, (ask.Enter, ask.Replace, ask.Cancel)):
+                    with self._orders:
+                        return _done(request, self._performed(request))
+                return _done(request, self._performed(request))
 
-    def _performed(self, request: ask.Request) -> dict[str, Any]:
+    @contextmanager
+    def _begun(self, request: ask.Request) -> Iterator[None]:
+        """Raises ConfigError for what could let orders leave from an engine that is being ended."""
+        if isinstance(request, (ask.Halt, ask.Cancel, ask.CancelAll)):
+            yield
+            return
+        with self._lock:
+            if self._ending:
+                raise ConfigError("the process that runs this engine is ending it: nothing is changed any more.")
+            self._changing += 1
         try:
-            return self._operations(request)
+            yield
+        finally:
+            with self._none_changing:
+                self._changing -= 1
+                self._none_changing.notify_all()
+
+    def _performed(self, request: ask.Request, do: Callable[[Any], dict[str, Any]] | None = None) -> dict[str, Any]:
+        try:
+            return (do or self._operations)(request)
         except TurboHftError:
             raise
         except Exception as error:  # whatever a client has found, it ends no connection unheard

@@ -138,7 +138,14 @@ class Recorder:
         self._words: list[dict[str, Any]] = []
         self.behind = False
         self._entered_ns = time.monotonic_ns()
+        self._round_at = time.monotonic()
         self._life = ""
+
+    @property
+    def still_s(self) -> float:
+        """For so long its thread has not come round (seconds): it hangs in a disk that does not answer, or has ended.
+        Whoever keeps the lease must not go on for long while nothing is recorded."""
+        return time.monotonic() - self._round_at
 
     def subscribe(self) -> Subscription:
         """Have the events from now on."""
@@ -238,6 +245,7 @@ class Recorder:
 
     def _round(self) -> bool:
         """One look at everything; were there events?"""
+        self._round_at = time.monotonic()
         self._hear()
         if self._words or self._watch.stirred() or time.monotonic() - self._looked >= _LOOK_S:
             self._look()

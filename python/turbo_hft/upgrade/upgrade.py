@@ -125,11 +125,7 @@ def _upgrade(
     """`steps`: whether the link held the new program for a while."""
     began = time.monotonic()
     user = None if strategy is None else objects.read(strategy)
-    if user is None and engine.user.size:
-        raise ConfigError(
-            f"strategy {engine.user.name} (sha256 {engine.user.sha256[:16]}) is linked into the program that runs: "
-            "give its object too (--strategy-object), or take it out first (`turbo-hft strategy unload`)."
-        )
+    engine.user.need_object(None if user is None else user.data)
     check(engine, built)
     checked = time.monotonic()
     was = engine.user.now.engine_sha256

@@ -134,6 +134,8 @@ class UserStrategy:
         with SwapLock(self._program):
             if built is None:
                 self._check_engine(engine)
+            else:
+                self.need_object(data)
             link = self._link()
             opened = -1
             if link == -1:
@@ -149,6 +151,15 @@ class UserStrategy:
                 successor.close()
                 if opened >= 0:
                     os.close(opened)
+
+    def need_object(self, data: bytes | None) -> None:
+        """Another build of the engine takes the strategy along that is linked in, or one in its place. Raises
+        ConfigError for none."""
+        if data is None and self.size:
+            raise ConfigError(
+                f"strategy {self.name} (sha256 {self.sha256[:16]}) is linked into the program that runs: give its "
+                "object too (--strategy-object), or take it out first (`turbo-hft strategy unload`)."
+            )
 
     def _check_engine(self, engine: bytes) -> None:
         """A strategy is linked into the engine that runs, and into no other: that would be an upgrade."""
