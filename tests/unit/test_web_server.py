@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from turbo_hft.dashboard.web import pictures, server
+from turbo_hft.dashboard.web.exposition import WebCounts
 from turbo_hft.dashboard.web.guard import host_names
 from turbo_hft.dashboard.web.pictures import MOST_CLIENTS, MOST_WATCHED, Busy, Pictures
 from turbo_hft.dashboard.web.server import _PAGE
 from turbo_hft.errors import ConfigError, NotRunning
-from turbo_hft.metrics import WebCounts
 from unit.fakes import order
 from unit.web_rig import HERE, OWN, PORT, READ, TRADE, Rig, web
 

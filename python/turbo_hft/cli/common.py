@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from turbo_hft.errors import CapabilityError, NotAllowed, NotRunning
+from turbo_hft.errors import CapabilityError, NotRunning
 
 if TYPE_CHECKING:
     from turbo_hft.control.requests import Request
@@ -85,10 +85,51 @@ def ask(args: argparse.Namespace, request: Request) -> dict[str, Any]:
             return client.ask(request)
 
 
+class Reached:
+    """An engine as faces have it: adopted, or behind a control socket."""
+
+    def __init__(self, layout: ControlLayout, found: Engine | SocketDesk, *, may_trade: bool) -> None:
+        self._layout, self._found, self._may_trade = layout, found, may_trade
+
+    @property
+    def engine(self) -> Engine | None:
+        """None where this user may not adopt it."""
+        from turbo_hft.engine import Engine
+
+        return self._found if isinstance(self._found, Engine) else None
+
+    @contextmanager
+    def desk(self) -> Iterator[Desk]:
+        """Where a process with a control socket keeps it, with what that process knows: every event."""
+        from turbo_hft.dashboard.kept_desk import KeptDesk
+        from turbo_hft.dashboard.local_desk import LocalDesk
+        from turbo_hft.engine import Engine
+
+        if not isinstance(self._found, Engine):
+            yield self._found
+            return
+        with KeptDesk(LocalDesk(self._found, may_trade=self._may_trade), self._behind) as desk:
+            yield desk
+
+    def _behind(self) -> SocketDesk | None:
+        """The desk of the process that keeps it now. That of an engine of this name in another network namespace is
+        none of ours."""
+        from turbo_hft.dashboard.socket_desk import SocketDesk
+
+        assert self.engine is not None
+        kept_by = self.engine.controller
+        if kept_by is None:
+            return None
+        desk = SocketDesk(self._layout, may_trade=False)
+        if desk.pid == kept_by:
+            return desk
+        desk.close()
+        return None
+
+
 @contextmanager
-def engine_or_desk(args: argparse.Namespace, *, may_trade: bool = True) -> Iterator[Engine | SocketDesk]:
-    """For faces: the desk behind the socket of the process that keeps the engine, if it has one, because that process
-    sees every event; otherwise the engine, adopted. Raises as `ask` does."""
+def reach(args: argparse.Namespace, *, may_trade: bool = True) -> Iterator[Reached]:
+    """For faces. Raises as `ask` does."""
     from turbo_hft.dashboard.socket_desk import SocketDesk
 
     layout = control_layout(args)
@@ -98,29 +139,17 @@ def engine_or_desk(args: argparse.Namespace, *, may_trade: bool = True) -> Itera
         with _instead(lacking):
             desk = SocketDesk(layout, may_trade=may_trade)
         with desk:
-            yield desk
+            yield Reached(layout, desk, may_trade=may_trade)
         return
     with engine:
-        kept_by = engine.controller
-        try:
-            behind = SocketDesk(layout, may_trade=may_trade) if kept_by else None
-        except (NotRunning, NotAllowed):
-            behind = None
-        if behind is None:
-            yield engine
-            return
-        with behind:  # that of an engine of this name in another network namespace is none of ours
-            yield behind if behind.pid == kept_by else engine
+        yield Reached(layout, engine, may_trade=may_trade)
 
 
 @contextmanager
 def open_desk(args: argparse.Namespace, *, may_trade: bool = True) -> Iterator[Desk]:
-    """The same as a desk in any case."""
-    from turbo_hft.dashboard.local_desk import LocalDesk
-    from turbo_hft.dashboard.socket_desk import SocketDesk
-
-    with engine_or_desk(args, may_trade=may_trade) as found:
-        yield found if isinstance(found, SocketDesk) else LocalDesk(found, may_trade=may_trade)
+    """The desk of an engine, however it is reached. Raises as `ask` does."""
+    with reach(args, may_trade=may_trade) as reached, reached.desk() as desk:
+        yield desk
 
 
 @contextmanager

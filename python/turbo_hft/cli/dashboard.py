@@ -42,29 +42,27 @@ def run(args: argparse.Namespace) -> int:
     """Show the engine until it ends or somebody has seen enough."""
     from turbo_hft.dashboard.local_desk import LocalDesk
     from turbo_hft.dashboard.show import show, show_json
-    from turbo_hft.dashboard.socket_desk import SocketDesk
 
     draw = show_json if args.json else show
     with StopFlag() as stop, ExitStack() as stack:
-        found = stack.enter_context(common.engine_or_desk(args))
-        ours = not isinstance(found, SocketDesk) and not found.configured and not args.no_configure
+        reached = stack.enter_context(common.reach(args))
+        engine = reached.engine
+        ours = engine is not None and not engine.configured and not args.no_configure
         if args.symbol and not ours:
             raise ConfigError("the engine is configured already: change its symbols with turbo-hft set")
         alive = _Alive(args.interface)
-        if isinstance(found, SocketDesk):
-            draw(found, args.duration, wait=stop.wait, alive=alive)
+        if engine is None or not ours:
+            draw(stack.enter_context(reached.desk()), args.duration, wait=stop.wait, alive=alive)
         else:
-            engine, desk = found, LocalDesk(found, reads_events=ours)
+            kept, desk = engine, LocalDesk(engine, reads_events=True)
 
             def turn() -> None:
-                """What there is to be done if we run it: renew the lease, and be the ring's one reader."""
-                if ours:
-                    engine.lease.beat()
-                    desk.observe(engine.events)
+                """What there is to be done by who runs it: renew the lease, and be the ring's one reader."""
+                kept.lease.beat()
+                desk.observe(kept.events)
 
-            if ours:
-                turn()  # opens the ring, before the first event
-                _configure(engine, args, stack)
+            turn()  # opens the ring, before the first event
+            _configure(engine, args, stack)
             draw(desk, args.duration, turn=turn, wait=stop.wait, alive=alive)
         if not alive.now():
             common.say(f"the engine on {args.interface} has ended")

@@ -54,9 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--read-only", action="store_true", help="nobody trades with this server, whatever the token")
     parser.add_argument(
-        "--journal", metavar="DIR", help="show events out of the journal that `run --journal DIR` writes"
-    )
-    parser.add_argument(
         "--session", type=common.seconds, default=12 * 3600.0, metavar="S", help="a login ends after (default 12 hours)"
     )
     parser.add_argument(
@@ -80,7 +77,6 @@ def run(args: argparse.Namespace) -> int:
     from turbo_hft.dashboard.web.auth import is_loopback
     from turbo_hft.dashboard.web.server import WebFace
     from turbo_hft.dashboard.web.serving import WebServer, bind, exposure
-    from turbo_hft.journal import Tail
 
     tls = _tls(args)
     if not is_loopback(args.bind) and not args.remote:
@@ -89,15 +85,14 @@ def run(args: argparse.Namespace) -> int:
             "--remote too if that is meant (with --tls-cert and --tls-key), or leave --bind away"
         )
     tokens, printed = _tokens(args)
-    journal = None if args.journal is None else Tail(args.journal)
     with StopFlag() as stop:
         bound = bind(args.bind, args.port, tls=tls, names=args.name)
-        desk = InterfaceDesk(args.interface, may_trade=not args.read_only, journal=journal, say=common.say)
+        may_trade = not args.read_only
+        desk = InterfaceDesk(args.interface, lambda: common.open_desk(args, may_trade=may_trade), may_trade=may_trade)
         face = WebFace(
             desk,
             tokens,
             bound.place,
-            metrics=desk.engine,
             session_s=args.session,
             most_symbols=args.metrics_symbols,
             say=common.say,

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from turbo_hft.dashboard.desk import Canceled
-from turbo_hft.dashboard.local_desk import LocalDesk
+from turbo_hft.dashboard.desk import Canceled, Desk
 from turbo_hft.dashboard.view import View
-from turbo_hft.errors import NotRunning, TurboHftError
-
-if TYPE_CHECKING:
-    from turbo_hft.engine import Engine
-    from turbo_hft.journal import Tail
+from turbo_hft.errors import NotRunning
+from turbo_hft.metrics import MOST_SYMBOLS, Measured
 
 
 @dataclass
-class _Adopted:
-    """One engine, who uses it at the moment, and whether it is to be closed when nobody does any more."""
+class _Reached:
+    """One engine's desk, who uses it at the moment, and whether it is to be left when nobody does any more."""
 
     program_id: int
-    engine: Engine
-    desk: LocalDesk
+    desk: Desk
+    leave: Callable[[], object]
     users: int = 0
     over: bool = False
 
@@ -35,93 +30,67 @@ def _running(interface: str) -> int:
     return query(interface)[0]
 
 
-def _adopt(interface: str) -> Engine:
-    from turbo_hft.engine import Engine
-
-    return Engine.adopt(interface)
-
-
 class InterfaceDesk:
     """A `Desk`. Everything raises NotRunning while no engine is there.
 
     The interface is asked each time which program it has: what a person does reaches the engine that trades now, never
-    one that was there before. Whose maps are in use is not closed under its user. Events come out of the `journal` that
-    whoever runs the engine writes, if there is one; `say` is told when that cannot be read any more.
+    one that was there before. `reach` opens the desk of that one, and raises as `turbo_hft.cli.common.open_desk` does;
+    it must not wait for a process that may hang where it need not. A desk that is in use is not closed under its user.
     """
 
     def __init__(
         self,
         interface: str,
+        reach: Callable[[], AbstractContextManager[Desk]],
         *,
         may_trade: bool = True,
-        journal: Tail | None = None,
-        say: Callable[[str], None] = lambda line: None,
         running: Callable[[str], int] = _running,
-        adopt: Callable[[str], Engine] = _adopt,
     ) -> None:
-        self._interface, self._may_trade, self._running, self._adopt = interface, may_trade, running, adopt
+        self._interface, self._reach, self._running = interface, reach, running
+        self._may_trade = may_trade
         self._lock = threading.Lock()  # of finding an engine; never held while one is read
-        self._now: _Adopted | None = None
-        self._journal, self._say = journal, say
-        self._reading = threading.Lock()  # of the journal
+        self._now: _Reached | None = None
 
     @property
     def may_trade(self) -> bool:
-        """See `Desk.may_trade`."""
-        return self._may_trade
+        """See `Desk.may_trade`; as far as is known while there is no engine."""
+        now = self._now
+        return self._may_trade and (now is None or now.desk.may_trade)
 
     def view(self, watch: str | None = None) -> View:
         """See `Desk.view`."""
-        with self._using() as found:
-            if self._journal is not None:
-                self._follow(found.desk, self._journal)
-            return found.desk.view(watch)
+        with self._using() as desk:
+            return desk.view(watch)
 
-    def _follow(self, desk: LocalDesk, journal: Tail) -> None:
-        with self._reading:
-            try:
-                desk.observe(journal.read())
-            except TurboHftError as error:
-                self._say(f"no more events are shown: {error}")
-                self._journal = None
+    def metrics(self, most_symbols: int = MOST_SYMBOLS) -> Measured:
+        """See `Desk.metrics`."""
+        with self._using() as desk:
+            return desk.metrics(most_symbols)
 
     def halt(self) -> None:
         """See `Desk.halt`."""
-        with self._using() as found:
-            found.desk.halt()
+        with self._using() as desk:
+            desk.halt()
 
     def halt_and_cancel(self) -> Canceled:
         """See `Desk.halt_and_cancel`."""
-        with self._using() as found:
-            return found.desk.halt_and_cancel()
+        with self._using() as desk:
+            return desk.halt_and_cancel()
 
     def reduce(self) -> None:
         """See `Desk.reduce`."""
-        with self._using() as found:
-            found.desk.reduce()
+        with self._using() as desk:
+            desk.reduce()
 
     def resume(self) -> None:
         """See `Desk.resume`."""
-        with self._using() as found:
-            found.desk.resume()
+        with self._using() as desk:
+            desk.resume()
 
     def change(self, line: str) -> Mapping[str, object]:
         """See `Desk.change`."""
-        with self._using() as found:
-            return found.desk.change(line)
-
-    @contextmanager
-    def engine(self) -> Iterator[Engine | None]:
-        """The engine itself for as long as the block lasts, None where there is none."""
-        try:
-            found = self._take()
-        except NotRunning:
-            yield None
-            return
-        try:
-            yield found.engine
-        finally:
-            self._leave(found)
+        with self._using() as desk:
+            return desk.change(line)
 
     def close(self) -> None:
         """Let go of the engine, which runs on."""
@@ -129,14 +98,14 @@ class InterfaceDesk:
             self._retire()
 
     @contextmanager
-    def _using(self) -> Iterator[_Adopted]:
+    def _using(self) -> Iterator[Desk]:
         found = self._take()
         try:
-            yield found
+            yield found.desk
         finally:
             self._leave(found)
 
-    def _take(self) -> _Adopted:
+    def _take(self) -> _Reached:
         with self._lock:
             try:
                 program_id = self._running(self._interface)
@@ -145,22 +114,22 @@ class InterfaceDesk:
                 raise
             if self._now is None or self._now.program_id != program_id:
                 self._retire()
-                engine = self._adopt(self._interface)
-                desk = LocalDesk(engine, may_trade=self._may_trade, reads_events=self._journal is not None)
-                self._now = _Adopted(program_id, engine, desk)
+                with ExitStack() as stack:
+                    desk = stack.enter_context(self._reach())
+                    self._now = _Reached(program_id, desk, stack.pop_all().close)
             self._now.users += 1
             return self._now
 
-    def _leave(self, found: _Adopted) -> None:
+    def _leave(self, found: _Reached) -> None:
         with self._lock:
             found.users -= 1
             if found.over and not found.users:
-                found.engine.close()
+                found.leave()
 
     def _retire(self) -> None:
         if self._now is None:
             return
         self._now.over = True
         if not self._now.users:
-            self._now.engine.close()
+            self._now.leave()
         self._now = None

@@ -34,6 +34,7 @@ from turbo_hft.dashboard.panels import Frame
 from turbo_hft.dashboard.tty_driver import TtyDriver
 from turbo_hft.dashboard.view import View
 from turbo_hft.errors import ConfigError, NotRunning, TurboHftError
+from turbo_hft.metrics import MOST_SYMBOLS, Measured
 
 PERIOD_S = 0.25
 STEP_S = 0.02
@@ -574,6 +575,9 @@ class _Still:
     def view(self, watch: str | None = None) -> View:
         del watch
         return self._view
+
+    def metrics(self, most_symbols: int = MOST_SYMBOLS) -> Measured:
+        raise ConfigError("this is a picture")
 
     def halt(self) -> None:
         raise ConfigError("this is a picture")
