@@ -141,7 +141,7 @@ docs: build ## every page and picture under docs/ that is made from code, anew
 	$(PY) -m tools.generated_docs
 
 docs-test: build ## every block, command and link of README.md and docs/ (DOCS_TEST_ARGS=--all-blocks: the long ones too)
-	$(PY) -m pytest tests/docs $(DOCS_TEST_ARGS)
+	$(PY) -m pytest -rP tests/docs $(DOCS_TEST_ARGS)
 
 man: build ## build/turbo-hft.1, the manual page, from the parsers
 	$(BIN)/argparse-manpage --module turbo_hft.cli.entry --function build_parser --prog turbo-hft --project-name turbo-hft \

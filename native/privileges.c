@@ -25,8 +25,8 @@
 
 #define MAX_THREADS 1024
 #define WORD_BITS 32
-#define PATIENCE_STEPS 2000
-#define STEP_NS 1000000
+#define PATIENCE_STEPS 40000
+#define STEP_NS 50000
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long long kept;

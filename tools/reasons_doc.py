@@ -94,7 +94,8 @@ _REMEDIES = {
     "working_full": "Cancel the oldest open orders: `turbo-hft orders`, `turbo-hft cancel`.",
     "refs_exhausted": "Nothing for this session; the exchange's next one begins anew.",
     "no_room": "Nothing: the next tick decides anew. Often: fewer symbols that trade on one packet.",
-    "limits_changed": "Nothing: the next tick decides anew, under the new limits.",
+    "limits_changed": "Nothing: the next tick decides anew. If it goes on, a process died in the middle of a change: "
+    "`turbo-hft resume` halts the engine and says so; then look at the parameters, and resume.",
     "reducing": "`turbo-hft resume`, when positions may grow again.",
     "halted_symbol": "`turbo-hft resume SYMBOL`, once it is known why it was halted.",
     "halted_strategy": "`turbo-hft resume --strategy NAME`, once it is known why it was halted.",

@@ -47,6 +47,11 @@ def because(why: str | None) -> Iterator[None]:
         _because.reset(before)
 
 
+def reason() -> str:
+    """Why, as far as it was said; "" otherwise."""
+    return "; ".join(_because.get())
+
+
 @contextlib.contextmanager
 def on_behalf_of(client: Mapping[str, Any]) -> Iterator[None]:
     """What is changed inside is changed by this `person`, who is a client of this process."""
@@ -60,7 +65,7 @@ def on_behalf_of(client: Mapping[str, Any]) -> Iterator[None]:
 def announce(map_id: str, patience_s: float = 0.0, **what: Any) -> None:
     """Tell the recorder, if there is one. Never raises, and waits at most `patience_s` for room in its queue."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        words = {"command": command_line(sys.argv), "why": "; ".join(_because.get()), **what}
+        words = {"command": command_line(sys.argv), "why": reason(), **what}
         if (client := _client.get()) is not None:
             words["client"] = dict(client)
         text = json.dumps(words, default=str).encode()[:_MOST_BYTES]

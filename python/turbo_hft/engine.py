@@ -320,9 +320,10 @@ class Engine(Switch):
     def detach(self) -> None:
         """Take the program off its interface, and its pins away; maps keep their state while somebody has them open.
         Does nothing when it is not attached by this process, nor pinned."""
-        if self.pins is not None and self._link >= 0:
+        if self._link >= 0:
             self.report("detach", interface=self.interface, open_orders=len(self.orders.open()))
-            self.pins.remove()
+            if self.pins is not None:
+                self.pins.remove()
         self._let_go()
 
     def _let_go(self) -> None:

@@ -1,4 +1,4 @@
-"""README.md and docs/*.md taken apart: fenced blocks with what is said about them, code in the text, links, anchors.
+"""The pages taken apart: fenced blocks with what is said about them, code in the text, links, anchors.
 
 What is said about a block is a comment right before it, which readers of the page do not see:
 
@@ -12,7 +12,8 @@ What is said about a block is a comment right before it, which readers of the pa
     <!-- docs: do
     turbo-hft lab up
     -->                                                      commands that are run here and not shown;
-                                                             `do long` where what follows is long
+                                                             `do long` where what follows is long;
+                                                             `trading` waits until an engine does
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+PAGES = ("README.md", "deploy/README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 
 _COMMENT = re.compile(r"<!--\s*docs:\s*(.*?)\s*-->", re.DOTALL)
 _REASONED = ("not run", "long", "exits")

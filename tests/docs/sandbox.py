@@ -22,11 +22,12 @@ _MACHINE = """\
 set -e -o pipefail
 mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns
 mount -t sysfs sysfs /sys && mount -t bpf bpf /sys/fs/bpf
-cp -a /etc {work}/etc && mount --bind {work}/etc /etc
+mount -t tmpfs tmpfs {work}/etc && cp -a /etc/. {work}/etc && mount --bind {work}/etc /etc
 ip link set dev lo up
 export PATH={root}/.venv/bin:{work}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME={work}/home TMPDIR={work}/tmp NO_COLOR=1 PYTHONPATH={root}/tests
 unset PYTEST_ADDOPTS PYTEST_CURRENT_TEST
+trading() {{ until turbo-hft status 2>/dev/null | grep -q TRADING; do sleep 0.3; done; }}
 cd {work}/checkout
 """
 _ALIKE = re.compile(r"-?\d(?:[\d,.:]*\d)?")
@@ -49,7 +50,7 @@ def run_page(name: str, blocks: Sequence[Block], work: Path, *, long: bool) -> l
     steps = _steps(blocks, work, long=long)
     if not steps:
         return []
-    for directory in ("home", "tmp", "checkout", "out", "bin"):
+    for directory in ("home", "tmp", "etc", "checkout", "out", "bin"):
         (work / directory).mkdir()
     clang = shutil.which("clang") or shutil.which("clang-19")  # Debian's has a number
     if clang is not None:
@@ -84,6 +85,7 @@ def run_page(name: str, blocks: Sequence[Block], work: Path, *, long: bool) -> l
             f"{steps[number].block.place}: {failure}\n{steps[number].block.text}\n--- it said\n{said}{stderr}"
         )
     _compare(blocks, steps, work)
+    shutil.rmtree(work)
     return [(step.block.place, end - begin) for step, (begin, end) in zip(steps, pairwise(times), strict=True)]
 
 

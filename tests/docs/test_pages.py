@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from docs.pages import PAGES, Block, Said, page
@@ -42,7 +43,7 @@ def test_a_page_does_what_it_says(name: str, running: dict[str, Future[list[tupl
 
 
 def _run(tmp_path: Path, *blocks: Block) -> int:
-    return len(run_page("x", blocks, tmp_path, long=False))
+    return len(run_page("x", blocks, Path(mkdtemp(dir=tmp_path)), long=False))
 
 
 def _sh(text: str, *said: Said) -> Block:
@@ -56,19 +57,15 @@ def test_a_block_that_fails_is_named(tmp_path: Path) -> None:
 
 def test_a_block_may_fail_as_it_says_and_not_otherwise(tmp_path: Path) -> None:
     assert _run(tmp_path, _sh("(exit 3)\n", Said("exits", "3", "it is so"))) == 1
-    other = tmp_path / "other"
-    other.mkdir()
     with pytest.raises(BlockFailed):
-        run_page("x", [_sh("(exit 4)\n", Said("exits", "3", "it is so"))], other, long=False)
+        _run(tmp_path, _sh("(exit 4)\n", Said("exits", "3", "it is so")))
 
 
 def test_what_is_shown_has_to_be_printed(tmp_path: Path) -> None:
     shown = Block("x", 2, "text", "5 orders, … done\n", (Said("shows"),))
     assert _run(tmp_path, _sh("echo 12 orders, all of them, done\n"), shown) == 1
-    other = tmp_path / "other"
-    other.mkdir()
     with pytest.raises(BlockFailed, match="a line that was not printed"):
-        run_page("x", [_sh("echo 12 cancels done\n"), shown], other, long=False)
+        _run(tmp_path, _sh("echo 12 cancels done\n"), shown)
 
 
 def test_nothing_of_a_sandbox_is_left(tmp_path: Path) -> None:

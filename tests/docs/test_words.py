@@ -69,8 +69,8 @@ def test_examples_in_the_help_can_be_given() -> None:
 
 
 def test_every_page_is_in_the_index() -> None:
-    listed = {Path(target).name for _, target in page("docs/index.md").links}
-    assert listed >= {Path(name).name for name in PAGES if name not in ("README.md", "docs/index.md")}
+    listed = {(ROOT / "docs" / target).resolve() for _, target in page("docs/index.md").links}
+    assert listed >= {ROOT / name for name in PAGES if name not in ("README.md", "docs/index.md")}
 
 
 def test_every_finding_of_doctor_is_explained() -> None:

@@ -75,6 +75,7 @@ def test_all_of_it_is_in_the_journal_and_can_be_explained(exchange: Path, tmp_pa
     assert [event.id for event in events] == list(range(events[0].id, events[-1].id + 1))
     notes = [record for record in records if isinstance(record, Note)]
     assert notes[0].kind == "start" and [note.kind for note in notes[-2:]] == ["stop", "closed"]
+    assert "detach" in [note.kind for note in notes[-5:]]  # beside a change that was seen at the last look
     assert PASSWORD not in "".join(json.dumps(note.data) for note in notes), "the account's password was recorded"
     changes = [note for note in notes if note.kind == "change"]
     (steered,) = [note for note in changes if "symbol.AAPL.params.base_qty" in changes_of(note)]

@@ -186,7 +186,7 @@ def test_a_cancel_lost_on_its_way_is_sent_again(tmp_path: Path, protocol: Protoc
         lab.start_exchange("--symbols", "AAPL", *LONG)
         with trading(lab, lab.session(protocol)) as (engine, entry):
             view = engine.symbols["AAPL"]
-            wait_for(lambda: view.snapshot().bid_e4 > 0, "no market")
+            wait_for(lambda: min(view.snapshot().bid_e4, view.snapshot().ask_e4) > 0, "no market")
             order = engine.orders.enter("AAPL", "buy", 1, (view.snapshot().bid_e4 - 10_000) / 10_000, tif="day")
             wait_for(lambda: engine.orders[order].state == "live", "not accepted")
             lost: list[bytes] = []

@@ -323,6 +323,9 @@ class FakeEngine(Switch):
         self.halt()
         return self.orders.cancel_all(timeout_s=timeout_s)
 
+    def close(self) -> None:
+        self.closed = True
+
     def rearm(self) -> None:
         self.rearmed.append("account")
 

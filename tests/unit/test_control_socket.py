@@ -19,11 +19,21 @@ from turbo_hft.control import server as server_module
 from turbo_hft.control.client import ControlClient
 from turbo_hft.control.operations import Operations
 from turbo_hft.control.peer import Peer
+from turbo_hft.control.reach import do, reach
 from turbo_hft.control.server import ControlServer, group_id
+from turbo_hft.dashboard.interface_desk import InterfaceDesk
 from turbo_hft.dashboard.local_desk import LocalDesk
 from turbo_hft.dashboard.socket_desk import SocketDesk
 from turbo_hft.engine import Engine
-from turbo_hft.errors import ConfigError, MalformedMessage, NotAllowed, NotRunning, OrderRefused, TurboHftError
+from turbo_hft.errors import (
+    CapabilityError,
+    ConfigError,
+    MalformedMessage,
+    NotAllowed,
+    NotRunning,
+    OrderRefused,
+    TurboHftError,
+)
 from turbo_hft.events import Event
 from turbo_hft.layout import ControlLayout
 from unit.fakes import FakeEngine, FakeEvent
@@ -312,6 +322,43 @@ def test_a_desk_by_the_socket_is_as_a_local_one(rig: Rig) -> None:
         rig.server.__exit__(None, None, None)
         with pytest.raises(NotRunning):
             looking.view()
+
+
+def test_a_face_takes_the_socket_of_the_process_that_keeps_the_engine(rig: Rig) -> None:
+    adopted: list[FakeEngine] = []
+
+    def adopt() -> Engine:
+        adopted.append(FakeEngine())
+        adopted[-1].controller = os.getpid() if len(adopted) == 1 else 4711
+        return cast(Engine, adopted[-1])
+
+    rig.desk.observe([FakeEvent(id=7)])
+    with reach(adopt, rig.layout) as found:
+        assert [event.id for event in found.desk.view().events] == [7] and not adopted[0].closed
+        found.desk.halt()
+        assert (rig.engine.state, adopted[0].state) == ("active", "halted"), "what steers asks nobody"
+    with reach(adopt, rig.layout) as found:
+        assert found.desk.view().events == (), "what answers there keeps another engine"
+    assert [engine.closed for engine in adopted] == [True, True]
+
+
+def test_who_may_not_adopt_asks_the_socket(rig: Rig, tmp_path: Path) -> None:
+    def adopt() -> Engine:
+        raise CapabilityError("no.")
+
+    assert do(ask.Halt(), adopt, rig.layout)["state"] == "halted"
+    assert do(ask.Status(), adopt, rig.layout)["view"]["state"] == "halted"
+    with reach(adopt, rig.layout) as found:
+        assert found.engine is None and found.desk.view().state == "halted"
+    desk = InterfaceDesk("veth_hft", lambda: reach(adopt, rig.layout), running=lambda name: 1)
+    with announce.because("so"):
+        desk.resume()
+    assert rig.engine.state == desk.view().state == "active" and "because=so" in rig.said[-1]
+    desk.close()
+    nowhere = ControlLayout(tmp_path / "nowhere", "veth_hft")
+    for attempt in (lambda: do(ask.Status(), adopt, nowhere), lambda: reach(adopt, nowhere)):
+        with pytest.raises(CapabilityError, match="Without it: nobody listens"):
+            attempt()
 
 
 def test_what_answers_something_else_is_not_believed() -> None:

@@ -9,16 +9,15 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from turbo_hft.cli import main, serve
 from turbo_hft.cli.entry import build_parser
-from turbo_hft.dashboard.desk import Desk
+from turbo_hft.control.reach import Reached
 from turbo_hft.dashboard.interface_desk import InterfaceDesk
+from turbo_hft.dashboard.kept_desk import KeptDesk
 from turbo_hft.dashboard.local_desk import LocalDesk
 from turbo_hft.dashboard.web.auth import Tokens
 from turbo_hft.dashboard.web.server import WebFace
@@ -50,12 +49,10 @@ class Interface:
         return self.program
 
     def desk(self, *, may_trade: bool = True) -> InterfaceDesk:
-        @contextmanager
-        def reach() -> Iterator[Desk]:
-            made = engine()
-            self.engines.append(made)
-            yield LocalDesk(cast(Engine, made), may_trade=may_trade)
-            made.closed = True
+        def reach() -> Reached:
+            self.engines.append(engine())
+            made = cast(Engine, self.engines[-1])
+            return Reached(made, KeptDesk(LocalDesk(made, may_trade=may_trade), lambda: None))
 
         return InterfaceDesk("veth_hft", reach, may_trade=may_trade, running=self.running)
 

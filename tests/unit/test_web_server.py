@@ -81,9 +81,10 @@ def test_what_the_browser_says_of_a_change_counts(rig: Rig, site: str) -> None:
 def test_a_link_from_elsewhere_opens_the_front_page_only(rig: Rig) -> None:
     link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
     assert rig.client.get("/", headers=link).status_code == 200
-    assert rig.client.get("/api/session", headers=link).status_code == 403
-    assert rig.client.get("/", headers={**link, "sec-fetch-dest": "iframe"}).status_code == 403
-    assert rig.client.get("/static/main.js", headers={"sec-fetch-site": "same-site"}).status_code == 403
+    inner, other = {**link, "sec-fetch-dest": "iframe"}, {"sec-fetch-site": "same-site"}
+    for path, headers in (("/api/session", link), ("/static/main.js", link), ("/", inner), ("/static/main.js", other)):
+        answer = rig.client.get(path, headers=headers)
+        assert answer.status_code == 403 and "the browser says" in answer.json()["error"]
 
 
 def test_every_answer_is_private_and_takes_nothing_from_elsewhere(rig: Rig) -> None:
@@ -205,7 +206,7 @@ def test_a_session_that_is_over_may_do_nothing() -> None:
 
 def test_what_a_client_sends_makes_no_line_of_its_own(rig: Rig) -> None:
     rig.act("x%0aturbo-hft: session 1234: resume: done", x_csrf_token="")
-    rig.act("change", {**CHANGE, "settings": ["buy_below=1\x1b[2J\u2028"]})
+    rig.act("change", {**CHANGE, "settings": ["buy_below=1\x1b[2J"]})
     assert rig.said and all(line.isprintable() for line in rig.said)
 
 
@@ -269,24 +270,25 @@ def test_halting_reads_nothing_of_what_came_with_it(rig: Rig) -> None:
     assert answer.status_code == 200 and rig.engine.state == "halted"
 
 
-def test_halting_waits_for_no_picture_and_no_change(rig: Rig) -> None:
-    held, asked = threading.Event(), threading.Event()
+def test_halting_waits_for_nothing_else_that_is_under_way(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, under_way = threading.Event(), threading.Semaphore(0)
 
-    def hang() -> dict[str, int]:
-        asked.set()
+    def hang() -> None:
+        under_way.release()
         held.wait(20)
-        return dict(rig.engine.count)
 
-    rig.engine.counters = hang  # type: ignore[method-assign]
-    scrape = threading.Thread(target=lambda: rig.client.get("/metrics", headers={"authorization": f"Bearer {READ}"}))
-    scrape.start()
-    assert asked.wait(10)
+    monkeypatch.setattr(rig.engine, "resume", hang)
+    others = [threading.Thread(target=rig.act, args=("resume", CONFIRMED)) for _ in range(20)]
+    for each in others:
+        each.start()
+    assert all(under_way.acquire(timeout=10) for _ in range(8)), "as many as there are threads for"
     try:
         assert rig.act("halt").status_code == 200 and rig.engine.state == "halted"
-        assert not held.is_set() and scrape.is_alive()
+        assert not held.is_set() and all(each.is_alive() for each in others)
     finally:
         held.set()
-        scrape.join()
+        for each in others:
+            each.join()
 
 
 def test_halt_and_cancel_says_what_is_left(rig: Rig) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from turbo_hft.cli import codes, common, orders
-from turbo_hft.control.requests import Cancel, CancelAll
 from turbo_hft.errors import ConfigError
 
 NAME = "cancel"
@@ -47,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Cancel."""
+    from turbo_hft.control.requests import Cancel, CancelAll
+
     if bool(args.order) == args.all:
         raise ConfigError("give numbers of orders, or --all")
     if args.order and (args.symbol or args.strategy):

@@ -45,14 +45,14 @@ def run(args: argparse.Namespace) -> int:
 
     draw = show_json if args.json else show
     with StopFlag() as stop, ExitStack() as stack:
-        reached = stack.enter_context(common.reach(args))
+        reached = stack.enter_context(common.reached(args))
         engine = reached.engine
         ours = engine is not None and not engine.configured and not args.no_configure
         if args.symbol and not ours:
             raise ConfigError("the engine is configured already: change its symbols with turbo-hft set")
         alive = _Alive(args.interface)
         if engine is None or not ours:
-            draw(stack.enter_context(reached.desk()), args.duration, wait=stop.wait, alive=alive)
+            draw(reached.desk, args.duration, wait=stop.wait, alive=alive)
         else:
             kept, desk = engine, LocalDesk(engine, reads_events=True)
 

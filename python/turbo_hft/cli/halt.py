@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 
 from turbo_hft.cli import cancel, codes, common, switch
-from turbo_hft.control.requests import Halt
 
 NAME = "halt"
 HELP = "stop all trading, one symbol's or one strategy's; --cancel takes working orders down"
@@ -32,10 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Halt."""
+    from turbo_hft.control.requests import Halt
+
     wanted = Halt(
         symbol=args.symbol,
         strategy=args.strategy,
-        because=args.because,
         cancel=args.cancel,
         timeout_s=args.timeout,
     )

@@ -9,7 +9,6 @@ import argparse
 
 from turbo_hft import settings
 from turbo_hft.cli import codes, common
-from turbo_hft.control.requests import Limits
 
 NAME = "limits"
 HELP = "show the limits that hold"
@@ -24,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show them."""
+    from turbo_hft.control.requests import Limits
+
     found = common.ask(args, Limits(symbol=args.symbol))
     if args.json:
         common.print_json(found)

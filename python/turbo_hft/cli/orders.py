@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from turbo_hft.cli import codes, common
-from turbo_hft.control.requests import Orders
 from turbo_hft.wire.price import format_price_e4
 
 NAME = "orders"
@@ -25,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show them."""
+    from turbo_hft.control.requests import Orders
+
     found = common.ask(args, Orders(all=args.all, symbol=args.symbol, strategy=args.strategy))
     for order in found["orders"]:
         if args.json:

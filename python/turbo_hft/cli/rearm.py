@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 
 from turbo_hft.cli import codes, common
-from turbo_hft.control.requests import Rearm
 from turbo_hft.errors import ConfigError
 
 NAME = "rearm"
@@ -31,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Rearm."""
+    from turbo_hft.control.requests import Rearm
+
     if sum((args.symbol is not None, args.strategy is not None, args.all)) != 1:
         raise ConfigError("give a symbol, --strategy NAME, or --all")
     common.ask(args, Rearm(symbol=args.symbol, strategy=args.strategy))

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 
 from turbo_hft.cli import codes, common, switch
-from turbo_hft.control.requests import Reduce
 
 NAME = "reduce"
 HELP = "let only orders leave that reduce a position"
@@ -19,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Reduce."""
-    how = common.ask(args, Reduce(symbol=args.symbol, strategy=args.strategy, because=args.because))
+    from turbo_hft.control.requests import Reduce
+
+    how = common.ask(args, Reduce(symbol=args.symbol, strategy=args.strategy))
     switch.show(how, as_json=args.json)
     return codes.OK

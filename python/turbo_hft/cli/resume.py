@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 
 from turbo_hft.cli import codes, common, switch
-from turbo_hft.control.requests import Resume
 
 NAME = "resume"
 HELP = "let all symbols trade again, or one, or a strategy"
@@ -22,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Resume."""
-    how = common.ask(args, Resume(symbol=args.symbol, strategy=args.strategy, because=args.because))
+    from turbo_hft.control.requests import Resume
+
+    how = common.ask(args, Resume(symbol=args.symbol, strategy=args.strategy))
     switch.show(how, as_json=args.json)
     return codes.OK

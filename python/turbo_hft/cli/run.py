@@ -323,7 +323,7 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
         engine.lease.beat()
         entry = OrderEntry(engine, session, rearm=own.rearm)
         stack.callback(_let_go, engine, entry)
-    _give_up_privileges(engine, config, file)
+    kept = _give_up_privileges(engine, config, file)
     if entry is not None:
         trade = not own.halted and (own.on_restart == "trade" or not adopted)
         if adopted and engine.session.health != "down":
@@ -339,6 +339,7 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
     how = "halted" if engine.halted and (entry is None or entry.settled) else "trading"
     taken = f", taken over with {len(engine.orders.open())} orders open" if adopted else ""
     common.say(f"engine on {engine.interface} ({engine.mode.value}): {how} {names}{taken}")
+    common.say(f"capabilities given up{', but for ' + ' and '.join(kept) if kept else ''}")
     if control is not None:
         control.serve()  # not before: whoever resumes an engine that is still being logged in is too early
     return _Running(events, recovery, entry, desk, control)
@@ -390,8 +391,8 @@ def _control(
     return desk, stack.enter_context(server)
 
 
-def _give_up_privileges(engine: Engine, config: Config, config_file: Path | None) -> None:
-    """All that no later step needs."""
+def _give_up_privileges(engine: Engine, config: Config, config_file: Path | None) -> tuple[str, ...]:
+    """All that no later step needs; what was kept."""
     from turbo_hft import privileges
 
     keep = []
@@ -401,8 +402,7 @@ def _give_up_privileges(engine: Engine, config: Config, config_file: Path | None
     needed = ((config.journal.directory, os.R_OK | os.W_OK | os.X_OK), (config_file, os.R_OK))
     if not all(path is None or privileges.reach_without(path, access) for path, access in needed):
         keep.append(privileges.INTO_ANY_FILE)
-    kept = privileges.give_up(keep)
-    common.say(f"capabilities given up{', but for ' + ' and '.join(kept) if kept else ''}")
+    return privileges.give_up(keep)
 
 
 def _let_go(engine: Engine, entry: OrderEntry) -> None:

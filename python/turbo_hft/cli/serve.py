@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     with StopFlag() as stop:
         bound = bind(args.bind, args.port, tls=tls, names=args.name)
         may_trade = not args.read_only
-        desk = InterfaceDesk(args.interface, lambda: common.open_desk(args, may_trade=may_trade), may_trade=may_trade)
+        desk = InterfaceDesk(args.interface, lambda: common.reached(args, may_trade=may_trade), may_trade=may_trade)
         face = WebFace(
             desk,
             tokens,

@@ -10,7 +10,6 @@ import argparse
 
 from turbo_hft import settings
 from turbo_hft.cli import codes, common
-from turbo_hft.control.requests import Change
 
 NAME = "set"
 HELP = "change targets, parameters and limits while it runs"
@@ -38,9 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Set, and show the result."""
+    from turbo_hft.control.requests import Change
+
     words = [word for word in (args.symbol, *args.settings) if word is not None]
     settings.parse_change(words)  # what can be no setting of any engine is said without one
-    done = common.ask(args, Change(line=" ".join(words), because=args.because))
+    done = common.ask(args, Change(line=" ".join(words)))
     symbol, result = done["symbol"], {**done["settings"], "epoch": done["epoch"]}
     if args.json:
         common.print_json({**({} if symbol is None else {"symbol": symbol}), **result})

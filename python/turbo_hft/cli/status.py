@@ -11,9 +11,6 @@ from datetime import datetime
 from typing import Any
 
 from turbo_hft.cli import codes, common, orders
-from turbo_hft.control.requests import Status
-from turbo_hft.dashboard.plain import plain_lines
-from turbo_hft.dashboard.view import View
 from turbo_hft.errors import NotRunning
 
 NAME = "status"
@@ -29,6 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show it."""
+    from turbo_hft.control.requests import Status
+    from turbo_hft.dashboard.plain import plain_lines
+    from turbo_hft.dashboard.view import View
+
     if args.all:
         return _all(args)
     found = common.ask(args, Status())

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 
 from turbo_hft.cli import codes, common
-from turbo_hft.control.requests import Strategies
 
 NAME = "strategies"
 HELP = "show the strategies"
@@ -20,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show them."""
+    from turbo_hft.control.requests import Strategies
+
     for strategy in common.ask(args, Strategies())["strategies"]:
         if args.json:
             common.print_json(strategy)

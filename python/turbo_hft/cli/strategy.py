@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from turbo_hft.cli import codes, common
-from turbo_hft.control.requests import SetUserStrategy, UserStrategy
 from turbo_hft.errors import ConfigError, LoadError
 
 if TYPE_CHECKING:
@@ -137,10 +136,14 @@ def _unload(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from turbo_hft.control.requests import UserStrategy
+
     return _tell(common.ask(args, UserStrategy()), args)
 
 
 def _set(args: argparse.Namespace) -> int:
+    from turbo_hft.control.requests import SetUserStrategy
+
     return _tell(common.ask(args, SetUserStrategy(values=tuple(args.values))), args)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 
 from turbo_hft.cli import codes, common
-from turbo_hft.control.requests import Trust
 
 NAME = "trust"
 HELP = "take a suspect order entry for good again"
@@ -22,5 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trust it."""
+    from turbo_hft.control.requests import Trust
+
     print(f"{args.interface}: order entry is {common.ask(args, Trust())['health']}")
     return codes.OK

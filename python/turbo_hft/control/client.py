@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from turbo_hft.announce import command_line
+from turbo_hft.announce import command_line, reason
 from turbo_hft.control import requests
 from turbo_hft.control.peer import group_name, peer_of
 from turbo_hft.control.requests import Role
@@ -66,7 +66,7 @@ class ControlClient:
         with self._lock:
             self._number += 1
             command = request.command or command_line(sys.argv)[: requests.MOST_WORDS]
-            because = None if request.because is None else request.because[: requests.MOST_WORDS]
+            because = (request.because or reason())[: requests.MOST_WORDS] or None
             sent = msgspec.structs.replace(request, id=self._number, command=command, because=because)
             wait_s = getattr(request, "timeout_s", 0.0) + _ANSWER_S
             answer = self._exchange(requests.encode(sent), time.monotonic() + wait_s)

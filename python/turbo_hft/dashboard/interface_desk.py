@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from turbo_hft.control.reach import Reached
 from turbo_hft.dashboard.desk import Canceled, Desk
 from turbo_hft.dashboard.view import View
 from turbo_hft.errors import NotRunning
@@ -14,12 +15,11 @@ from turbo_hft.metrics import MOST_SYMBOLS, Measured
 
 
 @dataclass
-class _Reached:
-    """One engine's desk, who uses it at the moment, and whether it is to be left when nobody does any more."""
+class _Found:
+    """One engine as it was reached, who uses it now, and whether it is to be closed when nobody does any more."""
 
     program_id: int
-    desk: Desk
-    leave: Callable[[], object]
+    reached: Reached
     users: int = 0
     over: bool = False
 
@@ -34,14 +34,14 @@ class InterfaceDesk:
     """A `Desk`. Everything raises NotRunning while no engine is there.
 
     The interface is asked each time which program it has: what a person does reaches the engine that trades now, never
-    one that was there before. `reach` opens the desk of that one, and raises as `turbo_hft.cli.common.open_desk` does;
-    it must not wait for a process that may hang where it need not. A desk that is in use is not closed under its user.
+    one that was there before. `reach` is asked for that one (`turbo_hft.control.reach`). Whose maps are in use is not
+    closed under its user.
     """
 
     def __init__(
         self,
         interface: str,
-        reach: Callable[[], AbstractContextManager[Desk]],
+        reach: Callable[[], Reached],
         *,
         may_trade: bool = True,
         running: Callable[[str], int] = _running,
@@ -49,13 +49,13 @@ class InterfaceDesk:
         self._interface, self._reach, self._running = interface, reach, running
         self._may_trade = may_trade
         self._lock = threading.Lock()  # of finding an engine; never held while one is read
-        self._now: _Reached | None = None
+        self._now: _Found | None = None
 
     @property
     def may_trade(self) -> bool:
         """See `Desk.may_trade`; as far as is known while there is no engine."""
         now = self._now
-        return self._may_trade and (now is None or now.desk.may_trade)
+        return self._may_trade and (now is None or now.reached.desk.may_trade)
 
     def view(self, watch: str | None = None) -> View:
         """See `Desk.view`."""
@@ -101,11 +101,11 @@ class InterfaceDesk:
     def _using(self) -> Iterator[Desk]:
         found = self._take()
         try:
-            yield found.desk
+            yield found.reached.desk
         finally:
             self._leave(found)
 
-    def _take(self) -> _Reached:
+    def _take(self) -> _Found:
         with self._lock:
             try:
                 program_id = self._running(self._interface)
@@ -114,22 +114,20 @@ class InterfaceDesk:
                 raise
             if self._now is None or self._now.program_id != program_id:
                 self._retire()
-                with ExitStack() as stack:
-                    desk = stack.enter_context(self._reach())
-                    self._now = _Reached(program_id, desk, stack.pop_all().close)
+                self._now = _Found(program_id, self._reach())
             self._now.users += 1
             return self._now
 
-    def _leave(self, found: _Reached) -> None:
+    def _leave(self, found: _Found) -> None:
         with self._lock:
             found.users -= 1
             if found.over and not found.users:
-                found.leave()
+                found.reached.close()
 
     def _retire(self) -> None:
         if self._now is None:
             return
         self._now.over = True
         if not self._now.users:
-            self._now.leave()
+            self._now.reached.close()
         self._now = None
