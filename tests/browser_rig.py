@@ -5,6 +5,7 @@ Everything runs in one thread that has entered the namespace, and so do all its 
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -84,13 +85,16 @@ def _raise(stack: ExitStack, directory: Path, symbols: Sequence[str], exchange: 
 
     log = str(directory / "exchange.log")
     the_exchange = start("exchange", *EXCHANGE, "--json", "--log", log, *exchange)
-    (directory / "journal").mkdir()
     ready(the_exchange, "exchange ready")
     given = [word for symbol in symbols for word in ("--symbol", symbol)]
-    engine = start("run", "run", *ON, *SESSION, *given, "--journal", str(directory / "journal"))
+    group, sockets = str(os.getgid()), ["--control-root", str(directory / "control")]
+    engine = start(
+        "run", "run", *ON, *SESSION, *given, *sockets, "--read-group", group, "--trade-group", group,
+        "--journal", str(directory / "journal"),
+    )  # fmt: skip
     ready(engine, "trading")
     tokens = ["--token-file", str(directory / "trade"), "--read-token-file", str(directory / "read")]
-    server = start("serve", "serve", *ON, "--port", "0", *tokens, "--journal", str(directory / "journal"))
+    server = start("serve", "serve", *ON, "--port", "0", *tokens, *sockets)
     ready(server, "serving the engine")
     found = re.search(r"at (http://127\.0\.0\.1:\d+/)", server.read_text())
     assert found is not None, server.read_text()

@@ -20,7 +20,7 @@ from docs.pages import ROOT, Block
 TIMEOUT_S = 240
 _MACHINE = """\
 set -e -o pipefail
-mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns
+mount -t tmpfs tmpfs /run && mkdir /run/netns
 mount -t sysfs sysfs /sys && mount -t bpf bpf /sys/fs/bpf
 mount -t tmpfs tmpfs {work}/etc && cp -a /etc/. {work}/etc && mount --bind {work}/etc /etc
 ip link set dev lo up

@@ -109,7 +109,7 @@ def test_the_page_loads_without_a_network_and_prices_move(place: Rig, page: webd
         for name in ("price", "pnl", "latency"):
             until(partial(_is_drawn, page, name), f"{name} is drawn")
         until(lambda: text(page, "#fills tbody td:nth-child(2)") == "AAPL", "fills are listed")
-        until(lambda: "executed" in text(page, "#events"), "events come out of the journal")
+        until(lambda: "executed" in text(page, "#events"), "events come by the control socket")
         page.find_element(By.ID, "price").send_keys(Keys.END)
         assert "AAPL bid 1" in page.find_element(By.CSS_SELECTOR, "output[for=price]").text
         page.find_element(By.ID, "price").send_keys(Keys.ESCAPE)
