@@ -5,7 +5,7 @@ Ticks that trigger an order run through the loaded program, attached to a wire o
 command that runs beside it, on another CPU. It is stopped (SIGSTOP) and let go on in turns, many times, so that what
 drifts on the machine meets both alike; in between the event ring holds what nobody reads.
 
-    python -m bench.watch.run                            the recorder of `run --journal`, and the dashboard's lines
+    python -m bench.watch.run                            recorder, dashboard (lines, terminal), web face
     python -m bench.watch.run --watch 'mine=turbo-hft status --interface {interface} --pin-root {root} --json'
 
 In a command {interface}, {root} and {folder} stand for the engine's interface, its pins and a directory to write to.
@@ -48,6 +48,8 @@ _ON = "--interface {interface} --pin-root {root}"
 WATCHERS = {
     "recorder": f"{_PYTHON} -m bench.watch.recorder {_ON} --journal {{folder}}/journal",
     "dashboard --json": f"{_PYTHON} -m turbo_hft.cli dashboard --json {_ON}",
+    "terminal": f"{_PYTHON} -m bench.watch.terminal {_ON}",
+    "web, one page": f"{_PYTHON} -m bench.watch.web {_ON} --folder {{folder}}",
 }
 EXPECTED = 1.05
 _INTERVAL_NS = 50_000

@@ -17,7 +17,7 @@ import pytest
 import service_rig
 from e2e.helpers import eventually
 from e2e_rig import rig
-from face_client import FaceClient
+from tools.face_client import FaceClient
 from pin_rig import bpffs, pinned
 from service_rig import GROUPS, READER, STRANGER, TRADER, UNIT, Service
 from turbo_hft.config.read import read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
@@ -78,6 +79,28 @@ async def types(face: TerminalFace, pilot: Pilot[None], words: str) -> None:
     face.screen.query_one(Input).cursor_position = len(words) - 1
     if words:
         await pilot.press(words[-1])
+
+
+def test_an_old_picture_is_not_shown_as_a_new_one(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turbo_hft.dashboard.terminal.LATE_S", 0.1)
+    held, counted = threading.Event(), engine.counters
+
+    def hang() -> dict[str, int]:
+        held.wait(10)
+        return counted()
+
+    async def script(face: TerminalFace, pilot: Pilot[None]) -> None:
+        await shows(face, pilot, "TRADING")
+        monkeypatch.setattr(engine, "counters", hang)
+        try:
+            await until(pilot, lambda: "NO PICTURE for" in screen(face) and "TRADING" not in screen(face))
+            await pilot.press("h")
+            await until(pilot, lambda: engine.state == "halted")
+        finally:
+            held.set()
+        await shows(face, pilot, "HALTED")
+
+    run(engine, script)
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE, (200, 60)])
