@@ -17,7 +17,6 @@ import pytest
 import service_rig
 from e2e.helpers import eventually
 from e2e_rig import rig
-from tools.face_client import FaceClient
 from pin_rig import bpffs, pinned
 from service_rig import GROUPS, READER, STRANGER, TRADER, UNIT, Service
 from turbo_hft.config.read import read
@@ -26,6 +25,8 @@ from turbo_hft.control.client import ControlClient
 from turbo_hft.engine import Engine
 from turbo_hft.journal.reader import JournalReader, Note
 from turbo_hft.layout import ControlLayout
+
+from tools.face_client import FaceClient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel, pytest.mark.timeout(120)]
 
