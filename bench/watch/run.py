@@ -103,6 +103,7 @@ class Cost:
     alone_p99: list[int] = field(default_factory=list)
     watched_p99: list[int] = field(default_factory=list)
     lost: int = 0
+    busy: float = 0.0  # part of a CPU that the watcher took while it watched
 
     def ratio(self, percentile: str) -> float:
         """Watched to alone: the median over the repetitions, each against its neighbour."""
@@ -116,7 +117,8 @@ class Cost:
             alone, watched = (median(getattr(self, f"{how}_{name}")) for how in ("alone", "watched"))
             parts.append(f"{name} {alone:,.0f} -> {watched:,.0f} ns (x {self.ratio(name):.3f})")
         lost = f", {self.lost} events lost" if self.lost else ""
-        return f"{self.watcher:<20} {', '.join(parts)}, {len(self.alone_p50)} times{lost}"
+        busy = f"{100 * self.busy:.1f} % of a CPU"
+        return f"{self.watcher:<20} {', '.join(parts)}, {busy}, {len(self.alone_p50)} times{lost}"
 
 
 @contextmanager
@@ -156,7 +158,7 @@ def watching(command: str, stop: StopFlag) -> Iterator[subprocess.Popen[bytes]]:
 def measure(rig: WatchedRig, watcher: str, command: str, repetitions: int, stop: StopFlag) -> Cost:
     """One watcher, in turns with nobody. Raises ConfigError, TurboHftError."""
     cost, one = Cost(watcher), rig.round("trigger", _INTERVAL_NS)
-    lost = rig.engine.counters()["events_lost"]
+    lost, busy_ns, watched_ns = rig.engine.counters()["events_lost"], 0, 0
     with watching(command, stop) as process:
         for number in range(repetitions):
             for watched in (False, True) if number % 2 == 0 else (True, False):
@@ -165,13 +167,25 @@ def measure(rig: WatchedRig, watcher: str, command: str, repetitions: int, stop:
                 time.sleep(_CATCH_UP_S)  # it reads what came while it stood
                 if not watched:
                     process.send_signal(signal.SIGSTOP)
+                began, used = time.monotonic_ns(), _cpu_ns(process.pid)
                 found = percentiles(_times(rig, one))
+                if watched:
+                    watched_ns += time.monotonic_ns() - began
+                    busy_ns += _cpu_ns(process.pid) - used
                 for name in ("p50", "p99"):
                     getattr(cost, f"{'watched' if watched else 'alone'}_{name}").append(found[name])
         if process.poll() is not None:
             raise ConfigError(f"the watcher {command!r} has ended meanwhile ({process.returncode}).")
+    if not busy_ns:
+        raise ConfigError(f"the watcher {command!r} did nothing at all: it has not watched.")
+    cost.busy = busy_ns / watched_ns
     cost.lost = rig.engine.counters()["events_lost"] - lost
     return cost
+
+
+def _cpu_ns(pid: int) -> int:
+    """CPU time of all its threads."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
 
 
 def _times(rig: WatchedRig, one: Round) -> list[int]:
