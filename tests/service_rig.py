@@ -222,7 +222,9 @@ class Service:
 
         def url() -> str:
             end = time.monotonic() + 30
-            while (found := re.search(r" at (http://\S+/)", talk.read_text(encoding="utf-8"))) is None:
+            while (
+                found := re.search(r"serving the engine on \S+ at (http://\S+/)\n", talk.read_text(encoding="utf-8"))
+            ) is None:
                 assert process.poll() is None and time.monotonic() < end, talk.read_text(encoding="utf-8")
                 time.sleep(0.05)
             return found[1]

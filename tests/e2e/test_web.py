@@ -247,6 +247,21 @@ def test_a_halt_finds_its_way_however_many_pages_are_open(place: Rig, page: webd
     place.run(body)
 
 
+def test_a_page_that_cannot_draw_says_so_and_halts(place: Rig, page: webdriver.Chrome) -> None:
+    def body() -> None:
+        page.execute_script("Number.prototype.toLocaleString = () => { throw new Error('no figures') }")
+        until(lambda: text(page, "#state") == "NO PICTURE", "what is there is not shown as live")
+        assert "could not draw the picture (no figures)" in text(page, "#contact")
+        press(page, "h")
+        until(lambda: text(page, "#said").startswith("Halted"), "it halts")
+        assert turbo_hft_json("status", *ON)["state"] == "halted"
+        page.refresh()
+        assert turbo_hft("resume", *ON).returncode == 0
+        until(lambda: text(page, "#state") == "TRADING", "a new page draws")
+
+    place.run(body)
+
+
 def test_who_does_not_answer_is_not_taken_for_one_that_trades(place: Rig, page: webdriver.Chrome) -> None:
     def body() -> None:
         assert not shown(page, "events-note")

@@ -285,10 +285,11 @@ def test_it_serves_without_an_engine_until_it_is_told_to_stop(tmp_path: Path) ->
     words = ["serve", "--port", "0", "--interface", "lo", *token_files(tmp_path)]
     process = subprocess.Popen([sys.executable, "-m", "turbo_hft.cli", *words], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    lines = [process.stderr.readline()]
+    lines = [process.stderr.readline() for _ in range(2)]
     process.terminate()
     lines += process.stderr.read().splitlines()
     process.stderr.close()
     assert process.wait(20) == 130
-    assert lines[0].startswith("serving the engine on lo at http://127.0.0.1:")
+    assert lines[0].startswith("no picture yet: no engine") and "lo" in lines[0], lines
+    assert lines[1].startswith("serving the engine on lo at http://127.0.0.1:")
     assert not any(token in line for line in lines for token in (TRADE, READ, "#token="))

@@ -328,6 +328,8 @@ def test_a_change_of_what_has_moved_meanwhile_is_refused(rig: Rig) -> None:
         ({"settings": "buy_below=1"}, 400, "settings"),
         ({"settings": ["a=1"] * 65}, 400, "settings"),
         ({"settings": [7]}, 400, "settings"),
+        ({"symbol": "max_gross=1", "settings": ["max_net=1"]}, 400, "a symbol has none"),
+        ({"symbol": None, "settings": ["AAPL", "base_qty=1"]}, 400, "has a = in it"),
         ({"settings": ["buy_below=1 sell_above=2"]}, 400, "space"),
         ({"settings": [""]}, 400, "empty"),
         ({"symbol": 7}, 400, "symbol"),

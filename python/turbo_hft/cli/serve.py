@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from turbo_hft.cli import codes, common
 from turbo_hft.cli.signals import StopFlag
-from turbo_hft.errors import ConfigError
+from turbo_hft.errors import ConfigError, TurboHftError
 
 if TYPE_CHECKING:
+    from turbo_hft.dashboard.interface_desk import InterfaceDesk
     from turbo_hft.dashboard.web.auth import Tokens
     from turbo_hft.dashboard.web.serving import Tls
 
@@ -97,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
             most_symbols=args.metrics_symbols,
             say=common.say,
         )
+        _look(desk, read_only=args.read_only)  # before anybody logs in: what his page can do is known then
         with WebServer(face, bound, tls) as server:
             if (warning := exposure(args.bind, tls)) is not None:
                 common.say(f"WARNING: {warning}")
@@ -108,6 +110,17 @@ def run(args: argparse.Namespace) -> int:
         desk.close()
         interrupted = bool(stop.number)
     return codes.INTERRUPTED if interrupted else codes.FAILURE
+
+
+def _look(desk: InterfaceDesk, *, read_only: bool) -> None:
+    """Say at once what pages would only say to whoever opens one."""
+    try:
+        desk.view()
+    except TurboHftError as error:
+        common.say(f"no picture yet: {error}")
+    else:
+        if not desk.may_trade and not read_only:
+            common.say("this user may only look at the engine, and so may every page, whatever its token")
 
 
 def _port(text: str) -> int:

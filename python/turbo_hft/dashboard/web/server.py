@@ -315,6 +315,8 @@ class WebFace:
         given = [*words, *([] if symbol is None else [symbol])]
         if any(not word or any(letter.isspace() for letter in word) for word in given):
             raise Refused(400, "input", "no name and no setting is empty or has a space in it.")
+        if "=" in (symbol or "") or not all("=" in word for word in words):
+            raise Refused(400, "input", "a setting has a = in it, and a symbol has none.")
         if not isinstance(was, dict):
             raise Refused(400, "input", '"was" is an object of settings as they were seen.')
         line = " ".join([*([] if symbol is None else [symbol]), *words])

@@ -14,7 +14,7 @@ let controls = null, session = null, stream = null, chosen = null, heard = 0, vi
 const MOST_STREAMS = 3;
 const me = `${Date.now()} ${Math.random()}`, later = new Set();
 const pages = new BroadcastChannel("turbo-hft pages");
-let paused = false;
+let paused = false, broken = "";
 
 pages.onmessage = ({ data }) => {
   later.add(data);
@@ -139,7 +139,14 @@ function take({ names, changed, logs }) {
   }
   trouble(view.problem ?? "");
   if (!view.symbols) return;
-  draw(view, new Set([...Object.keys(changed), ...Object.keys(logs)]), chosen, choose);
+  try {
+    draw(view, new Set([...Object.keys(changed), ...Object.keys(logs)]), chosen, choose);
+    broken = "";
+  } catch (error) {
+    broken = `this page could not draw the picture (${error.message}): load it anew. It halts all the same.`;
+    contact();
+    return;
+  }
   if (chosen === null && view.symbols.length) choose(view.symbols[0].name);
 }
 
@@ -166,13 +173,14 @@ function cover(text) {
 }
 
 function contact() {
-  const silent = performance.now() - heard > SILENCE_MS, old = silent || paused || shownTrouble !== "";
+  const silent = performance.now() - heard > SILENCE_MS, old = silent || paused || broken !== "" || shownTrouble !== "";
   get("app").classList.toggle("stale", old);
   get("contact").classList.toggle("lost", old);
   if (paused) cover("PAUSED");
   else if (silent) cover(heard ? "NO CONTACT" : "CONNECTING");
+  else if (broken) cover("NO PICTURE");
   const since = `NO CONTACT for ${Math.round((performance.now() - heard) / 1000)} s`;
-  say(get("contact"), paused ? "PAUSED: newer pages are kept up to date; click or press a key to go on" : silent ? (heard ? since : "connecting") : shownTrouble ? "no picture" : "live");
+  say(get("contact"), paused ? "PAUSED: newer pages are kept up to date; click or press a key to go on" : silent ? (heard ? since : "connecting") : broken || (shownTrouble ? "no picture" : "live"));
 }
 
 function choose(name) {
