@@ -49,6 +49,7 @@ NATIVE_HEADERS = [
     "native/inside.h",
     "native/journal.h",
     "native/market.h",
+    "native/privileges.h",
     "native/reference.h",
     "native/replay.h",
     "native/rig/wire.h",
@@ -94,6 +95,7 @@ PREAMBLE = """
 #include "inside.h"
 #include "journal.h"
 #include "market.h"
+#include "privileges.h"
 #include "reference.h"
 #include "replay.h"
 #include "rig/wire.h"

@@ -74,9 +74,6 @@ int hft_on_bpffs(const char *path);
 int hft_pin(int fd, const char *path);
 int hft_open_pin(const char *path);
 
-/* Give up, in every thread of this process, all capabilities whose bit is not in `keep`, and every way to get new ones. */
-int hft_give_up_capabilities(unsigned long long keep);
-
 /* Wait until every packet that was under way in a program when this was called has left it. */
 int hft_wait_for_packets(void);
 

@@ -18,10 +18,7 @@
 #include <linux/capability.h>
 #include <linux/types.h>
 
-#include "hft/limits.h"
-#include "hft/abi.h"
-
-#include "hft.h"
+#include "privileges.h"
 
 #define MAX_THREADS 1024
 #define WORD_BITS 32

@@ -37,10 +37,12 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
+#include <linux/capability.h>
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
 
+#include "privileges.h"
 #include "tap.h"
 
 enum operation {
@@ -594,13 +596,13 @@ static int load_pass(void)
 	return fd;
 }
 
-static int open_wire(const char *device, const char *peer)
+static int open_wire(const char *device, const char *peer, int pass)
 {
 	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
 	int one = 1, fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
 
 	attach(bpf_program__fd(hook), device);
-	address.sll_ifindex = attach(load_pass(), peer);
+	address.sll_ifindex = attach(pass, peer);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
 	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)))
 		fail("cannot open a packet socket on %s: %s", peer, strerror(errno));
@@ -913,12 +915,22 @@ static struct record *parse(const unsigned char *script, size_t size, size_t *co
 	return records;
 }
 
+/* From here on as `turbo-hft run` once it is attached: whatever this kernel asks capabilities for is found out by what follows. */
+static void give_up_capabilities(unsigned long long keep)
+{
+	int error = hft_give_up_capabilities(keep);
+
+	if (error)
+		fail("cannot give up capabilities: %s", strerror(-error));
+}
+
 static void play(const struct record *records, size_t count, const char *device, const char *peer)
 {
-	int wire = -1;
+	int wire = -1, pass = device ? load_pass() : -1;
 
 	if (count)
 		open_tap();
+	give_up_capabilities(device ? 1ULL << CAP_NET_ADMIN | 1ULL << CAP_NET_RAW : 0);
 	for (size_t i = 0; i < count; i++) {
 		const struct record *record = &records[i];
 
@@ -940,8 +952,10 @@ static void play(const struct record *records, size_t count, const char *device,
 			/* Frames of the wire are looked at on the wire. */
 			hft_tap_close(tap);
 			tap = NULL;
-			if (wire < 0)
-				wire = open_wire(device, peer);
+			if (wire < 0) {
+				wire = open_wire(device, peer, pass);
+				give_up_capabilities(0);
+			}
 			wire_frame(record, wire);
 			break;
 		case OP_RUN:

@@ -65,7 +65,19 @@ def run_page(name: str, blocks: Sequence[Block], work: Path, *, long: bool) -> l
         script += f". {work}/out/{number}.sh > {work}/out/{number}.txt 2>&1 < /dev/null\n"
     script += f"echo $EPOCHREALTIME >> {work}/out/began\n"
     (work / "page.sh").write_text(script, encoding="utf-8")
-    machine = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    # Ends with us, whatever ends us; and everything in it ends with it.
+    machine = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    ]
     try:
         result = subprocess.run(
             [*machine, "bash", str(work / "page.sh")], capture_output=True, text=True, timeout=TIMEOUT_S, check=False

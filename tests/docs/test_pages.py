@@ -55,6 +55,20 @@ def test_a_block_that_fails_is_named(tmp_path: Path) -> None:
         _run(tmp_path, _sh("true\n"), _sh("false\necho after\n"))
 
 
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("toml", "nonsense = 1\n"),
+        ("c", "#include <hft/strategy_api.h>\nint hft_user_strategy(void) { return 0; }\n"),
+        ("python", "raise ValueError\n"),
+        ("python", "def test_it():\n    assert False\n"),
+    ],
+)
+def test_a_block_of_any_language_can_fail(language: str, text: str, tmp_path: Path) -> None:
+    with pytest.raises(BlockFailed, match="x:1: exit code"):
+        _run(tmp_path, Block("x", 1, language, text))
+
+
 def test_a_block_may_fail_as_it_says_and_not_otherwise(tmp_path: Path) -> None:
     assert _run(tmp_path, _sh("(exit 3)\n", Said("exits", "3", "it is so"))) == 1
     with pytest.raises(BlockFailed):

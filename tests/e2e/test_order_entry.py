@@ -251,7 +251,7 @@ def test_who_did_not_listen_does_not_call_the_exchange_silent(tmp_path: Path, mo
     with rig(tmp_path, 11) as lab:
         lab.start_exchange("--symbols", "AAPL", *LONG)
         with trading(lab, lab.session(), silence_s=SILENCE_S) as (engine, entry):
-            real, stalls = entry._ask_again, [SILENCE_S + 1.0]
+            real, stalls = entry._ask_again, [SILENCE_S + 0.3]
 
             def late() -> None:
                 if stalls:
@@ -260,5 +260,5 @@ def test_who_did_not_listen_does_not_call_the_exchange_silent(tmp_path: Path, mo
 
             monkeypatch.setattr(entry, "_ask_again", late)
             wait_for(lambda: not stalls, "it did not stall")
-            time.sleep(SILENCE_S + 1.5)
+            time.sleep(SILENCE_S + 0.8)
             assert entry.silences == 0 and engine.state == "active"

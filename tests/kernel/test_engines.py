@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from pin_rig import bpffs, pinned
-from turbo_hft import lab_feed, lab_session
+from turbo_hft import abi, lab_feed, lab_session
 from turbo_hft.cli import main
 from turbo_hft.engine import Engine
 from turbo_hft.engines import engines, orders_left
@@ -106,6 +106,7 @@ def test_stale_is_what_has_no_interface_or_never_was_whole(root: Path, capsys: p
 def test_an_engine_of_another_version_is_named_and_left(root: Path) -> None:
     with Lab(*NAMES):
         left(root)
-        version_directory(root, 3).rename(version_directory(root, 2))
+        version_directory(root, abi.VERSION).rename(version_directory(root, abi.VERSION - 1))
         (one,) = [one for one in engines(root) if one.interface == DEVICE and one.pinned]
-        assert (one.abi, one.stale) == (2, False) and "ABI version 2" in one.problem
+        other = abi.VERSION - 1
+        assert (one.abi, one.stale) == (other, False) and f"ABI version {other}" in one.problem

@@ -12,7 +12,7 @@ from tools.kernel_matrix.figures import Run, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 OBJECT = ROOT / "build" / "xdp_hft.bpf.o"
-SOURCES = (ROOT / "native" / "smoke.c", ROOT / "native" / "tap.c")
+SOURCES = (ROOT / "native" / "smoke.c", ROOT / "native" / "tap.c", ROOT / "native" / "privileges.c")
 BINARY = ROOT / "build" / "smoke"
 _FLAGS = ["-O2", "-Wall", "-Wextra", "-static", f"-I{ROOT / 'build'}"]
 _LIBRARIES = ["-lbpf", "-lelf", "-lz"]
@@ -20,7 +20,7 @@ _LIBRARIES = ["-lbpf", "-lelf", "-lz"]
 
 def build() -> Path:
     """Compile the smoke program unless it is newer than its source."""
-    parts = (*SOURCES, ROOT / "native" / "tap.h", ROOT / "build" / "tap.skel.h")
+    parts = (*SOURCES, ROOT / "native" / "privileges.h", ROOT / "native" / "tap.h", ROOT / "build" / "tap.skel.h")
     if not parts[-1].exists():
         raise MatrixError(f"{parts[-1]} is missing: run `make`.")
     if BINARY.exists() and BINARY.stat().st_mtime > max(part.stat().st_mtime for part in parts):

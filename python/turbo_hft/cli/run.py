@@ -318,7 +318,7 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
         recovery = stack.enter_context(Recovery(engine, feed, glimpse))
     if not adopted:
         engine.attach()
-    entry = None
+    entry, trade = None, False
     if own.login and not (adopted and engine.session.health == "ended"):
         engine.lease.beat()
         entry = OrderEntry(engine, session, rearm=own.rearm)
@@ -336,7 +336,8 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
     elif adopted:
         engine.halt()
     names = ", ".join(symbol.name for symbol in engine.symbols)
-    how = "halted" if engine.halted and (entry is None or entry.settled) else "trading"
+    goes_on = trade and entry is not None and not entry.settled  # it is halted until the session is settled
+    how = "halted" if engine.halted and not goes_on else "trading"
     taken = f", taken over with {len(engine.orders.open())} orders open" if adopted else ""
     common.say(f"engine on {engine.interface} ({engine.mode.value}): {how} {names}{taken}")
     common.say(f"capabilities given up{', but for ' + ' and '.join(kept) if kept else ''}")
