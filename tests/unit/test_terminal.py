@@ -123,6 +123,20 @@ def test_everything_can_be_seen(engine: FakeEngine, size: tuple[int, int]) -> No
     run(engine, script, size)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (20, 5)])
+def test_however_small_it_halts(engine: FakeEngine, size: tuple[int, int]) -> None:
+    async def play() -> TerminalFace:
+        face = TerminalFace(LocalDesk(cast(Engine, engine), interval_s=0))
+        async with face.run_test(size=size) as pilot:
+            await until(pilot, lambda: face.view is not None)
+            for key in ("2", "question_mark", "escape", "e", "escape", "h"):
+                await pilot.press(key)
+            await until(pilot, lambda: engine.state == "halted")
+        return face
+
+    assert asyncio.run(play()).failure is None
+
+
 def test_a_large_terminal_shows_all_at_once(engine: FakeEngine) -> None:
     async def script(face: TerminalFace, pilot: Pilot[None]) -> None:
         pieces = ("163.19|163.20", "#7 AAPL", "max_gross", "p99 <", "first by line", "executed  AAPL", "net ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from types import TracebackType
@@ -11,7 +12,7 @@ from turbo_hft.control import requests as ask
 from turbo_hft.control.client import ControlClient
 from turbo_hft.dashboard.desk import Canceled
 from turbo_hft.dashboard.view import View
-from turbo_hft.errors import ConfigError, NotRunning
+from turbo_hft.errors import ConfigError, NotAllowed, NotRunning
 from turbo_hft.layout import ControlLayout
 from turbo_hft.metrics import MOST_SYMBOLS, Measured
 
@@ -21,10 +22,10 @@ _WAYS: tuple[_Way, ...] = ("look", "measure", "halt", "halt and cancel", "steer"
 
 
 class _Connection:
-    """One that is made when it is needed, and anew when it was lost."""
+    """One that is made when it is needed, and anew when it was lost. `trade`: one that may only look is of no use."""
 
-    def __init__(self, layout: ControlLayout) -> None:
-        self._layout = layout
+    def __init__(self, layout: ControlLayout, *, trade: bool) -> None:
+        self._layout, self._trade = layout, trade
         self._lock = threading.Lock()  # of this one alone: who waits to be connected keeps no other waiting
         self._client: ControlClient | None = None
 
@@ -32,7 +33,8 @@ class _Connection:
         """Raises NotRunning, NotAllowed."""
         with self._lock:
             if self._client is None:
-                self._client = ControlClient.reading(self._layout)
+                layout = self._layout
+                self._client = ControlClient(layout, "trade") if self._trade else ControlClient.reading(layout)
             return self._client
 
     def ask(self, request: ask.Request) -> dict[str, Any]:
@@ -68,20 +70,18 @@ class SocketDesk:
 
     def __init__(self, layout: ControlLayout, *, may_trade: bool = True) -> None:
         """Raises NotRunning, NotAllowed."""
-        self._ways = {way: _Connection(layout) for way in _WAYS}
+        self._ways = {way: _Connection(layout, trade=way not in ("look", "measure")) for way in _WAYS}
         looking = self._ways["look"].open()
         self.pid = looking.pid
         self._may_trade = may_trade and looking.may_trade
-        try:
-            self._be_ready()
-        except BaseException:
-            self.close()
-            raise
+        self._be_ready()
 
     def _be_ready(self) -> None:
-        """To halt: while many others connect nobody may be let in."""
+        """To halt: while many others connect nobody may be let in. What cannot be had now is tried again with the next
+        picture, and by the halt itself."""
         if self._may_trade:
-            self._ways["halt"].open()
+            with contextlib.suppress(NotRunning, NotAllowed):
+                self._ways["halt"].open()
 
     @property
     def may_trade(self) -> bool:
