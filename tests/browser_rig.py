@@ -5,6 +5,7 @@ Everything runs in one thread that has entered the namespace, and so do all its 
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -32,10 +33,12 @@ MISSING = None if CHROMIUM and DRIVER else "chromium and chromium-driver are not
 
 @dataclass
 class Rig:
-    """`url` of the server; `log` is the exchange's own, `talk` what the server has said."""
+    """`url` of the server; `log` is the exchange's own, `talk` what the server has said. `engine`: who keeps it."""
 
     inside: ThreadPoolExecutor
     url: str
+    engine: subprocess.Popen[bytes]
+    server: subprocess.Popen[bytes]
     log: Path
     talk: Path
 
@@ -56,16 +59,18 @@ def rig(directory: Path, *symbols: str, exchange: Sequence[str] = ()) -> Iterato
         with ThreadPoolExecutor(1, initializer=lambda: netns.enter(NAMESPACE)) as inside:
             stack = ExitStack()
             try:
-                url = inside.submit(_raise, stack, directory, symbols, exchange).result()
-                yield Rig(inside, url, directory / "exchange.log", directory / "serve.talk")
+                started = inside.submit(_raise, stack, directory, symbols, exchange).result()
+                yield Rig(inside, *started, directory / "exchange.log", directory / "serve.talk")
             finally:
                 inside.submit(stack.close).result()
     finally:
         named.remove(NAMESPACE)
 
 
-def _raise(stack: ExitStack, directory: Path, symbols: Sequence[str], exchange: Sequence[str]) -> str:
-    """In the namespace: where the server is asked."""
+def _raise(
+    stack: ExitStack, directory: Path, symbols: Sequence[str], exchange: Sequence[str]
+) -> tuple[str, subprocess.Popen[bytes], subprocess.Popen[bytes]]:
+    """In the namespace: where the server is asked, the process that keeps the engine, and the server."""
     subprocess.run(["ip", "link", "set", "dev", "lo", "up"], check=True)
     up = turbo_hft("lab", "up", *NAME_OPTIONS)
     assert up.returncode == 0, up.stderr
@@ -74,27 +79,26 @@ def _raise(stack: ExitStack, directory: Path, symbols: Sequence[str], exchange: 
         (directory / name).write_text(token)
         (directory / name).chmod(0o600)
 
-    def start(name: str, *words: str) -> Path:
+    def start(name: str, what: str, *words: str) -> subprocess.Popen[bytes]:
         said = directory / f"{name}.talk"
-        stack.enter_context(running(*words, out=directory / f"{name}.out", talk=said))
-        return said
-
-    def ready(said: Path, what: str) -> None:
+        process = stack.enter_context(running(*words, out=directory / f"{name}.out", talk=said))
         eventually(lambda: what in said.read_text(), f"{what}, in {said.name}", 30)
+        return process
 
     log = str(directory / "exchange.log")
-    the_exchange = start("exchange", *EXCHANGE, "--json", "--log", log, *exchange)
-    (directory / "journal").mkdir()
-    ready(the_exchange, "exchange ready")
+    start("exchange", "exchange ready", *EXCHANGE, "--json", "--log", log, *exchange)
     given = [word for symbol in symbols for word in ("--symbol", symbol)]
-    engine = start("run", "run", *ON, *SESSION, *given, "--journal", str(directory / "journal"))
-    ready(engine, "trading")
+    group, sockets = str(os.getgid()), ["--control-root", str(directory / "control")]
+    engine = start(
+        "run", "trading", "run", *ON, *SESSION, *given, *sockets, "--read-group", group, "--trade-group", group,
+        "--journal", str(directory / "journal"),
+    )  # fmt: skip
     tokens = ["--token-file", str(directory / "trade"), "--read-token-file", str(directory / "read")]
-    server = start("serve", "serve", *ON, "--port", "0", *tokens, "--journal", str(directory / "journal"))
-    ready(server, "serving the engine")
-    found = re.search(r"at (http://127\.0\.0\.1:\d+/)", server.read_text())
-    assert found is not None, server.read_text()
-    return found[1]
+    server = start("serve", "serving the engine", "serve", *ON, "--port", "0", *tokens, *sockets)
+    said = (directory / "serve.talk").read_text()
+    found = re.search(r"at (http://127\.0\.0\.1:\d+/)", said)
+    assert found is not None, said
+    return found[1], engine, server
 
 
 @contextmanager

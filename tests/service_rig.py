@@ -12,7 +12,8 @@ import re
 import site
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -201,6 +202,38 @@ class Service:
         """A command on this engine."""
         where = ["--interface", self.interface, "--pin-root", str(self.pins), "--control-root", str(self.run)]
         return [*words, *where]
+
+    @contextmanager
+    def serving(self, uid: int, groups: list[int], tokens: dict[str, str]) -> Iterator[Callable[[], str]]:
+        """`turbo-hft serve` of a user without capabilities; where, as soon as it listens."""
+        for name, token in tokens.items():
+            path = self.folder / f"{name}{uid}"
+            path.write_text(token, encoding="utf-8")
+            path.chmod(0o600)
+            os.chown(path, uid, uid)
+        files = ["--token-file", f"{self.folder}/trade{uid}", "--read-token-file", f"{self.folder}/read{uid}"]
+        talk = self.folder / f"serve{uid}"
+        words = self.at("serve", "--port", "0", *files)
+        with talk.open("wb") as out:
+            process = subprocess.Popen(
+                as_user(uid, groups, [], interpreter(), "-m", "turbo_hft.cli", *words),
+                env=environment(), cwd="/", stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+
+        def url() -> str:
+            end = time.monotonic() + 30
+            while (
+                found := re.search(r"serving the engine on \S+ at (http://\S+/)\n", talk.read_text(encoding="utf-8"))
+            ) is None:
+                assert process.poll() is None and time.monotonic() < end, talk.read_text(encoding="utf-8")
+                time.sleep(0.05)
+            return found[1]
+
+        try:
+            yield url
+        finally:
+            process.terminate()
+            assert process.wait(20) == 130, talk.read_text(encoding="utf-8")
 
     def person(self, uid: int, groups: list[int], *commands: list[str]) -> list[dict[str, Any]]:
         """`turbo-hft` commands one after the other in one process of a user without capabilities: code, out, err."""

@@ -27,7 +27,7 @@ themselves. Two Unix stream sockets stand for two rights; who may connect to one
 `[control]` of the [configuration](config.md), and `--control-root`, `--read-group`, `--trade-group`, name another directory and other groups.
 A directory that is there must belong to root or to that user, and nobody else may write into it.
 Both sockets are mode 0660, or 0600 without a group. The server asks the kernel once more for the groups of who has connected. The commands of
-`turbo-hft` and the dashboard use the sockets by themselves where the user may not adopt the engine, and say which group is missing where he may
+`turbo-hft`, the dashboard and `serve` use the sockets by themselves where the user may not adopt the engine, and say which group is missing where he may
 not use them either. In Python: `turbo_hft.control.client.ControlClient`, `turbo_hft.dashboard.socket_desk.SocketDesk`.
 
 The flight recorder notes whoever asked for a change as the one who made it: process, user and who logged in as the kernel says them, with

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from turbo_hft.metrics import LABELS, MOST_SYMBOLS, TABLE
+from typing import Any
+
+from turbo_hft.dashboard.web.exposition import OWN
+from turbo_hft.metrics import LABELS, MOST_SYMBOLS, TABLE, Metric
 
 _HEAD = f"""\
 # Metrics
 
 `turbo-hft serve` answers `GET /metrics` in Prometheus' text format, or OpenMetrics for who accepts that. This page is
-written by `make docs` from the table in `turbo_hft/metrics.py`; do not edit it.
+written by `make docs` from the tables in `turbo_hft/metrics.py` and `turbo_hft/dashboard/web/exposition.py`; do not
+edit it.
 
 A scrape reads the engine once, and nothing is read between scrapes. It needs `Authorization: Bearer TOKEN`, with the
 token for looking, or from the same machine with the one of `--metrics-token-file`:
@@ -32,13 +36,14 @@ single symbols are there for at most {MOST_SYMBOLS} symbols (`--metrics-symbols`
 """
 
 
+def _row(metric: Metric[Any], mark: str = "") -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    return f"| `{metric.name}`{mark} | {metric.kind} | {labels} | {metric.help} |"
+
+
 def text() -> str:
     """The whole page."""
-    rows = [
-        f"| `{metric.name}`{'*' if metric.always else ''} | {metric.kind} "
-        f"| {', '.join(f'`{label}`' for label in metric.labels)} | {metric.help} |"
-        for metric in TABLE
-    ]
+    rows = [*(_row(metric, "*") for metric in OWN), *(_row(metric) for metric in TABLE)]
     labels = [f"| `{name}` | {text} |" for name, text in LABELS.items()]
     return (
         _HEAD

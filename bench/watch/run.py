@@ -5,7 +5,7 @@ Ticks that trigger an order run through the loaded program, attached to a wire o
 command that runs beside it, on another CPU. It is stopped (SIGSTOP) and let go on in turns, many times, so that what
 drifts on the machine meets both alike; in between the event ring holds what nobody reads.
 
-    python -m bench.watch.run                            the recorder of `run --journal`, and the dashboard's lines
+    python -m bench.watch.run                            recorder, dashboard (lines, terminal), web face
     python -m bench.watch.run --watch 'mine=turbo-hft status --interface {interface} --pin-root {root} --json'
 
 In a command {interface}, {root} and {folder} stand for the engine's interface, its pins and a directory to write to.
@@ -48,6 +48,8 @@ _ON = "--interface {interface} --pin-root {root}"
 WATCHERS = {
     "recorder": f"{_PYTHON} -m bench.watch.recorder {_ON} --journal {{folder}}/journal",
     "dashboard --json": f"{_PYTHON} -m turbo_hft.cli dashboard --json {_ON}",
+    "terminal": f"{_PYTHON} -m bench.watch.terminal {_ON}",
+    "web, one page": f"{_PYTHON} -m bench.watch.web {_ON} --folder {{folder}}",
 }
 EXPECTED = 1.05
 _INTERVAL_NS = 50_000
@@ -101,6 +103,7 @@ class Cost:
     alone_p99: list[int] = field(default_factory=list)
     watched_p99: list[int] = field(default_factory=list)
     lost: int = 0
+    busy: float = 0.0  # part of a CPU that the watcher took while it watched
 
     def ratio(self, percentile: str) -> float:
         """Watched to alone: the median over the repetitions, each against its neighbour."""
@@ -114,7 +117,8 @@ class Cost:
             alone, watched = (median(getattr(self, f"{how}_{name}")) for how in ("alone", "watched"))
             parts.append(f"{name} {alone:,.0f} -> {watched:,.0f} ns (x {self.ratio(name):.3f})")
         lost = f", {self.lost} events lost" if self.lost else ""
-        return f"{self.watcher:<20} {', '.join(parts)}, {len(self.alone_p50)} times{lost}"
+        busy = f"{100 * self.busy:.1f} % of a CPU"
+        return f"{self.watcher:<20} {', '.join(parts)}, {busy}, {len(self.alone_p50)} times{lost}"
 
 
 @contextmanager
@@ -154,7 +158,7 @@ def watching(command: str, stop: StopFlag) -> Iterator[subprocess.Popen[bytes]]:
 def measure(rig: WatchedRig, watcher: str, command: str, repetitions: int, stop: StopFlag) -> Cost:
     """One watcher, in turns with nobody. Raises ConfigError, TurboHftError."""
     cost, one = Cost(watcher), rig.round("trigger", _INTERVAL_NS)
-    lost = rig.engine.counters()["events_lost"]
+    lost, busy_ns, watched_ns = rig.engine.counters()["events_lost"], 0, 0
     with watching(command, stop) as process:
         for number in range(repetitions):
             for watched in (False, True) if number % 2 == 0 else (True, False):
@@ -163,13 +167,25 @@ def measure(rig: WatchedRig, watcher: str, command: str, repetitions: int, stop:
                 time.sleep(_CATCH_UP_S)  # it reads what came while it stood
                 if not watched:
                     process.send_signal(signal.SIGSTOP)
+                began, used = time.monotonic_ns(), _cpu_ns(process.pid)
                 found = percentiles(_times(rig, one))
+                if watched:
+                    watched_ns += time.monotonic_ns() - began
+                    busy_ns += _cpu_ns(process.pid) - used
                 for name in ("p50", "p99"):
                     getattr(cost, f"{'watched' if watched else 'alone'}_{name}").append(found[name])
         if process.poll() is not None:
             raise ConfigError(f"the watcher {command!r} has ended meanwhile ({process.returncode}).")
+    if not busy_ns:
+        raise ConfigError(f"the watcher {command!r} did nothing at all: it has not watched.")
+    cost.busy = busy_ns / watched_ns
     cost.lost = rig.engine.counters()["events_lost"] - lost
     return cost
+
+
+def _cpu_ns(pid: int) -> int:
+    """CPU time of all its threads."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
 
 
 def _times(rig: WatchedRig, one: Round) -> list[int]:

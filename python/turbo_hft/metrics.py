@@ -1,35 +1,26 @@
-"""Metrics of an engine for Prometheus: one table of names, types, help and labels, and their exposition.
+"""Metrics of an engine for Prometheus: one table of names, types, help and labels, and what it gives of one engine.
 
-docs/metrics.md is written from the table (`make docs`). Every label has a bound: most take values of an enum of
-the contract, `symbol` at most so many names as `Reading.most_symbols` says. Base units: seconds, dollars, shares.
+What is measured is JSON-ready, so that it can come from another process (`measure`); `dashboard.web.exposition` puts it
+into text for a scraper, with what the server counts of itself. docs/metrics.md is written from the tables (`make
+docs`). Every label has a bound: most take values of an enum of the contract, `symbol` at most so many names as is asked
+for. Base units: seconds, dollars, shares.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from importlib.metadata import version
-from typing import Any, Literal, Protocol
-
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
-from prometheus_client.metrics_core import Metric as Family
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from turbo_hft import abi
-from turbo_hft._native import lib
+from turbo_hft.dashboard.collector import account_limits
 from turbo_hft.dashboard.source import EngineSource, HistogramSource, SymbolState
 
 MOST_SYMBOLS = 50
-_PREFIX = "turbo_hft_"
+PREFIX = "turbo_hft_"
 _E4, _E8, _NS = 1e4, 1e8, 1e9
 _KILL = ("active", "reducing", "halted")
-_LIMITS = ("max_gross", "max_net", "max_open_orders", "max_loss")
 
 # What a label can be, and how many values it has at most.
 LABELS = {
@@ -42,7 +33,7 @@ LABELS = {
     "type": "of an ITCH message: 23",
     "feed": "number: at most 8",
     "line": "a, b, rerequest: 3",
-    "limit": f"{', '.join(_LIMITS)}: {len(_LIMITS)}",
+    "limit": "max_gross, max_net, max_loss, max_open_orders: 4",
     "strategy": "by enum hft_strategy: 6",
     "kind": "why a request did not pass: host, origin, site, token, role, csrf, rate, input: 8",
     "symbol": f"symbols that have a target, a position or orders, the first {MOST_SYMBOLS} of them unless `serve "
@@ -56,86 +47,49 @@ class MetricsSource(EngineSource, Protocol):
     def itch_counts(self) -> Mapping[str, int]: ...
 
 
-@dataclass
-class WebCounts:
-    """What the server counts of itself."""
-
-    clients: int = 0
-    collections: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-
-    def refuse(self, kind: str) -> None:
-        """One request more that did not pass."""
-        self.refused[kind] = self.refused.get(kind, 0) + 1
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An engine at one moment, or None where there is none, and the server around it."""
+    """An engine at one moment. `omitted`: active symbols that are not among `symbols`."""
 
-    engine: MetricsSource | None
-    web: WebCounts
+    engine: MetricsSource
     counters: Mapping[str, int]
     symbols: tuple[SymbolState, ...]
     omitted: int
-    most_symbols: int = MOST_SYMBOLS
 
     @classmethod
-    def of(cls, engine: MetricsSource | None, web: WebCounts, most_symbols: int = MOST_SYMBOLS) -> Reading:
+    def of(cls, engine: MetricsSource, most_symbols: int = MOST_SYMBOLS) -> Reading:
         """Read."""
-        if engine is None:
-            return cls(None, web, {}, (), 0, most_symbols)
         active = [symbol for symbol in engine.symbols if symbol.active]
         shown = tuple(symbol.snapshot() for symbol in active[:most_symbols])
-        return cls(engine, web, engine.counters(), shown, len(active) - len(shown), most_symbols)
+        return cls(engine, engine.counters(), shown, len(active) - len(shown))
 
 
 Kind = Literal["counter", "gauge", "histogram"]
-# Label values in the order of the metric's labels, and the value; of a histogram (upper bound in seconds, count below).
+Source = TypeVar("Source")
+# Label values in the order of the metric's labels, and the value; of a histogram the upper bound in seconds ("+Inf" is
+# the last), and how many are not above it.
 Sample = tuple[tuple[str, ...], float]
-Buckets = list[tuple[str, float]]
+# Name of a metric -> its samples, JSON-ready: [label values, value], where None is infinitely much.
+Measured = Mapping[str, Sequence[Sequence[Any]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """One row of the table. `read` gives its samples; `always`: also without an engine."""
+class Metric(Generic[Source]):
+    """One row of a table. `read` gives its samples."""
 
     name: str
     kind: Kind
     help: str
-    read: Callable[[Reading], Iterable[Sample]]
+    read: Callable[[Source], Iterable[Sample]]
     labels: tuple[str, ...] = ()
-    buckets: Callable[[Reading], Buckets] | None = None
-    always: bool = False
-
-    def family(self, reading: Reading) -> Family:
-        """For the exposition."""
-        if self.kind == "histogram" and self.buckets is not None:
-            histogram = HistogramMetricFamily(self.name, self.help)
-            # The hook counts and does not add up: no _sum, and so no _count either, which is what +Inf says.
-            histogram.add_metric([], self.buckets(reading), sum_value=None)
-            return histogram
-        made: CounterMetricFamily | GaugeMetricFamily = (
-            CounterMetricFamily(self.name, self.help, labels=self.labels)
-            if self.kind == "counter"
-            else GaugeMetricFamily(self.name, self.help, labels=self.labels)
-        )
-        for labels, value in self.read(reading):
-            made.add_metric(labels, value)
-        return made
-
-
-def _engine(reading: Reading) -> MetricsSource:
-    assert reading.engine is not None  # `expose` asks only what is marked `always` then
-    return reading.engine
 
 
 def _one(read: Callable[[MetricsSource], float]) -> Callable[[Reading], Iterable[Sample]]:
-    return lambda reading: [((), float(read(_engine(reading))))]
+    return lambda reading: [((), float(read(reading.engine)))]
 
 
 def _each(read: Callable[[MetricsSource], Mapping[str, int]]) -> Callable[[Reading], Iterable[Sample]]:
-    return lambda reading: [((name,), float(value)) for name, value in read(_engine(reading)).items()]
+    return lambda reading: [((name,), float(value)) for name, value in read(reading.engine).items()]
 
 
 def _states(now: str, of: Iterable[str], *before: str) -> list[Sample]:
@@ -153,7 +107,7 @@ def _symbol(read: Callable[[SymbolState], float | None]) -> Callable[[Reading], 
 
 
 def _strategy(read: Callable[[Any], float]) -> Callable[[Reading], Iterable[Sample]]:
-    return lambda reading: [((each.name,), float(read(each))) for each in _engine(reading).strategies]
+    return lambda reading: [((each.name,), float(read(each))) for each in reading.engine.strategies]
 
 
 def _names(enum: str, prefix: str) -> list[str]:
@@ -161,7 +115,7 @@ def _names(enum: str, prefix: str) -> list[str]:
 
 
 def _feeds(reading: Reading) -> list[tuple[str, Any]]:
-    feeds = enumerate(_engine(reading).feeds)
+    feeds = enumerate(reading.engine.feeds)
     return [(str(number), feed) for number, feed in feeds if number == 0 or feed.health != "idle"]
 
 
@@ -171,7 +125,7 @@ def _feed_health(reading: Reading) -> Iterable[Sample]:
 
 
 def _session_health(reading: Reading) -> Iterable[Sample]:
-    return _states(_engine(reading).session.health, _names("hft_session_health", "HFT_SESSION_"))
+    return _states(reading.engine.session.health, _names("hft_session_health", "HFT_SESSION_"))
 
 
 def _lines(reading: Reading) -> Iterable[Sample]:
@@ -183,32 +137,17 @@ def _lines(reading: Reading) -> Iterable[Sample]:
 
 
 def _limits_used(reading: Reading) -> Iterable[Sample]:
-    """0 of a limit of 0 that nothing is used of; what is used of a limit of 0 is infinitely much."""
-    engine = _engine(reading)
-    account, limits = engine.account, engine.limits.as_dict()
-    used = {
-        "max_gross": account.gross_e4 / _E4,
-        "max_net": abs(account.net_e4) / _E4,
-        "max_open_orders": account.open_orders,
-        "max_loss": max(0.0, -account.pnl_e4 / _E4),
-    }
-    for name in _LIMITS:
-        limit, now = float(limits[name]), float(used[name])
-        yield (name,), now / limit if limit else (math.inf if now else 0.0)
+    """As the gate counts. 0 of a limit of 0 that nothing is used of; something used of it is infinitely much."""
+    for use in account_limits(reading.engine):
+        yield (use.name,), use.used / use.limit if use.limit else (math.inf if use.used else 0.0)
 
 
-def _buckets(histogram: HistogramSource) -> Buckets:
+def _buckets(histogram: HistogramSource) -> Iterator[Sample]:
     """Cumulative. Times are whole nanoseconds, so what is below 2^(i+1) ns is at most 2^(i+1) - 1."""
-    counted, found = 0, []
+    counted, last = 0, len(histogram.buckets) - 1
     for exponent, count in enumerate(histogram.buckets):
         counted += count
-        last = exponent == len(histogram.buckets) - 1
-        found.append(("+Inf" if last else repr((2 ** (exponent + 1) - 1) / _NS), float(counted)))
-    return found
-
-
-def _latency(kind: str) -> Callable[[Reading], Buckets]:
-    return lambda reading: _buckets(_engine(reading).latency(kind))
+        yield ("+Inf" if exponent == last else repr((2 ** (exponent + 1) - 1) / _NS),), float(counted)
 
 
 # Counters of the hook (abi.h, enum hft_counter), each a metric of its own: turbo_hft_NAME_total.
@@ -273,35 +212,27 @@ HOOK_COUNTERS = {
 }
 
 
-def _hook_counter(name: str, text: str) -> Metric:
-    return Metric(f"{_PREFIX}{name}_total", "counter", text, lambda reading: [((), float(reading.counters[name]))])
+def _hook_counter(name: str, text: str) -> Metric[Reading]:
+    return _counter(name, text, lambda reading: [((), float(reading.counters[name]))])
 
 
-def _gauge(name: str, text: str, read: Callable[[Reading], Iterable[Sample]], *labels: str) -> Metric:
-    return Metric(f"{_PREFIX}{name}", "gauge", text, read, labels)
+def _gauge(name: str, text: str, read: Callable[[Reading], Iterable[Sample]], *labels: str) -> Metric[Reading]:
+    return Metric(f"{PREFIX}{name}", "gauge", text, read, labels)
 
 
-def _counter(name: str, text: str, read: Callable[[Reading], Iterable[Sample]], *labels: str) -> Metric:
-    return Metric(f"{_PREFIX}{name}_total", "counter", text, read, labels)
+def _counter(name: str, text: str, read: Callable[[Reading], Iterable[Sample]], *labels: str) -> Metric[Reading]:
+    return Metric(f"{PREFIX}{name}_total", "counter", text, read, labels)
 
 
-def _histogram(name: str, text: str, kind: str) -> Metric:
-    return Metric(f"{_PREFIX}{name}_seconds", "histogram", text, lambda reading: (), (), _latency(kind))
+def _histogram(name: str, text: str, kind: str) -> Metric[Reading]:
+    return Metric(f"{PREFIX}{name}_seconds", "histogram", text, lambda reading: _buckets(reading.engine.latency(kind)))
 
 
-def _about(reading: Reading) -> Iterable[Sample]:
-    return [((version("turbo-hft"), str(lib.HFT_ABI_VERSION)), 1.0)]
-
-
-TABLE: tuple[Metric, ...] = (
-    Metric(f"{_PREFIX}up", "gauge", "1 if an engine is on the interface.",
-           lambda reading: [((), float(reading.engine is not None))], always=True),
-    Metric(f"{_PREFIX}build_info", "gauge", "Always 1; the labels say what runs.", _about, ("version", "abi"),
-           always=True),
+TABLE: tuple[Metric[Reading], ...] = (
     _gauge("attached", "1 if the program is on the interface's hook.", _one(lambda engine: engine.attached)),
     _gauge("configured", "1 if the engine knows its feed and session.", _one(lambda engine: engine.configured)),
     _gauge("state", "The kill switch of all orders: 1 for the state it is in, 0 for the others.",
-           lambda reading: _states(_engine(reading).state, _KILL), "state"),
+           lambda reading: _states(reading.engine.state, _KILL), "state"),
     _gauge("lease_left_seconds", "Seconds that orders may go on leaving if nobody renews the lease; +Inf: for ever.",
            _one(lambda engine: engine.lease.left_s)),
     _gauge("epoch", "Number of the settings in force; every change raises it.", _one(lambda engine: engine.epoch)),
@@ -335,7 +266,7 @@ TABLE: tuple[Metric, ...] = (
     _gauge("open_orders", "Orders at the exchange or on their way.", _one(lambda engine: engine.account.open_orders)),
     _gauge("limit_used_ratio", "Part of a limit of all orders that is used; 1 = all of it.", _limits_used, "limit"),
     _gauge("strategy_state", "The kill switch of a strategy: 1 for the state it is in, 0 for the others.",
-           lambda reading: [sample for each in _engine(reading).strategies
+           lambda reading: [sample for each in reading.engine.strategies
                             for sample in _states(each.state, _KILL, each.name)], "strategy", "state"),
     _counter("strategy_orders", "Orders of a strategy that left.", _strategy(lambda each: each.orders_sent),
              "strategy"),
@@ -362,31 +293,14 @@ TABLE: tuple[Metric, ...] = (
            _symbol(lambda state: state.health == "ok"), "symbol"),
     _gauge("symbol_loss_latched", "1 if the day's loss in a symbol has reached its limit.",
            _symbol(lambda state: state.loss_latched), "symbol"),
-    Metric(f"{_PREFIX}web_clients", "gauge", "Pages that are being kept up to date.",
-           lambda reading: [((), float(reading.web.clients))], always=True),
-    Metric(f"{_PREFIX}web_collections_total", "counter", "Times the engine was read for them.",
-           lambda reading: [((), float(reading.web.collections))], always=True),
-    Metric(f"{_PREFIX}web_refused_total", "counter", "Requests that did not pass.",
-           lambda reading: [((kind,), float(count)) for kind, count in sorted(reading.web.refused.items())], ("kind",),
-           always=True),
 )  # fmt: skip
 
 
-class _Collector:
-    """What `prometheus_client` asks."""
-
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-
-    def collect(self) -> Iterator[Family]:
-        for metric in TABLE:
-            if metric.always or self._reading.engine is not None:
-                yield metric.family(self._reading)
+def measure(engine: MetricsSource, most_symbols: int = MOST_SYMBOLS) -> Measured:
+    """All metrics of an engine; of single symbols those of the first `most_symbols` that are active."""
+    reading = Reading.of(engine, most_symbols)
+    return {metric.name: [[list(labels), _finite(value)] for labels, value in metric.read(reading)] for metric in TABLE}
 
 
-def expose(reading: Reading, accept: str = "") -> tuple[str, bytes]:
-    """(content type, text): OpenMetrics for who accepts that, otherwise Prometheus' own format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(reading))
-    encode, content_type = choose_encoder(accept)
-    return content_type, encode(registry)
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

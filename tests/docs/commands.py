@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import re
@@ -53,7 +54,7 @@ def check_whole(words: list[str]) -> None:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-            build_parser().parse_args(words[1:])
+            _parser().parse_args(words[1:])
     except SystemExit as end:
         if end.code:
             raise CommandWrong(f"`{' '.join(words)}`: {said.getvalue().strip().splitlines()[-1]}") from None
@@ -68,7 +69,7 @@ def check_mentioned(text: str) -> None:
     if words[0] == "make":
         check_make([word for word in words if word[:1].islower()])
         return
-    parser, name = build_parser(), words[0]
+    parser, name = _parser(), words[0]
     for word in words[1:]:
         below = {command: made for command, _, made in subcommands(parser)}
         if word in below:
@@ -77,6 +78,12 @@ def check_mentioned(text: str) -> None:
             raise CommandWrong(f"`{text}`: {name} has no option {word}")
         elif below and name == words[0] and word[:1].isalpha() and word.islower():
             raise CommandWrong(f"`{text}`: {name} has no command {word}")
+
+
+@cache
+def _parser() -> argparse.ArgumentParser:
+    """Of all commands: making it takes longer than asking it."""
+    return build_parser()
 
 
 @cache

@@ -25,9 +25,12 @@ from turbo_hft.engine import Engine
 from turbo_hft.journal.reader import JournalReader, Note
 from turbo_hft.layout import ControlLayout
 
+from tools.face_client import FaceClient
+
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel, pytest.mark.timeout(120)]
 
 READ, TRADE = GROUPS["turbo-hft-read"], GROUPS["turbo-hft-trade"]
+TOKENS = {"trade": "trade-token-" + "t" * 32, "read": "read-token-" + "r" * 32}
 MOST_EXPOSURE = 25  # tenths, as systemd-analyze has it; "OK" reaches to 4.9
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
 
@@ -52,6 +55,7 @@ def test_an_ordinary_user_trades_and_others_do_what_they_may(service: Service) -
         trades(service, 0)
         assert_powerless(process.pid)
         who_may_do_what(service, process.pid)
+        faces_of_ordinary_users(service)
         a_crowd_of_readers_stops_no_order(service)
         process.kill()
         process.wait()
@@ -119,6 +123,33 @@ def who_may_do_what(service: Service, pid: int) -> None:
         assert refused["code"] == 1 and "is not in group" in refused["err"], refused
     with Engine.adopt(service.interface, pin=service.pins) as engine:
         assert engine.symbols["AAPL"].base_qty == 2 and engine.state == "active"
+
+
+def faces_of_ordinary_users(service: Service) -> None:
+    """`serve` has pictures with events, metrics and a kill switch by the socket, as far as its user may."""
+    with ExitStack() as stack:
+        urls = [
+            stack.enter_context(service.serving(READER, [READ], TOKENS)),
+            stack.enter_context(service.serving(TRADER, [TRADE], TOKENS)),
+        ]
+        looking, trading = (FaceClient(url(), TOKENS["trade"]) for url in urls)
+        for client in (looking, trading):
+            picture = next(each for each in client.pictures("AAPL") if each.get("events"))
+            assert picture["reads_events"] and picture["watched.symbol"]["name"] == "AAPL", picture
+            text = client.scrape(TOKENS["read"])
+            assert "turbo_hft_up 1.0\n" in text and 'turbo_hft_symbol_orders_total{symbol="AAPL"}' in text
+        assert (looking.about["role"], looking.about["may_trade"], trading.about["may_trade"]) == ("trade", False, True)
+        code, refused = looking.act("halt")
+        assert code == 403 and "only look" in refused["error"], refused
+        with Engine.adopt(service.interface, pin=service.pins) as engine:
+            assert not engine.halted and trading.act("halt")[0] == 200
+            assert engine.state == "halted"
+            done = trading.act("change", confirm=True, symbol="AAPL", settings=["base_qty=3"])
+            assert done[0] == 200 and engine.symbols["AAPL"].base_qty == 3, done
+            assert trading.act("change", confirm=True, symbol="AAPL", settings=["base_qty=2"])[0] == 200
+            assert trading.act("resume", confirm=True)[1]["done"] == "resume"
+    with Engine.adopt(service.interface, pin=service.pins) as engine:
+        assert engine.state == "active"
 
 
 CROWD = """

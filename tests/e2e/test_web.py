@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import signal
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from browser_rig import MISSING, READ, TRADE, Rig, browser, rig, settled, text, until
-from e2e.helpers import ON, leftovers, pins, turbo_hft_json
+from e2e.helpers import ON, leftovers, pins, turbo_hft, turbo_hft_json
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -109,7 +110,7 @@ def test_the_page_loads_without_a_network_and_prices_move(place: Rig, page: webd
         for name in ("price", "pnl", "latency"):
             until(partial(_is_drawn, page, name), f"{name} is drawn")
         until(lambda: text(page, "#fills tbody td:nth-child(2)") == "AAPL", "fills are listed")
-        until(lambda: "executed" in text(page, "#events"), "events come out of the journal")
+        until(lambda: "executed" in text(page, "#events"), "events come by the control socket")
         page.find_element(By.ID, "price").send_keys(Keys.END)
         assert "AAPL bid 1" in page.find_element(By.CSS_SELECTOR, "output[for=price]").text
         page.find_element(By.ID, "price").send_keys(Keys.ESCAPE)
@@ -156,7 +157,7 @@ def test_a_change_is_shown_again_before_it_is_done(place: Rig, page: webdriver.C
         until(lambda: shown(page, "confirm"), "it asks")
         assert text(page, "#confirm-lines") == "buy_below: 300.00 → 123.45"
         page.find_element(By.ID, "why").send_keys("hr")
-        assert text(page, "#state") == "HALTED", "letters in a field are no shortcuts"
+        until(lambda: text(page, "#state") == "HALTED", "letters in a field are no shortcuts")
         page.find_element(By.ID, "confirm-yes").click()
         until(lambda: "Changed AAPL" in text(page, "#said"), "it is said")
         settings = {row["name"]: row for row in turbo_hft_json("status", *ON)["symbols"]}
@@ -210,8 +211,80 @@ def test_a_foreign_page_and_a_rebound_name_are_refused(place: Rig, page: webdriv
             server.server_close()
             page.close()
             page.switch_to.window(page.window_handles[0])
-        assert text(page, "#state") == "TRADING"
+        until(lambda: text(page, "#state") == "TRADING", "it trades on")
         assert turbo_hft_json("status", *ON)["state"] == "active"
+
+    place.run(body)
+
+
+def test_a_halt_finds_its_way_however_many_pages_are_open(place: Rig, page: webdriver.Chrome) -> None:
+    """A browser has six connections to a server, and each page that is kept up to date has one of them for good."""
+
+    def body() -> None:
+        first = page.current_window_handle
+        try:
+            page.set_page_load_timeout(15)
+            for _ in range(6):
+                page.switch_to.new_window("window")
+                page.get(place.url)
+                until(lambda: text(page, "#state") == "TRADING", "one more page shows it")
+            page.switch_to.window(first)
+            assert text(page, "#state") == "PAUSED" and page.title.startswith("PAUSED")
+            press(page, "h")
+            until(lambda: text(page, "#said").startswith("Halted"), "it is confirmed")
+            assert turbo_hft_json("status", *ON)["state"] == "halted"
+            until(lambda: text(page, "#state") == "HALTED", "and seen: who presses a key has a picture again")
+            assert page.title.startswith("HALTED")
+            assert turbo_hft("resume", *ON).returncode == 0
+            until(lambda: text(page, "#state") == "TRADING", "it trades again")
+        finally:
+            for handle in page.window_handles:
+                if handle != first:
+                    page.switch_to.window(handle)
+                    page.close()
+            page.switch_to.window(first)
+
+    place.run(body)
+
+
+def test_a_page_that_cannot_draw_says_so_and_halts(place: Rig, page: webdriver.Chrome) -> None:
+    def body() -> None:
+        page.execute_script("Number.prototype.toLocaleString = () => { throw new Error('no figures') }")
+        until(lambda: text(page, "#state") == "NO PICTURE", "what is there is not shown as live")
+        assert "could not draw the picture (no figures)" in text(page, "#contact")
+        press(page, "h")
+        until(lambda: text(page, "#said").startswith("Halted"), "it halts")
+        assert turbo_hft_json("status", *ON)["state"] == "halted"
+        page.refresh()
+        assert turbo_hft("resume", *ON).returncode == 0
+        until(lambda: text(page, "#state") == "TRADING", "a new page draws")
+
+    place.run(body)
+
+
+def test_who_does_not_answer_is_not_taken_for_one_that_trades(place: Rig, page: webdriver.Chrome) -> None:
+    def body() -> None:
+        assert not shown(page, "events-note")
+        place.engine.send_signal(signal.SIGSTOP)
+        try:
+            until(lambda: text(page, "#state") == "NO CONTACT", "there is no new picture")
+            assert page.title.startswith("NO CONTACT")
+            press(page, "h")
+            until(lambda: text(page, "#said").startswith("Halted"), "halting needs nobody but the engine")
+            assert turbo_hft_json("status", *ON)["state"] == "halted"
+            until(
+                lambda: text(page, "#state") == "HALTED" and shown(page, "events-note"), "seen in the engine's tables"
+            )
+        finally:
+            place.engine.send_signal(signal.SIGCONT)
+        place.server.send_signal(signal.SIGSTOP)
+        try:
+            until(lambda: text(page, "#state") == "NO CONTACT", "the server is asked in vain")
+            assert "NO CONTACT for" in text(page, "#contact")
+        finally:
+            place.server.send_signal(signal.SIGCONT)
+        assert turbo_hft("resume", *ON).returncode == 0
+        until(lambda: text(page, "#state") == "TRADING", "it trades again")
 
     place.run(body)
 

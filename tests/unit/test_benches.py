@@ -12,7 +12,8 @@ def test_a_watchers_cost_is_that_of_neighbours() -> None:
     """The machine got three times slower in the middle, and the watcher costs nothing."""
     cost = Cost("w", [100, 300], [100, 300], [200, 600], [210, 630])
     assert cost.ratio("p50") == 1.0 and cost.ratio("p99") == pytest.approx(1.05)
-    assert "x 1.050" in cost.line() and "2 times" in cost.line()
+    cost.busy = 0.125
+    assert "x 1.050" in cost.line() and "12.5 % of a CPU, 2 times" in cost.line()
 
 
 def test_a_watcher_is_any_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -394,13 +394,13 @@ def test_a_face_takes_the_socket_of_the_process_that_keeps_the_engine(rig: Rig) 
         adopted[-1].controller = os.getpid() if len(adopted) == 1 else 4711
         return cast(Engine, adopted[-1])
 
+    rig.desk.observe([FakeEvent(id=7)])
     with reach(adopt, rig.layout) as found:
-        assert found.behind is not None and found.behind.pid == os.getpid() and not adopted[0].closed
-        with announce.because("so"):
-            found.behind.halt()
-        assert (rig.engine.state, adopted[0].state) == ("halted", "active") and "because=so" in rig.said[-1]
+        assert [event.id for event in found.desk.view().events] == [7] and not adopted[0].closed
+        found.desk.halt()
+        assert (rig.engine.state, adopted[0].state) == ("active", "halted"), "what steers asks nobody"
     with reach(adopt, rig.layout) as found:
-        assert found.behind is None, "what answers there keeps another engine"
+        assert found.desk.view().events == (), "what answers there keeps another engine"
     assert [engine.closed for engine in adopted] == [True, True]
 
 
@@ -411,12 +411,11 @@ def test_who_may_not_adopt_asks_the_socket(rig: Rig, tmp_path: Path) -> None:
     assert do(ask.Halt(), adopt, rig.layout)["state"] == "halted"
     assert do(ask.Status(), adopt, rig.layout)["view"]["state"] == "halted"
     with reach(adopt, rig.layout) as found:
-        assert found.engine is None and found.behind is not None and found.behind.view().state == "halted"
-    desk = InterfaceDesk("veth_hft", running=lambda name: 1, adopt=lambda name: adopt(), layout=rig.layout)
-    desk.resume()
-    assert rig.engine.state == desk.view().state == "active"
-    with pytest.raises(NotAllowed, match="may not open"), desk.engine():
-        pass
+        assert found.engine is None and found.desk.view().state == "halted"
+    desk = InterfaceDesk("veth_hft", lambda: reach(adopt, rig.layout), running=lambda name: 1)
+    with announce.because("so"):
+        desk.resume()
+    assert rig.engine.state == desk.view().state == "active" and "because=so" in rig.said[-1]
     desk.close()
     nowhere = ControlLayout(tmp_path / "nowhere", "veth_hft")
     for attempt in (lambda: do(ask.Status(), adopt, nowhere), lambda: reach(adopt, nowhere)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +14,35 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 from turbo_hft import abi
+from turbo_hft.dashboard.web.exposition import OWN, WebCounts, expose, family
 from turbo_hft.dashboard.web.guard import Guard
-from turbo_hft.metrics import HOOK_COUNTERS, LABELS, TABLE, Reading, WebCounts, expose
+from turbo_hft.metrics import HOOK_COUNTERS, LABELS, Measured, Metric, measure
+from turbo_hft.metrics import TABLE as ENGINES
 from unit.fakes import FakeEngine, FakeState, FakeSymbol, FakeSymbols
 from unit.web_rig import METRICS, READ, TRADE, Rig, engine, web
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "deploy" / "grafana" / "turbo-hft.json"
+TABLE: tuple[Metric[Any], ...] = (*OWN, *ENGINES)
 NAMES = {metric.name: metric for metric in TABLE}
 
 
-def samples(reading: Reading) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+def samples(
+    measured: Measured | None, counts: WebCounts | None = None
+) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """(name, labels) -> value, as Prometheus reads the text."""
-    _, text = expose(reading)
+    _, text = expose(measured, counts or WebCounts())
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text.decode())
-        for sample in family.samples
+        for found in text_string_to_metric_families(text.decode())
+        for sample in found.samples
     }
 
 
-def reading(made: FakeEngine, **values: Any) -> Reading:
-    return Reading.of(made, WebCounts(), **values)
+def reading(made: FakeEngine, **values: Any) -> Measured:
+    """As it comes from another process."""
+    measured: Measured = json.loads(json.dumps(measure(made, **values), allow_nan=False))
+    return measured
 
 
 def test_the_table_follows_the_conventions() -> None:
@@ -63,13 +69,13 @@ def test_kinds_of_refusals_are_those_of_the_server() -> None:
 def test_both_formats_can_be_read_and_every_metric_of_the_table_is_there() -> None:
     made = engine()
     made.symbols["AAPL"].fake = FakeState("AAPL", bid_e4=1_631_900, ask_e4=1_632_000, position=-300, health="ok")
-    with_web = replace(reading(made), web=WebCounts(2, 7, {"host": 3}))
-    found = {name for name, _ in samples(with_web)}
+    counts = WebCounts(2, 7, {"host": 3})
+    found = {name for name, _ in samples(reading(made), counts)}
     for metric in TABLE:
         assert (f"{metric.name}_bucket" if metric.kind == "histogram" else metric.name) in found
-    kind, text = expose(with_web, "application/openmetrics-text; version=1.0.0")
+    kind, text = expose(reading(made), counts, "application/openmetrics-text; version=1.0.0")
     assert kind.startswith("application/openmetrics-text")
-    assert {family.name for family in open_metrics(text.decode())} == {name.removesuffix("_total") for name in NAMES}  # type: ignore[no-untyped-call]
+    assert {found.name for found in open_metrics(text.decode())} == {name.removesuffix("_total") for name in NAMES}  # type: ignore[no-untyped-call]
 
 
 def test_values_come_from_the_engine() -> None:
@@ -79,6 +85,7 @@ def test_values_come_from_the_engine() -> None:
     made.halt()
     made.refused = {"collar": 5}
     made.fake_account[0].gross_e4 = 25_000_000_000
+    made.fake_account[0].open_e4 = [5_000_000_000, 0]  # counts as if it were filled, as for the gate
     made.lease.left_s = math.inf
     found = samples(reading(made))
     assert found["turbo_hft_up", ()] == 1
@@ -87,7 +94,7 @@ def test_values_come_from_the_engine() -> None:
     assert found["turbo_hft_lease_left_seconds", ()] == math.inf
     assert found["turbo_hft_refused_orders_total", (("reason", "collar"),)] == 5
     assert found["turbo_hft_gross_exposure_dollars", ()] == 2_500_000
-    assert found["turbo_hft_limit_used_ratio", (("limit", "max_gross"),)] == 0.25
+    assert found["turbo_hft_limit_used_ratio", (("limit", "max_gross"),)] == 0.3
     assert found["turbo_hft_feed_missed_total", ()] == made.count["feed_missed"]
     aapl = (("symbol", "AAPL"),)
     assert found["turbo_hft_symbol_position_shares", aapl] == -300
@@ -133,21 +140,20 @@ def test_series_of_symbols_have_a_bound_that_is_said() -> None:
 
 
 def test_without_an_engine_it_says_so() -> None:
-    found = samples(Reading.of(None, WebCounts()))
+    found = samples(None)
     assert found["turbo_hft_up", ()] == 0
-    assert {name for name, _ in found} <= {metric.name for metric in TABLE if metric.always}
+    assert {name for name, _ in found} <= {metric.name for metric in OWN}
 
 
 @given(names=st.lists(st.text(min_size=1, max_size=8), unique=True, max_size=5), kind=st.text(max_size=8))
 def test_whatever_a_label_holds_it_comes_out_as_it_went_in(names: list[str], kind: str) -> None:
     """A name with quotes, line ends or backslashes makes no sample of its own and breaks none."""
-    states = tuple(FakeState(name, position=number + 1) for number, name in enumerate(names))
-    made = Reading(None, WebCounts(refused={kind: 7}), {}, states, 0)
-    family = NAMES["turbo_hft_symbol_position_shares"]
+    positions = [((name,), float(number + 1)) for number, name in enumerate(names)]
 
     class One:
         def collect(self) -> Any:
-            return [family.family(made), NAMES["turbo_hft_web_refused_total"].family(made)]
+            yield family(NAMES["turbo_hft_symbol_position_shares"], positions)
+            yield family(NAMES["turbo_hft_web_refused_total"], [((kind,), 7.0)])
 
     from prometheus_client import CollectorRegistry, generate_latest
 

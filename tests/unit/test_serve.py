@@ -9,14 +9,15 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from turbo_hft.cli import main, serve
 from turbo_hft.cli.entry import build_parser
+from turbo_hft.control.reach import Reached
 from turbo_hft.dashboard.interface_desk import InterfaceDesk
+from turbo_hft.dashboard.kept_desk import KeptDesk
 from turbo_hft.dashboard.local_desk import LocalDesk
 from turbo_hft.dashboard.web.auth import Tokens
 from turbo_hft.dashboard.web.server import WebFace
@@ -47,24 +48,21 @@ class Interface:
             raise NotRunning(f"no engine runs on {name}")
         return self.program
 
-    def adopt(self, name: str) -> Engine:
-        self.running(name)
-        made = FakeEngine()
-        made.close = lambda: setattr(made, "closed", True)  # type: ignore[method-assign]
-        self.engines.append(made)
-        return cast(Engine, made)
+    def desk(self, *, may_trade: bool = True) -> InterfaceDesk:
+        def reach() -> Reached:
+            self.engines.append(engine())
+            made = cast(Engine, self.engines[-1])
+            return Reached(made, KeptDesk(LocalDesk(made, may_trade=may_trade), lambda: None))
 
-    def desk(self, **values: Any) -> InterfaceDesk:
-        return InterfaceDesk("veth_hft", running=self.running, adopt=self.adopt, **values)
+        return InterfaceDesk("veth_hft", reach, may_trade=may_trade, running=self.running)
 
 
 def test_without_an_engine_everything_says_so() -> None:
     desk = Interface().desk()
-    for act in (desk.view, desk.halt, desk.halt_and_cancel, desk.reduce, desk.resume, lambda: desk.change("a=1")):
+    acts = (desk.halt, desk.halt_and_cancel, desk.reduce, desk.resume, lambda: desk.change("a=1"))
+    for act in (desk.view, desk.metrics, *acts):
         with pytest.raises(NotRunning, match="no engine runs on veth_hft"):
             act()
-    with desk.engine() as found:
-        assert found is None
 
 
 def test_what_a_person_does_reaches_the_engine_that_runs_now() -> None:
@@ -92,11 +90,17 @@ def test_maps_that_are_being_read_are_not_closed() -> None:
     def closed() -> list[bool]:
         return [each.closed for each in interface.engines]
 
-    with desk.engine() as found:
-        assert found is not None
+    desk.view()
+    counted = interface.engines[0].counters
+
+    def meanwhile() -> dict[str, int]:
         interface.start()
         desk.view()
         assert closed() == [False, False]
+        return counted()
+
+    interface.engines[0].counters = meanwhile  # type: ignore[method-assign]
+    assert desk.metrics()["turbo_hft_frames_total"]
     assert closed() == [True, False]
     desk.close()
     assert closed() == [True, True]
@@ -125,18 +129,6 @@ def test_halting_does_not_wait_for_a_picture() -> None:
     finally:
         held.set()
         watcher.join()
-
-
-def test_a_journal_that_cannot_be_read_any_more_is_said_once() -> None:
-    class Damaged:
-        def read(self) -> list[Any]:
-            raise ConfigError("it is damaged")
-
-    interface, said = Interface(), list[str]()
-    desk = interface.desk(journal=cast(Any, Damaged()), say=said.append)
-    interface.start()
-    assert desk.view().state == desk.view().state == "active"
-    assert said == ["no more events are shown: it is damaged"]
 
 
 def test_a_desk_to_look_only_refuses() -> None:
@@ -183,7 +175,6 @@ def test_other_machines_reach_it_only_if_that_is_said(capsys: pytest.CaptureFixt
         (["--port", "70000"], "1 to 65535"),
         (["--metrics-symbols", "0"], "1 or more"),
         (["--bind", "here"], "here"),
-        (["--journal", "/nowhere/journal"], "/nowhere/journal"),
     ],
 )
 def test_what_cannot_be_is_named(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,7 +203,7 @@ def served(tls: Tls | None = None) -> tuple[WebServer, str, FakeEngine]:
     bound = bind("127.0.0.1", 0, tls=tls)
     fake = engine()
     desk = LocalDesk(cast(Engine, fake))
-    face = WebFace(desk, Tokens(TRADE, READ), bound.place, metrics=lambda: nullcontext(cast(Any, fake)))
+    face = WebFace(desk, Tokens(TRADE, READ), bound.place)
     return WebServer(face, bound, tls), bound.url, fake
 
 
@@ -294,10 +285,11 @@ def test_it_serves_without_an_engine_until_it_is_told_to_stop(tmp_path: Path) ->
     words = ["serve", "--port", "0", "--interface", "lo", *token_files(tmp_path)]
     process = subprocess.Popen([sys.executable, "-m", "turbo_hft.cli", *words], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    lines = [process.stderr.readline()]
+    lines = [process.stderr.readline() for _ in range(2)]
     process.terminate()
     lines += process.stderr.read().splitlines()
     process.stderr.close()
     assert process.wait(20) == 130
-    assert lines[0].startswith("serving the engine on lo at http://127.0.0.1:")
+    assert lines[0].startswith("no picture yet: no engine") and "lo" in lines[0], lines
+    assert lines[1].startswith("serving the engine on lo at http://127.0.0.1:")
     assert not any(token in line for line in lines for token in (TRADE, READ, "#token="))

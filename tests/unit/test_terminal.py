@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
@@ -80,6 +81,28 @@ async def types(face: TerminalFace, pilot: Pilot[None], words: str) -> None:
         await pilot.press(words[-1])
 
 
+def test_an_old_picture_is_not_shown_as_a_new_one(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turbo_hft.dashboard.terminal.LATE_S", 0.1)
+    held, counted = threading.Event(), engine.counters
+
+    def hang() -> dict[str, int]:
+        held.wait(10)
+        return counted()
+
+    async def script(face: TerminalFace, pilot: Pilot[None]) -> None:
+        await shows(face, pilot, "TRADING")
+        monkeypatch.setattr(engine, "counters", hang)
+        try:
+            await until(pilot, lambda: "NO PICTURE for" in screen(face) and "TRADING" not in screen(face))
+            await pilot.press("h")
+            await until(pilot, lambda: engine.state == "halted")
+        finally:
+            held.set()
+        await shows(face, pilot, "HALTED")
+
+    run(engine, script)
+
+
 @pytest.mark.parametrize("size", [SMALL, LARGE, (200, 60)])
 def test_everything_can_be_seen(engine: FakeEngine, size: tuple[int, int]) -> None:
     async def script(face: TerminalFace, pilot: Pilot[None]) -> None:
@@ -98,6 +121,20 @@ def test_everything_can_be_seen(engine: FakeEngine, size: tuple[int, int]) -> No
         await shows(face, pilot, "[1]")
 
     run(engine, script, size)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20, 5)])
+def test_however_small_it_halts(engine: FakeEngine, size: tuple[int, int]) -> None:
+    async def play() -> TerminalFace:
+        face = TerminalFace(LocalDesk(cast(Engine, engine), interval_s=0))
+        async with face.run_test(size=size) as pilot:
+            await until(pilot, lambda: face.view is not None)
+            for key in ("2", "question_mark", "escape", "e", "escape", "h"):
+                await pilot.press(key)
+            await until(pilot, lambda: engine.state == "halted")
+        return face
+
+    assert asyncio.run(play()).failure is None
 
 
 def test_a_large_terminal_shows_all_at_once(engine: FakeEngine) -> None:

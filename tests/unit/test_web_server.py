@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from turbo_hft.dashboard.web import pictures, server
+from turbo_hft.dashboard.web.exposition import WebCounts
 from turbo_hft.dashboard.web.guard import host_names
 from turbo_hft.dashboard.web.pictures import MOST_CLIENTS, MOST_WATCHED, Busy, Pictures
 from turbo_hft.dashboard.web.server import _PAGE
 from turbo_hft.errors import ConfigError, NotRunning
-from turbo_hft.metrics import WebCounts
 from unit.fakes import order
 from unit.web_rig import HERE, OWN, PORT, READ, TRADE, Rig, web
 
@@ -328,6 +328,8 @@ def test_a_change_of_what_has_moved_meanwhile_is_refused(rig: Rig) -> None:
         ({"settings": "buy_below=1"}, 400, "settings"),
         ({"settings": ["a=1"] * 65}, 400, "settings"),
         ({"settings": [7]}, 400, "settings"),
+        ({"symbol": "max_gross=1", "settings": ["max_net=1"]}, 400, "a symbol has none"),
+        ({"symbol": None, "settings": ["AAPL", "base_qty=1"]}, 400, "has a = in it"),
         ({"settings": ["buy_below=1 sell_above=2"]}, 400, "space"),
         ({"settings": [""]}, 400, "empty"),
         ({"symbol": 7}, 400, "symbol"),

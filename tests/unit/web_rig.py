@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from httpx2 import Response
 from starlette.testclient import TestClient
 from turbo_hft import abi
 from turbo_hft.dashboard.local_desk import LocalDesk
+from turbo_hft.dashboard.view import View
 from turbo_hft.dashboard.web.auth import Tokens
 from turbo_hft.dashboard.web.guard import host_names
 from turbo_hft.dashboard.web.server import Place, WebFace
+from turbo_hft.engine import Engine
+from turbo_hft.errors import NotRunning
+from turbo_hft.metrics import MOST_SYMBOLS, Measured
 from unit.fakes import FakeEngine, FakeHistogram
 
 TRADE, READ, METRICS = "trade-token-" + "t" * 32, "read-token-" + "r" * 32, "metrics-token-" + "m" * 32
@@ -59,18 +63,28 @@ class Rig:
         return self.client.post(f"/api/{act}", json=dict(body or {}), headers=kept)
 
 
+class Deserted(LocalDesk):
+    """The desk of an engine that has gone."""
+
+    def view(self, watch: str | None = None) -> View:
+        raise NotRunning("no engine runs on veth_hft")
+
+    def metrics(self, most_symbols: int = MOST_SYMBOLS) -> Measured:
+        raise NotRunning("no engine runs on veth_hft")
+
+
 @contextmanager
 def web(
     *, may_trade: bool = True, scheme: str = "http", metrics_token: str | None = METRICS, peer: str = "127.0.0.1",
     present: bool = True, most_symbols: int = 50, session_s: float = 3600.0,
 ) -> Iterator[Rig]:  # fmt: skip
-    """`present`: is there an engine for the metrics?"""
+    """`present`: is there an engine?"""
     fake, said = engine(), list[str]()
     place = Place(scheme, host_names(["127.0.0.1", "localhost"], PORT, scheme))
-    desk = LocalDesk(fake, may_trade=may_trade, interval_s=0.0)  # type: ignore[arg-type] # looks like one
+    desk = (LocalDesk if present else Deserted)(cast(Engine, fake), may_trade=may_trade, interval_s=0.0)
     face = WebFace(
         desk, Tokens(TRADE, READ, metrics_token), place, session_s=session_s, most_symbols=most_symbols,
-        metrics=lambda: nullcontext(fake if present else None), say=said.append,
+        say=said.append,
     )  # fmt: skip
     with TestClient(face.app, base_url=f"{scheme}://127.0.0.1:{PORT}", client=(peer, 40_000)) as client:
         yield Rig(fake, face, client, said)

@@ -45,27 +45,24 @@ def run(args: argparse.Namespace) -> int:
 
     draw = show_json if args.json else show
     with StopFlag() as stop, ExitStack() as stack:
-        found = stack.enter_context(common.reached(args))
-        engine = None if found.behind is not None else found.engine
+        reached = stack.enter_context(common.reached(args))
+        engine = reached.engine
         ours = engine is not None and not engine.configured and not args.no_configure
         if args.symbol and not ours:
             raise ConfigError("the engine is configured already: change its symbols with turbo-hft set")
         alive = _Alive(args.interface)
-        if engine is None:
-            assert found.behind is not None
-            draw(found.behind, args.duration, wait=stop.wait, alive=alive)
+        if engine is None or not ours:
+            draw(reached.desk, args.duration, wait=stop.wait, alive=alive)
         else:
-            desk = LocalDesk(engine, reads_events=ours)
+            kept, desk = engine, LocalDesk(engine, reads_events=True)
 
             def turn() -> None:
-                """What there is to be done if we run it: renew the lease, and be the ring's one reader."""
-                if ours:
-                    engine.lease.beat()
-                    desk.observe(engine.events)
+                """What there is to be done by who runs it: renew the lease, and be the ring's one reader."""
+                kept.lease.beat()
+                desk.observe(kept.events)
 
-            if ours:
-                turn()  # opens the ring, before the first event
-                _configure(engine, args, stack)
+            turn()  # opens the ring, before the first event
+            _configure(engine, args, stack)
             draw(desk, args.duration, turn=turn, wait=stop.wait, alive=alive)
         if not alive.now():
             common.say(f"the engine on {args.interface} has ended")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from turbo_hft.cli import codes, common
 from turbo_hft.cli.signals import StopFlag
-from turbo_hft.errors import ConfigError
+from turbo_hft.errors import ConfigError, TurboHftError
 
 if TYPE_CHECKING:
+    from turbo_hft.dashboard.interface_desk import InterfaceDesk
     from turbo_hft.dashboard.web.auth import Tokens
     from turbo_hft.dashboard.web.serving import Tls
 
@@ -54,9 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--read-only", action="store_true", help="nobody trades with this server, whatever the token")
     parser.add_argument(
-        "--journal", metavar="DIR", help="show events out of the journal that `run --journal DIR` writes"
-    )
-    parser.add_argument(
         "--session", type=common.seconds, default=12 * 3600.0, metavar="S", help="a login ends after (default 12 hours)"
     )
     parser.add_argument(
@@ -80,7 +78,6 @@ def run(args: argparse.Namespace) -> int:
     from turbo_hft.dashboard.web.auth import is_loopback
     from turbo_hft.dashboard.web.server import WebFace
     from turbo_hft.dashboard.web.serving import WebServer, bind, exposure
-    from turbo_hft.journal import Tail
 
     tls = _tls(args)
     if not is_loopback(args.bind) and not args.remote:
@@ -89,26 +86,19 @@ def run(args: argparse.Namespace) -> int:
             "--remote too if that is meant (with --tls-cert and --tls-key), or leave --bind away"
         )
     tokens, printed = _tokens(args)
-    journal = None if args.journal is None else Tail(args.journal)
     with StopFlag() as stop:
         bound = bind(args.bind, args.port, tls=tls, names=args.name)
-        desk = InterfaceDesk(
-            args.interface,
-            may_trade=not args.read_only,
-            journal=journal,
-            say=common.say,
-            adopt=lambda interface: common.adopt(args),
-            layout=common.control_layout(args),
-        )
+        may_trade = not args.read_only
+        desk = InterfaceDesk(args.interface, lambda: common.reached(args, may_trade=may_trade), may_trade=may_trade)
         face = WebFace(
             desk,
             tokens,
             bound.place,
-            metrics=desk.engine,
             session_s=args.session,
             most_symbols=args.metrics_symbols,
             say=common.say,
         )
+        _look(desk, read_only=args.read_only)  # before anybody logs in: what his page can do is known then
         with WebServer(face, bound, tls) as server:
             if (warning := exposure(args.bind, tls)) is not None:
                 common.say(f"WARNING: {warning}")
@@ -120,6 +110,17 @@ def run(args: argparse.Namespace) -> int:
         desk.close()
         interrupted = bool(stop.number)
     return codes.INTERRUPTED if interrupted else codes.FAILURE
+
+
+def _look(desk: InterfaceDesk, *, read_only: bool) -> None:
+    """Say at once what pages would only say to whoever opens one."""
+    try:
+        desk.view()
+    except TurboHftError as error:
+        common.say(f"no picture yet: {error}")
+    else:
+        if not desk.may_trade and not read_only:
+            common.say("this user may only look at the engine, and so may every page, whatever its token")
 
 
 def _port(text: str) -> int:

@@ -35,6 +35,7 @@ class Operations:
         self._do: Mapping[type[ask.Request], Callable[[Any], Result]] = {
             ask.View: self._view,
             ask.Status: self._status,
+            ask.Metrics: self._metrics,
             ask.Limits: self._limits,
             ask.Orders: self._orders,
             ask.Strategies: self._strategies,
@@ -81,6 +82,9 @@ class Operations:
                 "pinned": engine.pins is not None,
             },
         }
+
+    def _metrics(self, request: ask.Metrics) -> Result:
+        return dict(self._desk.metrics(request.most_symbols))
 
     def _limits(self, request: ask.Limits) -> Result:
         engine = self._engine

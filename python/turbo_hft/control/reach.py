@@ -1,24 +1,25 @@
 """How an engine is reached, decided in one place for all who ask.
 
 Whoever may adopt an engine needs nothing of the process that keeps it, which may be stopped, or hang. Whoever may not
-has that process do it, by its control socket. A face takes the socket wherever there is one: that process sees every
-event.
+has that process do it, by its control socket. Pictures come by the socket wherever there is one: that process sees
+every event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from turbo_hft.control.client import ControlClient
 from turbo_hft.control.operations import Operations
 from turbo_hft.control.requests import Request
+from turbo_hft.dashboard.desk import Desk
+from turbo_hft.dashboard.kept_desk import KeptDesk
 from turbo_hft.dashboard.local_desk import LocalDesk
 from turbo_hft.dashboard.socket_desk import SocketDesk
-from turbo_hft.errors import CapabilityError, NotAllowed, NotRunning
+from turbo_hft.errors import CapabilityError, NotRunning
 from turbo_hft.layout import ControlLayout
 
 if TYPE_CHECKING:
@@ -27,17 +28,18 @@ if TYPE_CHECKING:
 Adopt = Callable[[], "Engine"]
 
 
-@dataclass(frozen=True, slots=True)
 class Reached:
-    """An engine as it was reached, open until it is left: adopted, behind a socket, or (for a face) both."""
+    """An engine as a face has it, open until it is left. `desk` shows and steers it. `engine`: None where this user may
+    not adopt it."""
 
-    engine: Engine | None
-    behind: SocketDesk | None
+    def __init__(self, engine: Engine | None, desk: SocketDesk | KeptDesk) -> None:
+        self.engine = engine
+        self.desk: Desk = desk
+        self._open = desk
 
     def close(self) -> None:
         """Let go of it."""
-        if self.behind is not None:
-            self.behind.close()
+        self._open.close()
         if self.engine is not None:
             self.engine.close()
 
@@ -64,31 +66,24 @@ def do(request: Request, adopt: Adopt, layout: ControlLayout) -> dict[str, Any]:
 
 
 def reach(adopt: Adopt, layout: ControlLayout, *, may_trade: bool = True) -> Reached:
-    """For a face. `behind` is the desk to be used if there is one. Raises as `do` does."""
+    """For a face. Raises as `do` does. Where the engine can be adopted nothing is waited for here."""
     try:
         engine = adopt()
     except CapabilityError as lacking:
         with _instead(lacking):
             return Reached(None, SocketDesk(layout, may_trade=may_trade))
-    try:
-        behind = _kept_by(engine, layout, may_trade=may_trade)
-    except BaseException:
-        engine.close()
-        raise
-    return Reached(engine, behind)
+    return Reached(engine, KeptDesk(LocalDesk(engine, may_trade=may_trade), lambda: _kept_by(engine, layout)))
 
 
-def _kept_by(engine: Engine, layout: ControlLayout, *, may_trade: bool) -> SocketDesk | None:
+def _kept_by(engine: Engine, layout: ControlLayout) -> SocketDesk | None:
+    """To look through, of the process that keeps the engine now. Raises NotRunning, NotAllowed."""
     kept_by = engine.controller
     if kept_by is None:
         return None
-    try:
-        desk = SocketDesk(layout, may_trade=may_trade)
-    except (NotRunning, NotAllowed):
-        return None
-    if desk.pid == kept_by and desk.may_trade == may_trade:
+    desk = SocketDesk(layout, may_trade=False)
+    if desk.pid == kept_by:
         return desk
-    desk.close()  # of an engine of this name in another network namespace, or of less use than adopting is
+    desk.close()  # of an engine of this name in another network namespace
     return None
 
 

@@ -70,6 +70,13 @@ class Status(Reading, frozen=True, kw_only=True, tag="status"):
     `turbo-hft status`."""
 
 
+class Metrics(Reading, frozen=True, kw_only=True, tag="metrics"):
+    """The metrics that docs/metrics.md lists: under each name a list of [label values, value], where null is infinitely
+    much; of single symbols the series of `most_symbols` at most. `turbo-hft serve` makes Prometheus' text of it."""
+
+    most_symbols: Annotated[int, msgspec.Meta(ge=1, le=16_384)] = 50
+
+
 class Limits(Reading, frozen=True, kw_only=True, tag="limits"):
     """What the gate holds every order against; of one symbol if it is named: `turbo-hft limits`."""
 
@@ -183,7 +190,7 @@ class SetUserStrategy(Request, frozen=True, kw_only=True, tag="set_user_strategy
 
 
 ALL: tuple[type[Request], ...] = (
-    *(Hello, View, Status, Limits, Orders, Strategies, UserStrategy, Subscribe),
+    *(Hello, View, Status, Metrics, Limits, Orders, Strategies, UserStrategy, Subscribe),
     *(Halt, Reduce, Resume, Change, Cancel, CancelAll, Enter, Replace, Rearm, Trust, SetUserStrategy),
 )
 
@@ -215,8 +222,8 @@ class _Head(msgspec.Struct):
 
 
 _requests = msgspec.json.Decoder(
-    Hello | View | Status | Limits | Orders | Strategies | UserStrategy | Subscribe | Halt | Reduce | Resume | Change
-    | Cancel | CancelAll | Enter | Replace | Rearm | Trust | SetUserStrategy
+    Hello | View | Status | Metrics | Limits | Orders | Strategies | UserStrategy | Subscribe | Halt | Reduce | Resume
+    | Change | Cancel | CancelAll | Enter | Replace | Rearm | Trust | SetUserStrategy
 )  # fmt: skip
 _heads = msgspec.json.Decoder(_Head)
 # What the decoder raises for bytes of any kind.

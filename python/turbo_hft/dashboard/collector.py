@@ -187,7 +187,7 @@ class ViewCollector:
             ),
             totals=totals,
             settings=_settings(cast("Engine", engine)),
-            limits=(*_account_limits(engine), *(use for each in strategies for use in _strategy_limits(each))),
+            limits=(*account_limits(engine), *(use for each in strategies for use in _strategy_limits(each))),
             latency=_latency(engine),
             counters={name: counters[name] for name in _worth_seeing(counters)},
             refusals=refusals,
@@ -367,8 +367,8 @@ def _e4(dollars: Decimal) -> int:
     return int(dollars * _E4)
 
 
-def _account_limits(engine: EngineSource) -> tuple[LimitUse, ...]:
-    """As in rule 6: open orders count as if they were filled."""
+def account_limits(engine: EngineSource) -> tuple[LimitUse, ...]:
+    """What is used of the limits of all orders, as in rule 6: open orders count as if they were filled."""
     account, limits = engine.account, engine.limits.as_dict()
     gross = account.gross_e4 + account.open_buy_e4 + account.open_sell_e4
     net = max(account.net_e4 + account.open_buy_e4, account.open_sell_e4 - account.net_e4, 0)

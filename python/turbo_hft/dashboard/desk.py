@@ -15,6 +15,7 @@ import msgspec
 
 from turbo_hft.dashboard.view import View
 from turbo_hft.errors import MalformedMessage
+from turbo_hft.metrics import MOST_SYMBOLS, Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ class Desk(Protocol):
         The engine is read only when this is called. Raises ConfigError for a symbol that is not tracked, NotRunning
         when the engine has gone.
         """
+        ...
+
+    def metrics(self, most_symbols: int = MOST_SYMBOLS) -> Measured:
+        """All metrics of the engine, read now: see `turbo_hft.metrics.measure`. Raises as `view` does."""
         ...
 
     def halt(self) -> None:

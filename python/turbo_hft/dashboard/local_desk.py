@@ -14,6 +14,7 @@ from turbo_hft.dashboard.desk import Canceled
 from turbo_hft.dashboard.source import EventSource, RecorderSource
 from turbo_hft.dashboard.view import View, WatchView
 from turbo_hft.errors import ConfigError
+from turbo_hft.metrics import MOST_SYMBOLS, Measured, measure
 
 if TYPE_CHECKING:
     from turbo_hft.engine import Engine
@@ -70,6 +71,10 @@ class LocalDesk:
             if watch not in self._watched:
                 self._watched[watch] = self._collector.watch(watch)
             return replace(self._view, watched=self._watched[watch])
+
+    def metrics(self, most_symbols: int = MOST_SYMBOLS) -> Measured:
+        """See `Desk.metrics`."""
+        return measure(self._engine, most_symbols)
 
     def halt(self) -> None:
         """See `Desk.halt`."""

@@ -34,8 +34,10 @@ from turbo_hft.dashboard.panels import Frame
 from turbo_hft.dashboard.tty_driver import TtyDriver
 from turbo_hft.dashboard.view import View
 from turbo_hft.errors import ConfigError, NotRunning, TurboHftError
+from turbo_hft.metrics import MOST_SYMBOLS, Measured
 
 PERIOD_S = 0.25
+LATE_S = 2
 STEP_S = 0.02
 WIDE, HIGH = 110, 34
 """From so many columns and lines on all parts are on the first page."""
@@ -258,6 +260,7 @@ class TerminalFace(App[None]):
         self._turn, self._wait, self._alive = turn, wait, alive
         self._end = None if duration_s is None else time.monotonic() + duration_s
         self._look = asyncio.Event()
+        self._taken, self._late_s = time.monotonic(), 0
         self._tasks: list[asyncio.Task[None]] = []
 
     # Its life
@@ -289,10 +292,20 @@ class TerminalFace(App[None]):
                 self._turn()
                 if self._wait(0):
                     break
+                self._say_if_late()
                 await asyncio.sleep(STEP_S)
         except Exception as error:  # it belongs to whoever called us, once the terminal is as it was
             self.failure = error
         self.exit()
+
+    def _say_if_late(self) -> None:
+        """What was drawn last is not what happens now."""
+        late_s = int(time.monotonic() - self._taken)
+        if self.view is None or late_s < LATE_S or late_s == self._late_s:
+            return
+        self._late_s = late_s
+        said = f"NO PICTURE for {late_s} s: whoever is asked for it does not answer. What stands below is old."
+        self.screen_stack[0].query_one("#head", Static).update(Text(said, style="bold reverse"))
 
     async def _pictures(self) -> None:
         try:
@@ -321,7 +334,7 @@ class TerminalFace(App[None]):
         except TurboHftError as error:
             self.note(f"cannot read the engine: {error}", bad=True)
             return
-        self.view = view
+        self.view, self._taken, self._late_s = view, time.monotonic(), 0
         if self.selected is None and view.symbols:
             self.selected = view.symbols[0].name
             self._look.set()
@@ -574,6 +587,9 @@ class _Still:
     def view(self, watch: str | None = None) -> View:
         del watch
         return self._view
+
+    def metrics(self, most_symbols: int = MOST_SYMBOLS) -> Measured:
+        raise ConfigError("this is a picture")
 
     def halt(self) -> None:
         raise ConfigError("this is a picture")

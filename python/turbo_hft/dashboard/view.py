@@ -34,7 +34,7 @@ class FeedView:
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """Order entry. `health`: down, up, ended or suspect. `replies_missing` are announced and not yet seen."""
+    """Order entry. `health`: down, recovering, up, ended or suspect. `replies_missing`: announced and not yet seen."""
 
     session: str
     health: str

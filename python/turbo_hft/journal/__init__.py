@@ -15,7 +15,6 @@ from turbo_hft.lazy import names_of
 if TYPE_CHECKING:
     from turbo_hft.journal.reader import EventRecord, JournalReader, Note, Record
     from turbo_hft.journal.recorder import Alarm, Recorder, Subscription
-    from turbo_hft.journal.tail import Tail
     from turbo_hft.journal.writer import Fsync, Journal
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "Record",
     "Recorder",
     "Subscription",
-    "Tail",
     "Verdict",
     "verify",
 ]
@@ -38,7 +36,6 @@ __getattr__ = names_of(
     {
         "reader": ("EventRecord", "JournalReader", "Note", "Record"),
         "recorder": ("Alarm", "Recorder", "Subscription"),
-        "tail": ("Tail",),
         "writer": ("Fsync", "Journal"),
     },
 )

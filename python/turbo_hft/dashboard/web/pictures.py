@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from turbo_hft.dashboard.web.exposition import WebCounts
 from turbo_hft.errors import TurboHftError
-from turbo_hft.metrics import WebCounts
 
 Collect = Callable[[str | None], Mapping[str, object]]
 MOST_CLIENTS = 64

@@ -12,7 +12,7 @@ import json
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -29,10 +29,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from turbo_hft.announce import because
 from turbo_hft.dashboard.desk import Desk
 from turbo_hft.dashboard.web.auth import Session, Sessions, Tokens, WrongTokens, csrf_fits, is_loopback
+from turbo_hft.dashboard.web.exposition import WebCounts, expose
 from turbo_hft.dashboard.web.guard import Guard
 from turbo_hft.dashboard.web.pictures import Busy, Pictures
 from turbo_hft.errors import ConfigError, MalformedMessage, NotRunning, TurboHftError
-from turbo_hft.metrics import MOST_SYMBOLS, MetricsSource, Reading, WebCounts, expose
+from turbo_hft.metrics import MOST_SYMBOLS, Measured
 
 Result = TypeVar("Result")
 
@@ -96,7 +97,7 @@ class Refused(Exception):
 
 
 class WebFace:
-    """The application. `metrics` gives the engine that is measured for as long as that takes, or None."""
+    """The application. Metrics have series of their own for `most_symbols` symbols."""
 
     def __init__(
         self,
@@ -104,14 +105,13 @@ class WebFace:
         tokens: Tokens,
         place: Place,
         *,
-        metrics: Callable[[], AbstractContextManager[MetricsSource | None]] = nullcontext,
         session_s: float = 12 * 3600.0,
         most_symbols: int = MOST_SYMBOLS,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._desk, self._tokens, self._place = desk, tokens, place
         self._say = Log(say)
-        self._metrics, self._most_symbols = metrics, most_symbols
+        self._most_symbols = most_symbols
         self.counts = WebCounts()
         self.sessions = Sessions(session_s)
         self._wrong = {"login": WrongTokens(), "metrics": WrongTokens()}
@@ -266,13 +266,15 @@ class WebFace:
             self._wrong["metrics"].note(address)
             raise Refused(403, "token", "not the read token, nor, on this machine, the one of --metrics-token-file.")
         async with self._measured:  # however many scrape, the engine is read by one at a time
-            accept = request.headers.get("accept", "")
-            kind, text = await self._run(lambda: self._measure(accept))
+            measured = await self._run(self._measure)
+        kind, text = expose(measured, self.counts, request.headers.get("accept", ""))
         return Response(text, headers={"content-type": kind})
 
-    def _measure(self, accept: str) -> tuple[str, bytes]:
-        with self._metrics() as engine:
-            return expose(Reading.of(engine, self.counts, self._most_symbols), accept)
+    def _measure(self) -> Measured | None:
+        try:
+            return self._desk.metrics(self._most_symbols)
+        except NotRunning:
+            return None
 
     # What is done
 
@@ -313,6 +315,8 @@ class WebFace:
         given = [*words, *([] if symbol is None else [symbol])]
         if any(not word or any(letter.isspace() for letter in word) for word in given):
             raise Refused(400, "input", "no name and no setting is empty or has a space in it.")
+        if "=" in (symbol or "") or not all("=" in word for word in words):
+            raise Refused(400, "input", "a setting has a = in it, and a symbol has none.")
         if not isinstance(was, dict):
             raise Refused(400, "input", '"was" is an object of settings as they were seen.')
         line = " ".join([*([] if symbol is None else [symbol]), *words])

@@ -9,6 +9,23 @@ const LOGS = ["events", "fills", "watched.fills"];
 
 let controls = null, session = null, stream = null, chosen = null, heard = 0, view = {}, starts = {};
 
+// A browser has six connections to a server, and a stream keeps one. So only the newest pages have one: the others would
+// keep a halt from getting through. `later`: pages that began a stream after this one did.
+const MOST_STREAMS = 3;
+const me = `${Date.now()} ${Math.random()}`, later = new Set();
+const pages = new BroadcastChannel("turbo-hft pages");
+let paused = false, broken = "";
+
+pages.onmessage = ({ data }) => {
+  later.add(data);
+  if (!stream || later.size < MOST_STREAMS) return;
+  stream.close();
+  stream = null;
+  paused = true;
+  contact();
+};
+for (const name of ["focus", "pointerdown", "keydown"]) window.addEventListener(name, () => { if (paused) follow(); }, true);
+
 // What only pages of this address and port can know: beside the cookie, which a browser sends to every port.
 const KEY = "turbo-hft csrf";
 const csrf = () => localStorage.getItem(KEY) ?? "";
@@ -85,6 +102,9 @@ function lost() {
 
 function follow() {
   stream?.close();
+  paused = false;
+  later.clear();
+  pages.postMessage(me);
   view = {};
   starts = {};
   stream = new EventSource(`/api/stream?${new URLSearchParams({ csrf: csrf(), ...(chosen ? { watch: chosen } : {}) })}`);
@@ -119,19 +139,25 @@ function take({ names, changed, logs }) {
   }
   trouble(view.problem ?? "");
   if (!view.symbols) return;
-  draw(view, new Set([...Object.keys(changed), ...Object.keys(logs)]), chosen, choose);
+  try {
+    draw(view, new Set([...Object.keys(changed), ...Object.keys(logs)]), chosen, choose);
+    broken = "";
+  } catch (error) {
+    broken = `this page could not draw the picture (${error.message}): load it anew. It halts all the same.`;
+    contact();
+    return;
+  }
   if (chosen === null && view.symbols.length) choose(view.symbols[0].name);
 }
 
 let shownTrouble = "";
 
 function trouble(text) {
+  if (text) cover("NO PICTURE");
   if (text === shownTrouble) return;
   shownTrouble = text;
+  contact();
   if (text) {
-    say(get("state"), "NO ENGINE");
-    get("state").className = "waiting";
-    document.title = "NO ENGINE · Turbo-HFT";
     // A symbol that is not tracked any more: look at the first one again.
     if (chosen !== null) { chosen = null; follow(); }
   }
@@ -139,11 +165,22 @@ function trouble(text) {
   get("problem").textContent = text;
 }
 
+// What the engine did last is not what it does now: nowhere on the page, nor in the title of its tab.
+function cover(text) {
+  say(get("state"), text);
+  get("state").className = "waiting";
+  document.title = `${text} · Turbo-HFT`;
+}
+
 function contact() {
-  const silent = performance.now() - heard > SILENCE_MS;
-  get("app").classList.toggle("stale", silent);
-  get("contact").classList.toggle("lost", silent);
-  say(get("contact"), silent ? (heard ? `NO CONTACT for ${Math.round((performance.now() - heard) / 1000)} s` : "connecting") : "live");
+  const silent = performance.now() - heard > SILENCE_MS, old = silent || paused || broken !== "" || shownTrouble !== "";
+  get("app").classList.toggle("stale", old);
+  get("contact").classList.toggle("lost", old);
+  if (paused) cover("PAUSED");
+  else if (silent) cover(heard ? "NO CONTACT" : "CONNECTING");
+  else if (broken) cover("NO PICTURE");
+  const since = `NO CONTACT for ${Math.round((performance.now() - heard) / 1000)} s`;
+  say(get("contact"), paused ? "PAUSED: newer pages are kept up to date; click or press a key to go on" : silent ? (heard ? since : "connecting") : broken || (shownTrouble ? "no picture" : "live"));
 }
 
 function choose(name) {

@@ -257,7 +257,7 @@ function feeds(view) {
 function events(view) {
   const note = get("events-note");
   note.hidden = view.reads_events;
-  say(note, "The process that runs the engine reads the events. To see them here give it a journal, and `turbo-hft serve` the same: --journal DIR. Fills are taken from the order table.");
+  say(note, "The process that runs the engine reads the events, and hands them on by its control socket (`turbo-hft run --control`). There is none, or it does not answer: fills are taken from the order table.");
   table(get("events"), ["=exchange time", "=event", "=symbol", "=side", "shares", "price", "ref", "=strategy", "=reason", "position", "after"], view.events.slice().reverse().map((row) => [
     f.exchangeClock(row.exchange_ns), words(row.kind), row.symbol ?? "", row.qty ? side(row.side) : "", row.qty ? f.count(row.qty) : "", row.price_e4 ? f.price(row.price_e4) : "",
     row.user_ref ? `${row.user_ref}${row.other_ref ? ` for ${row.other_ref}` : ""}` : "", row.strategy === "none" ? "" : row.strategy,
