@@ -129,3 +129,21 @@ def test_options_that_are_of_another_session_take_nothing_over(
     with Engine.adopt(at.device, pin=root) as engine:
         assert not engine.lease.in_force
         engine.detach()
+
+
+def test_a_start_that_fails_with_orders_out_takes_nothing_away(
+    at: LabAddresses, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def login(self: OrderEntry, timeout_s: float = 5.0, *, recover: bool = False) -> None:
+        working = self.engine.program.share("working", writable=True)[1]
+        working.user_ref, working.state, working.open_qty = 1, 1, 100
+        raise ExchangeError("it failed late")
+
+    monkeypatch.setattr(OrderEntry, "login", login)
+    monkeypatch.setattr("turbo_hft.privileges.give_up", lambda keep: ())
+    path = tmp_path / "engine.toml"
+    path.write_text(file(at, root))
+    assert main(["run", "--config", str(path)]) == 1
+    with Engine.adopt(at.device, pin=root) as engine:
+        assert engine.halted and len(engine.orders.open()) == 1
+        engine.detach()

@@ -60,7 +60,10 @@ class EngineTable:
 
     interface: str = key("Interface on which it runs.")
     mode: ModeName = key("Where the program runs: in the driver (native), or above it (generic, slower).", "native")
-    strategy_object: Path | None = key("Object file of a strategy of yours, linked in when a program is loaded.", None)
+    strategy_object: Path | None = key(
+        "Object file of a strategy of yours, linked in when a program is loaded; one that is taken over must have it.",
+        None,
+    )
     pin: bool = key("Keep the engine on the BPF file system, so that it outlives its process.", False)
     pin_root: Path | None = key(
         "Directory of a BPF file system for that; /sys/fs/bpf/turbo_hft if none is given.", None
