@@ -8,6 +8,7 @@ import pytest
 from desk_rig import ASK_E4, Desk
 from turbo_hft.dashboard.local_desk import LocalDesk
 from turbo_hft.dashboard.view import View
+from turbo_hft.engine import Engine
 from turbo_hft.errors import OrderRefused, TurboHftError
 from turbo_hft.testing import Hook
 
@@ -17,6 +18,31 @@ pytestmark = pytest.mark.kernel
 @pytest.fixture
 def rig(hook: Hook) -> Desk:
     return Desk(hook)
+
+
+def one_by_one(engine: Engine, desk: LocalDesk) -> None:
+    """Every metric in its unit: dollars, shares, seconds, and what the picture says of the same."""
+    found = {(name, *labels): value for name, all_of in desk.metrics().items() for labels, value in all_of}
+    view, account = desk.view("AAPL"), engine.account
+    assert view.watched is not None
+    row, before = view.watched.symbol, "turbo_hft_"
+    assert found[f"{before}symbol_position_shares", "AAPL"] == row.position == 60
+    assert found[f"{before}symbol_pnl_dollars", "AAPL"] == row.pnl_e4 / 10_000
+    assert found[f"{before}pnl_dollars",] == account.pnl_e4 / 10_000 and account.pnl_e4 != 0
+    assert found[f"{before}fees_dollars",] == account.fees_e8 / 100_000_000
+    assert found[f"{before}gross_exposure_dollars",] == account.gross_e4 / 10_000 > 9_000
+    assert found[f"{before}symbol_bid_dollars", "AAPL"] == engine.symbols["AAPL"].snapshot().bid_e4 / 10_000 > 160
+    assert found[f"{before}orders_total",] == found[f"{before}symbol_orders_total", "AAPL"] == row.orders == 2
+    assert found[f"{before}symbol_fills", "AAPL"] == row.fills == 1
+    for use in view.limits[:4]:
+        assert found[f"{before}limit_used_ratio", use.name] == use.used / use.limit, use
+    lease_s = found[f"{before}lease_left_seconds",]
+    assert lease_s is None or 0 <= lease_s <= 60
+    orders = [(bound, value) for (name, *bound), value in found.items() if name == f"{before}order_latency_seconds"]
+    assert orders[-1] == (["+Inf"], view.latency.count)
+    bounds = [float(bound) for (bound,), value in orders if value >= view.latency.count / 2]
+    if view.latency.p50_ns is not None:
+        assert abs(bounds[0] * 1e9 - view.latency.p50_ns) <= 1
 
 
 def test_the_picture_is_what_happened(rig: Desk) -> None:
@@ -48,6 +74,7 @@ def test_the_picture_is_what_happened(rig: Desk) -> None:
         assert uses["max_gross"] == account.gross_e4 + account.open_buy_e4 and uses["max_open_orders"] == 2
         assert next(use.used for use in watched.limits if use.name == "max_long") == 60 + 40 + 50
         assert View.from_dict(json.loads(json.dumps(view.as_dict()))) == view
+    one_by_one(engine, beside)
     assert [fill.exact for desk in (reader, beside) for fill in desk.view().fills] == [True, False]
     assert [row.kind for row in reader.view().events].count("executed") == 1 and not beside.view().events
     rig.answer(rig.executed(first, 40, ASK_E4))
