@@ -87,7 +87,6 @@ def assert_ledgers_agree(engine: Engine, events: list[Event], summary: dict[str,
         ("ouch50", Mode.NATIVE, "ufo"),
         ("ouch42", Mode.NATIVE, "ufo"),
         ("ouch50", Mode.GENERIC, "ufo"),
-        ("ouch50", Mode.NATIVE, "soupbintcp"),
         ("ouch42", Mode.NATIVE, "soupbintcp"),
     ],
 )
