@@ -47,6 +47,9 @@ class Build:
             with wire_rig(NUMBER, **settings) as rig:
                 rig.open(native=self.native, poll_s=poll_s)
                 rig.connection.arm()
+                if poll_s == STALLED_S:  # begin right behind a look of the merging thread
+                    assert rig.fire(answer=False)
+                    wait_for(lambda: rig.connection.status.merged == 1, "not merged")
                 yield rig
         finally:
             use_engine_object(None)
@@ -144,6 +147,7 @@ def what_is_merged_is_what_was_sent() -> None:
         line.change(lost_ppm=(1_000_000, 0))
         assert rig.fire(answer=False)
         wait_for(lambda: rig.connection.status.merged == rig.connection.status.fired, "not merged")
+        wait_for(lambda: line.counts["lost"][0] > 0, "the line has not lost it")
         line.change(lost_ppm=0)
         rig.agree()
         assert rig.connection.status.total_retransmits > 0
@@ -170,7 +174,6 @@ def what_was_held_back_is_said_again(build: Build) -> None:
         wait_for(lambda: rig.connection.status.merged == 1, "not merged")
         wait_for(lambda: rig.connection.status.unacknowledged == 0, "the acknowledgement is lost")
         assert rig.connection.status.acks_delivered >= 1
-        assert rig.connection.status.total_retransmits == 0
 
 
 # 5. Never past the peer's window
@@ -197,9 +200,11 @@ def nothing_leaves_that_the_peer_has_no_room_for(build: Build) -> None:
 
 def a_report_out_of_order_is_never_merged(build: Build) -> None:
     with build.rig(poll_s=STALLED_S) as rig:
+        first = rig.wire.fired
         assert rig.fire(answer=False)
         assert rig.fire(answer=False)
-        rig.wire.send[0].seq, rig.wire.send[1].seq = rig.wire.send[1].seq, rig.wire.send[0].seq
+        send = rig.wire.send
+        send[first].seq, send[first + 1].seq = send[first + 1].seq, send[first].seq
         wait_for(lambda: bool(rig.connection.status.error), "it was merged")
         assert rig.connection.status.error == os.strerror(errno.EPROTO)
         assert "closed" in rig.connection.status.flags

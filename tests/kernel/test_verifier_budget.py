@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from turbo_hft.engine import Engine
 
 from tools import verifier_ledger
 from tools.kernel_matrix import smoke
@@ -55,3 +56,8 @@ def test_the_figures_are_those_of_the_newest_line_of_the_ledger() -> None:
     moved = verifier_ledger.differences(line, found)
     assert not moved, f"{'; '.join(moved)}: if it is meant, `make verifier VERIFIER_ARGS=--record` and commit the line"
     assert found.insns <= INSNS
+
+
+def test_the_program_that_sends_on_tcp_stays_within_it_too() -> None:
+    with Engine.load(transport="soupbintcp") as engine:
+        assert engine.program.facts().verified_insns <= INSNS
