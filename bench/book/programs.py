@@ -73,7 +73,14 @@ def build(itch_order_book: Path | None, cpptrader: Path | None) -> Programs:
     sources = {
         "chase": ["-O2", "-D_GNU_SOURCE", SOURCES / "chase.c"],
         "generate": ["-O2", SOURCES / "generate.c", native / "market.c", native / "reference.c"],
-        "hook": ["-O2", SOURCES / "hook.c", native / "engine.c", native / "link.c", "-lbpf", "-lelf", "-lz"],
+        "hook": [
+            "-O2",
+            SOURCES / "hook.c",
+            *(native / name for name in ("engine.c", "link.c", "constant.c")),
+            "-lbpf",
+            "-lelf",
+            "-lz",
+        ],
         "native": ["-O2", SOURCES / "native.c"],
     }
     built = {name: _compile(name, [*clang, *map(str, words)]) for name, words in sources.items()}
