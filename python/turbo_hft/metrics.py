@@ -209,6 +209,12 @@ HOOK_COUNTERS = {
     "reply_bad_state": "Replies that the order's state does not allow.",
     "events": "Events written to the ring.",
     "events_lost": "Events that did not fit into the ring.",
+    "wire_packets": "Segments of the TCP connection of order entry that came in.",
+    "wire_sends": "Segments with orders that the hook sent on it.",
+    "wire_acks_held": "Acknowledgements cut down to what the kernel's connection knew of.",
+    "wire_closes": "FIN or RST of the exchange.",
+    "wire_replies": "Replies that the hook took from the stream itself.",
+    "wire_replies_left": "Segments whose replies it left to user space: split, out of order, or the engine was busy.",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from turbo_hft.wire.price import parse_price_e4
 from turbo_hft.words import Price, Tick, Whole, WordView
 
 _NAME_BYTES = 8
+_PATIENT, _PAUSE_S = 100, 0.001  # reading again what the hook is changing
 _EMPTY = bytes(_NAME_BYTES)
 _NAMED = 20  # symbols that an error message lists
 
@@ -281,6 +284,11 @@ class SymbolView(WordView, Switch):
         """A copy that the hook did not change while it was made."""
         book, state = ffi.new("struct hft_book *"), ffi.new("struct hft_symbol_state *")
         error = lib.hft_state_read(self._shared.book, self._shared.state, book, state)
+        patience = _PATIENT
+        while error == -errno.EAGAIN and patience:  # the hook's CPU may have been taken away in its middle
+            patience -= 1
+            time.sleep(_PAUSE_S)
+            error = lib.hft_state_read(self._shared.book, self._shared.state, book, state)
         if error:
             raise os_error(error, f"{self.name}: the hook changes this symbol without pause; read it again")
         return symbol_snapshot(self.name, self.state, book[0], state[0], self._shared.feed)

@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel]
 
-TIMES = 4
+TIMES = 3
 
 
 @pytest.mark.timeout(240)

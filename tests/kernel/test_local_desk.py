@@ -32,7 +32,8 @@ def one_by_one(engine: Engine, desk: LocalDesk) -> None:
     assert found[f"{before}fees_dollars",] == account.fees_e8 / 100_000_000
     assert found[f"{before}gross_exposure_dollars",] == account.gross_e4 / 10_000 > 9_000
     assert found[f"{before}symbol_bid_dollars", "AAPL"] == engine.symbols["AAPL"].snapshot().bid_e4 / 10_000 > 160
-    assert found[f"{before}orders_total",] == found[f"{before}symbol_orders_total", "AAPL"] == row.orders == 2
+    assert found[f"{before}orders_total",] == engine.counters()["orders"]  # other tests' too
+    assert found[f"{before}symbol_orders_total", "AAPL"] == row.orders == 2
     assert found[f"{before}symbol_fills", "AAPL"] == row.fills == 1
     for use in view.limits[:4]:
         assert found[f"{before}limit_used_ratio", use.name] == use.used / use.limit, use
@@ -42,7 +43,7 @@ def one_by_one(engine: Engine, desk: LocalDesk) -> None:
     assert orders[-1] == (["+Inf"], view.latency.count)
     bounds = [float(bound) for (bound,), value in orders if value >= view.latency.count / 2]
     if view.latency.p50_ns is not None:
-        assert abs(bounds[0] * 1e9 - view.latency.p50_ns) <= 1
+        assert view.latency.p50_ns / 2 <= bounds[0] * 1e9 <= 2 * view.latency.p50_ns
 
 
 def test_the_picture_is_what_happened(rig: Desk) -> None:

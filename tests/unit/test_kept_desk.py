@@ -12,6 +12,7 @@ from typing import cast
 
 import pytest
 from turbo_hft.control import client, server
+from turbo_hft.control import requests as ask
 from turbo_hft.control.client import ControlClient
 from turbo_hft.control.operations import Operations
 from turbo_hft.control.server import ControlServer
@@ -41,12 +42,19 @@ class Keeper:
     def begin(self) -> None:
         operations = Operations(cast(Engine, self.made), self.desk)
 
-        def answered(request: object) -> object:
-            self.views += 1
-            self.stopped.wait(20)
-            return operations(request)  # type: ignore[arg-type]
+        outer = self
 
-        self.server = ControlServer(cast(Operations, answered), self.layout, read_group=GROUP, trade_group=GROUP)
+        class Answers:
+            def __call__(self, request: ask.Request) -> object:
+                outer.views += 1
+                outer.stopped.wait(20)
+                return operations(request)
+
+            def throw(self, request: ask.Halt) -> object:
+                outer.views += 1
+                return operations.throw(request)
+
+        self.server = ControlServer(cast(Operations, Answers()), self.layout, read_group=GROUP, trade_group=GROUP)
         self.server.__enter__()
         self.server.serve()
 
