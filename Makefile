@@ -38,7 +38,7 @@ PY := $(BIN)/python
 BPF_FILES := $(shell find bpf native -name '*.[ch]' 2>/dev/null)
 C_FILES := $(filter-out %/vmlinux.h,$(BPF_FILES)) $(wildcard docs/examples/*.c bench/*.c bench/*.h bench/*.cpp bench/*/*.c bench/*/*.h bench/*/*.cpp)
 
-.PHONY: build deps demo test lint format fuzz bench screenshot screenshot-terminal screenshot-web vmlinux docs docs-test man clean distclean help
+.PHONY: build deps demo test test-long lint format fuzz bench screenshot screenshot-terminal screenshot-web vmlinux docs docs-test man clean distclean help
 .PHONY: verifier kernel-matrix matrix-deps book-check torture lease-test swap-test crash-test start-bench watch-bench bench-book bench-gate mutation trading-day journal-check
 .PHONY: wire-guards wire-long tcp-crash bench-tcp
 
@@ -65,6 +65,9 @@ test: lint ## lint, then every test (PYTEST_ARGS=...)
 	-@tools/deps.sh matrix
 	-@tools/deps.sh browser
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+test-long: build ## those tests that take long and have a shorter relative in `make test` (PYTEST_ARGS=...)
+	$(PY) -m pytest -m long $(PYTEST_ARGS)
 
 lint: build ## ruff, mypy --strict, clang-format; changes nothing
 	$(BIN)/ruff check .

@@ -93,6 +93,7 @@ def test_json_holds_everything(protocol: str) -> None:
     assert report["exchange"]["accounts"]["HFT001"]["AAPL"]["orders"] > 0
 
 
+@pytest.mark.long
 def test_with_the_latency_comparison() -> None:
     done = demo("--duration", "2", "--latency-rounds", "100", "--latency-repetitions", "1", "--json")
     report = json.loads(done.stdout)

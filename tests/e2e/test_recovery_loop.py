@@ -157,6 +157,7 @@ def feed_end(summary: dict[str, object]) -> int:
     return int(feed["last_sequence"]) + 1
 
 
+@pytest.mark.long
 def test_a_late_start_and_a_gap_that_nobody_fills(tmp_path: Path) -> None:
     faults = ("--no-wait-for-login", "--duration", "7", "--loss-both", "0.0005", "--rerequest-loss", "1")
     with rig(tmp_path, 23) as lab, trading(lab, before_exchange=faults) as at:

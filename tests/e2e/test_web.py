@@ -217,6 +217,7 @@ def test_a_foreign_page_and_a_rebound_name_are_refused(place: Rig, page: webdriv
     place.run(body)
 
 
+@pytest.mark.long
 def test_a_halt_finds_its_way_however_many_pages_are_open(place: Rig, page: webdriver.Chrome) -> None:
     """A browser has six connections to a server, and each page that is kept up to date has one of them for good."""
 
@@ -262,6 +263,7 @@ def test_a_page_that_cannot_draw_says_so_and_halts(place: Rig, page: webdriver.C
     place.run(body)
 
 
+@pytest.mark.long
 def test_who_does_not_answer_is_not_taken_for_one_that_trades(place: Rig, page: webdriver.Chrome) -> None:
     def body() -> None:
         assert not shown(page, "events-note")

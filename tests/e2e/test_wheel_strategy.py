@@ -23,6 +23,7 @@ with turbo_hft.Engine.load(symbols=16, orders=256, kept=64) as engine:
 """
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_wheel_links_a_strategy_with_an_empty_path(tmp_path: Path) -> None:
     pip = ["-m", "pip", "--disable-pip-version-check", "--quiet"]

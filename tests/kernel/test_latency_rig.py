@@ -213,6 +213,7 @@ def mute(addresses: LabAddresses, work: Work) -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 def test_silence_is_counted_until_patience_ends(veth: Wire) -> None:
     who = Contestant(Responder("mute", "mute", "", headline=True), mute)
     work, script = prepare(open_loop(2_000), veth.addresses, 20, warmup=1)

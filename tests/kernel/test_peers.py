@@ -153,6 +153,7 @@ def test_several_symbols_are_armed_and_a_gap_ends_all_trading(wire: Wire, name: 
     assert running.orders == 2 and running.messages == 13
 
 
+@pytest.mark.long
 def test_a_peer_that_cannot_log_in_says_so(addresses: LabAddresses) -> None:
     with pytest.raises(ExchangeError, match="does not answer"), peer("busy").responder(addresses, Work()):
         raise AssertionError("nobody was there to log in to")

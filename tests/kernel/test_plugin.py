@@ -129,6 +129,7 @@ def test_the_engine_keeps_nothing_where_a_strategy_has_its_variables() -> None:
     assert {".bss", ".data"}.isdisjoint(section.name for section in objects.engine()[0].sections)
 
 
+@pytest.mark.long
 def test_a_hundred_swaps_leave_nothing_behind(engine: Engine, make: Compile) -> None:
     paths = make(BUYER, "one"), make(EXAMPLE.read_text(), "two")
     for path in paths:
@@ -595,6 +596,7 @@ def test_what_is_left_of_stack_and_calls_is_what_is_promised(engine: Engine, mak
         engine.load_strategy(make(deep(480, 0), "greedy"))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("what", ["stack", "calls"])
 def test_older_kernels_grant_it_too(make: Compile, tmp_path: Path, what: str) -> None:

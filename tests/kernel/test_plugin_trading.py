@@ -325,6 +325,7 @@ def test_a_program_without_a_link_is_not_swapped(lab: Lab, make: Compile) -> Non
         subprocess.run([*ip, "xdp", "off"], check=True)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_swaps_under_a_whole_market(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tools.swap_test", "--swaps", "30", "--json"]
