@@ -24,7 +24,7 @@ int count(struct xdp_md *ctx) {
 
 began = time.monotonic()
 try:
-    from bcc import BPF  # type: ignore[import-not-found]
+    from bcc import BPF
 except ImportError as error:
     sys.exit(f"python3-bpfcc is not installed ({error})")
 imported = time.monotonic()

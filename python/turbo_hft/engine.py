@@ -21,7 +21,7 @@ from turbo_hft.control_lock import ControlLock, StartLock, is_controlled
 from turbo_hft.errors import AttachError, CapabilityError, ConfigError, NotRunning, TurboHftError
 from turbo_hft.events import EventStream
 from turbo_hft.fees import Fees
-from turbo_hft.kill import KillState, Switch
+from turbo_hft.kill import KillState, Switch, state_of
 from turbo_hft.layout import DEFAULT_ROOT
 from turbo_hft.lease import Lease
 from turbo_hft.limits import ACCOUNT_DEFAULTS, STRATEGY_DEFAULTS, AccountLimits
@@ -770,8 +770,7 @@ class Engine(Switch):
         """The state that `suspend` left, of an engine that is suspended; otherwise the state it is in."""
         if self._control[0].kill != lib.HFT_SUSPENDED:
             return self.state
-        before = int(self.program.generations.suspended_from)
-        return {lib.HFT_ACTIVE: "active", lib.HFT_REDUCING: "reducing"}.get(before, "halted")  # type: ignore[return-value]
+        return state_of(int(self.program.generations.suspended_from))
 
     def lift(self, state: KillState) -> bool:
         """Go back to `state` (``active`` or ``reducing``) from `suspend`. False, and nothing happens, if anybody has

@@ -11,6 +11,11 @@ KillState = Literal["halted", "active", "reducing"]
 _STATES: dict[int, KillState] = {lib.HFT_ACTIVE: "active", lib.HFT_REDUCING: "reducing"}
 
 
+def state_of(word: int) -> KillState:
+    """What a kill word says; one that says nothing halts."""
+    return _STATES.get(word, "halted")
+
+
 class Switch(ABC):
     """Base of what has one. Cancels leave in every state."""
 
@@ -41,7 +46,7 @@ class Switch(ABC):
     @property
     def state(self) -> KillState:
         """``halted``: nothing leaves. ``reducing``: only what brings a position towards zero. ``active``."""
-        return _STATES.get(self._read_kill(), "halted")
+        return state_of(self._read_kill())
 
     @property
     def halted(self) -> bool:

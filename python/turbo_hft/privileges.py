@@ -2,7 +2,7 @@
 
 Loading, attaching and pinning need them; what comes afterwards works with what is open by then: maps in shared memory,
 commands (BPF_PROG_TEST_RUN), the link, the events, pins in a directory of our own, sockets. Found out by taking them
-away one by one on Linux 6.18 (tests/e2e/test_ordinary_user.py does that again); docs/control.md has the table.
+away one by one on Linux 6.18 (tests/e2e/test_service.py does that again); docs/control.md has the table.
 """
 
 from __future__ import annotations

@@ -120,6 +120,21 @@ def leftovers() -> list[str]:
     return found
 
 
+@contextmanager
+def beside_an_exchange(directory: Path, *words: str) -> Iterator[None]:
+    """The lab with a running exchange, whose files lie in `directory`; nothing of it is left behind."""
+    before = pins()
+    assert turbo_hft("lab", "up", *NAME_OPTIONS).returncode == 0
+    talk = directory / "exchange.talk"
+    with running(*EXCHANGE, *words, out=directory / "exchange.out", talk=talk):
+        eventually(lambda: "exchange ready" in talk.read_text(), "the exchange is ready")
+        yield
+    down = turbo_hft("lab", "down", *NAME_OPTIONS)
+    found = leftovers()
+    remove_lab()
+    assert down.returncode == 0 and found == [] and pins() == before
+
+
 def _is_orphan(namespace: str) -> bool:
     prefix, _, pid = namespace.rpartition("_")
     return prefix.startswith("hft_lat") and not Path(f"/proc/{pid}").exists()

@@ -11,14 +11,10 @@ from pathlib import Path
 import pytest
 from e2e.helpers import (
     ADDRESSES,
-    EXCHANGE,
-    NAME_OPTIONS,
     ON,
     SESSION,
+    beside_an_exchange,
     eventually,
-    leftovers,
-    pins,
-    remove_lab,
     running,
     turbo_hft,
     turbo_hft_json,
@@ -35,16 +31,9 @@ RUN = ["run", *ON, *SESSION, "--symbol", "AAPL:max_long=100000", "--json"]
 
 @pytest.fixture
 def exchange(tmp_path: Path) -> Iterator[Path]:
-    before = pins()
-    assert turbo_hft("lab", "up", *NAME_OPTIONS).returncode == 0
-    log, talk = tmp_path / "exchange.log", tmp_path / "exchange.talk"
-    with running(*EXCHANGE, "--log", str(log), out=tmp_path / "exchange.out", talk=talk):
-        eventually(lambda: "exchange ready" in talk.read_text(), "the exchange is ready")
+    log = tmp_path / "exchange.log"
+    with beside_an_exchange(tmp_path, "--log", str(log)):
         yield log
-    down = turbo_hft("lab", "down", *NAME_OPTIONS)
-    found = leftovers()
-    remove_lab()
-    assert down.returncode == 0 and found == [] and pins() == before
 
 
 def orders() -> int:

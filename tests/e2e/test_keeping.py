@@ -12,12 +12,8 @@ from pathlib import Path
 import pytest
 from e2e.helpers import (
     ADDRESSES,
-    EXCHANGE,
-    NAME_OPTIONS,
+    beside_an_exchange,
     eventually,
-    leftovers,
-    pins,
-    remove_lab,
     running,
     turbo_hft,
     turbo_hft_json,
@@ -34,16 +30,8 @@ A = ADDRESSES
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
     """A place for pins, beside a running exchange."""
-    before = pins()
-    assert turbo_hft("lab", "up", *NAME_OPTIONS).returncode == 0
-    talk = tmp_path / "exchange.talk"
-    with bpffs(tmp_path) as made, running(*EXCHANGE, out=tmp_path / "exchange.out", talk=talk):
-        eventually(lambda: "exchange ready" in talk.read_text(), "the exchange is ready")
+    with bpffs(tmp_path) as made, beside_an_exchange(tmp_path):
         yield made
-    down = turbo_hft("lab", "down", *NAME_OPTIONS)
-    found = leftovers()
-    remove_lab()
-    assert down.returncode == 0 and found == [] and pins() == before
 
 
 def text(root: Path, journal: Path) -> str:

@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pytest
 import wire_rig as wire_rig_module
+from ouch_replies import accepted
 from turbo_hft._native import lib
 from turbo_hft.errors import ConfigError, ExchangeError, OrderRefused
 from turbo_hft.program import use_engine_object
-from turbo_hft.wire import ouch50, ufo
+from turbo_hft.wire import ufo
 from wire_builds import hook_without, native_without, opened
 from wire_rig import HEARTBEAT, WireRig, adverse_rig, wait_for, wire_rig
 
@@ -237,29 +238,13 @@ def without_a_lease_not_even_a_cancel_leaves(build: Build) -> None:
         price = rig.ticks.price()
         assert rig.fire(answer=False, over=False)
         order = rig.ticks.threshold.order(1, price)
-        rig.engine.hear(ufo.Sequenced(1, (_accepted(order).encode(),)).encode())
+        reply = accepted(
+            order.user_ref_num, order.side, order.quantity, order.price, tif=order.tif, symbol=order.symbol
+        )
+        rig.engine.hear(ufo.Sequenced(1, (reply.encode(),)).encode())
         rig.engine.lease.lapse()
         with pytest.raises(OrderRefused, match="lease"):
             rig.engine.orders.cancel(1)
-
-
-def _accepted(order: ouch50.EnterOrder) -> ouch50.Accepted:
-    return ouch50.Accepted(
-        timestamp=0,
-        user_ref_num=order.user_ref_num,
-        side=order.side,
-        quantity=order.quantity,
-        symbol=order.symbol,
-        price=order.price,
-        tif=order.tif,
-        display=order.display,
-        order_ref=1,
-        capacity=order.capacity,
-        iso=order.iso,
-        cross_type=order.cross_type,
-        order_state="L",
-        cl_ord_id=order.cl_ord_id,
-    )
 
 
 def a_connection_that_is_not_established_is_not_sent_on(build: Build) -> None:

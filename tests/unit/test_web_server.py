@@ -420,7 +420,7 @@ def test_nothing_is_collected_while_nobody_looks() -> None:
         before = counts.collections
         follower = pictures.follow(None, lambda: True)
         await anext(follower)
-        await follower.aclose()  # type: ignore[attr-defined]
+        await follower.aclose()
         await asyncio.sleep(0.05)
         after = counts.collections
         await asyncio.sleep(0.2)

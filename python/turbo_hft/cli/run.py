@@ -302,7 +302,7 @@ def _engine(config: Config) -> Engine:
             engine.close()
             raise
         return engine
-    loaded: Any = config.load_settings()
+    loaded = config.load_settings()
     engine = Engine.open(own.interface, mode=Mode(own.mode), strategy=own.strategy_object, pin=root, **loaded)
     try:
         settings.apply_account(engine, config.account)

@@ -8,6 +8,7 @@ With --token-file and --read-token-file they are yours, and nothing secret is pr
 from __future__ import annotations
 
 import argparse
+import importlib
 from typing import TYPE_CHECKING
 
 from turbo_hft.cli import codes, common
@@ -69,9 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until it is told to stop."""
     try:
-        import prometheus_client  # noqa: F401
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
+        for needed in ("prometheus_client", "starlette", "uvicorn"):
+            importlib.import_module(needed)
     except ImportError as error:
         raise ConfigError(f"serve needs {error.name}, which is missing: pip install 'turbo-hft[web]'") from None
     from turbo_hft.dashboard.interface_desk import InterfaceDesk

@@ -20,7 +20,7 @@ from turbo_hft.config.read import read
 from turbo_hft.config.schema import Config
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, TurboHftError
-from turbo_hft.program import LoadSettings, load_config
+from turbo_hft.program import load_config
 from turbo_hft.template import order_template
 from turbo_hft.user_strategy import objects
 from turbo_hft.wire import blocks, ouch50
@@ -91,7 +91,7 @@ def _strategy(engine: Engine, config: Config) -> list[Difference]:
 
 
 def _sizes(engine: Engine, config: Config) -> list[Difference]:
-    loaded, wanted = engine.program.config, load_config(**_load_settings(config))
+    loaded, wanted = engine.program.config, load_config(**config.load_settings())
     found = []
     for field, key in _SIZES.items():
         has, wants = getattr(loaded, field), getattr(wanted, field)
@@ -99,11 +99,6 @@ def _sizes(engine: Engine, config: Config) -> list[Difference]:
         if int(has) != int(wants):
             found.append(Difference(f"sizes.{key}", int(has) + more, int(wants) + more, live=False))
     return found
-
-
-def _load_settings(config: Config) -> LoadSettings:
-    made: LoadSettings = config.load_settings()  # type: ignore[assignment]
-    return made
 
 
 def _frame_facts(template: Any) -> dict[str, Any]:

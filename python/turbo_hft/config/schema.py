@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from turbo_hft.addresses import FeedAddress, OrderSession, Protocol, Rerequest, TimeInForce, Transport
 from turbo_hft.errors import ConfigError
+
+if TYPE_CHECKING:
+    from turbo_hft.program import LoadSettings
 
 OnRestart = Literal["halt", "trade"]
 WhenFull = Literal["halt", "go-on"]
@@ -194,7 +197,9 @@ class FeedTable:
         """As the engine takes it. Raises ConfigError."""
         if (self.rerequest is None) != (self.rerequest_local is None):
             raise ConfigError("feed.rerequest and feed.rerequest_local: give both or none of them")
-        both = self.rerequest is not None and self.rerequest_local is not None
+        rerequest = None
+        if self.rerequest is not None and self.rerequest_local is not None:
+            rerequest = Rerequest(self.rerequest.pair, self.rerequest_local.pair)
         return FeedAddress(
             self.at.address,
             self.at.port,
@@ -202,7 +207,7 @@ class FeedTable:
             None if self.b is None else self.b.address,
             None if self.b is None else self.b.port,
             self.b_source,
-            Rerequest(self.rerequest.pair, self.rerequest_local.pair) if both else None,  # type: ignore[union-attr]
+            rerequest,
         )
 
     @classmethod
@@ -270,11 +275,12 @@ class Config:
             )
         return None
 
-    def load_settings(self) -> dict[str, Any]:
+    def load_settings(self) -> LoadSettings:
         """For `Engine.open`."""
         values = {one.name: getattr(self.sizes, one.name) for one in fields(SizesTable)}
         values["transport"] = self.session.transport
-        return {name: value for name, value in values.items() if value is not None}
+        # Field for field what an engine is loaded with; what it checks is named by key and value.
+        return cast("LoadSettings", {name: value for name, value in values.items() if value is not None})
 
 
 # Keys that are no single word of the engine's memory.

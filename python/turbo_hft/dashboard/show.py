@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import curses
+import importlib
 import json
 import os
 import signal
@@ -105,7 +106,7 @@ def lines(
 def need_textual() -> None:
     """Raises CapabilityError if the face of terminals cannot be drawn."""
     try:
-        import textual  # noqa: F401
+        importlib.import_module("textual")
     except ImportError as error:
         raise CapabilityError(
             f"the terminal view needs {error.name}: install turbo-hft with it (pip install 'turbo-hft[view]'), or have "

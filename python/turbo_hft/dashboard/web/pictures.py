@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -124,7 +124,7 @@ class Pictures:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pictures")
         self._closed = False
 
-    async def follow(self, watch: str | None, welcome: Callable[[], bool]) -> AsyncIterator[bytes]:
+    async def follow(self, watch: str | None, welcome: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
         """Events of a stream, for as long as the one who looks is `welcome`. Raises Busy before the first."""
         if self._counts.clients >= MOST_CLIENTS:
             raise Busy(f"{MOST_CLIENTS} pages are open already: close one.")

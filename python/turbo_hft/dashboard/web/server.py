@@ -11,9 +11,9 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -370,7 +370,7 @@ class WebFace:
 class LiveResponse(Response):
     """A stream of events. A client that takes nothing for 20 seconds is left; what it has not taken does not queue."""
 
-    def __init__(self, first: bytes | None, follower: AsyncIterator[bytes]) -> None:
+    def __init__(self, first: bytes | None, follower: AsyncGenerator[bytes, None]) -> None:
         super().__init__(headers={"content-type": "text/event-stream; charset=utf-8"})
         del self.headers["content-length"]
         self._first, self._follower = first, follower
@@ -400,7 +400,7 @@ class LiveResponse(Response):
                 tasks.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
-                await self._follower.aclose()  # type: ignore[attr-defined] # a generator
+                await self._follower.aclose()
 
 
 # Curves: long, and a point more changes them.
@@ -447,6 +447,6 @@ async def _plain_error(request: Request, error: Exception) -> Response:
 
 def _plain(value: object) -> object:
     """JSON-ready."""
-    if hasattr(value, "__dataclass_fields__"):
-        value = asdict(value)  # type: ignore[call-overload]
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     return json.loads(json.dumps(value, default=str))
