@@ -64,7 +64,7 @@ demo: build ## the whole loop: lab, exchange, engine, three ledgers, latency (DE
 test: lint ## lint, then every test (PYTEST_ARGS=...)
 	-@tools/deps.sh matrix
 	-@tools/deps.sh browser
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest -n 2 $(PYTEST_ARGS)
 
 test-long: build ## those tests that take long and have a shorter relative in `make test` (PYTEST_ARGS=...)
 	$(PY) -m pytest -m long $(PYTEST_ARGS)

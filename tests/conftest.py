@@ -1,9 +1,16 @@
-"""hypothesis profiles: short in `make test`, long in `make fuzz`. The option of `make docs-test`."""
+"""hypothesis profiles: short in `make test`, long in `make fuzz`. The option of `make docs-test`.
+
+What may run side by side in `make test`.
+"""
 
 from __future__ import annotations
 
+from pathlib import PurePath
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 FUZZ_EXAMPLES = 3000
 
@@ -17,3 +24,17 @@ settings.load_profile("default")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--all-blocks`: of README.md and docs/ (tests/docs)."""
     parser.addoption("--all-blocks", action="store_true", help="run the long blocks of the documentation too")
+
+
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # has no types
+    """What needs the kernel, devices or time goes one after the other, in one process; the rest beside it, by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "machine" if PurePath(file).parts[1] in ("docs", "e2e", "kernel") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:
+    """`-n 2`, as in `make test`."""
+    return _ByFile(config, log)

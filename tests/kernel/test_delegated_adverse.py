@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import random
 import socket
 import struct
 import threading
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from this_run import some_seeds
 from turbo_hft import netns
 from turbo_hft.errors import OrderRefused
 from wire_crash import orders_of
@@ -23,12 +23,8 @@ ORDERS = int(os.environ.get("WIRE_ORDERS", "500"))
 SEEDS = int(os.environ.get("WIRE_SEEDS", "1"))
 NUMBER = 5
 ORDER_BYTES = 50
-LINES = {
-    "loss": {"lost_ppm": 20_000},
-    "overtaking": {"late_ppm": 50_000, "late_ns": 300_000},
-    "doubled": {"doubled_ppm": 100_000},
-    "all": {"lost_ppm": 10_000, "doubled_ppm": 20_000, "late_ppm": 20_000, "late_ns": 500_000, "delay_ns": 20_000},
-}
+OTHERWISE_BAD = {"doubled_ppm": 20_000, "late_ppm": 20_000, "late_ns": 500_000}
+LINES = {f"loss-{ppm / 10_000:g}%": {"lost_ppm": ppm} | OTHERWISE_BAD for ppm in (1_000, 10_000, 50_000)}
 
 
 def trade(rig: WireRig, orders: int) -> int:
@@ -46,7 +42,7 @@ def trade(rig: WireRig, orders: int) -> int:
     return refused
 
 
-@pytest.mark.parametrize("seed", [random.randrange(1 << 32) for _ in range(SEEDS)])
+@pytest.mark.parametrize("seed", some_seeds(SEEDS))
 @pytest.mark.parametrize("line", LINES)
 def test_a_bad_line(line: str, seed: int) -> None:
     with adverse_rig(NUMBER, seed, **LINES[line]) as (rig, bad):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import wire_rig
+from this_run import lots
 from turbo_hft.lab import Lab
 from wire_builds import native_without
 from wire_crash import crash, orders_of
@@ -29,7 +30,7 @@ def lab() -> Iterator[Lab]:
         yield raised
 
 
-@pytest.mark.parametrize("step", STEPS if ROUNDS else random.sample(STEPS, 1))
+@pytest.mark.parametrize("step", STEPS if ROUNDS else lots().sample(STEPS, 1))
 def test_dies_at_a_step_of_a_merge(lab: Lab, tmp_path: Path, step: int) -> None:
     library = native_without(tmp_path, die_at=step)
     end = crash(lab, "--library", str(library))

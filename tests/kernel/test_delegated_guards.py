@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import shutil
 import socket
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 import pytest
 import wire_rig as wire_rig_module
 from ouch_replies import accepted
+from this_run import lots
 from turbo_hft._native import lib
 from turbo_hft.errors import ConfigError, ExchangeError, OrderRefused
 from turbo_hft.program import use_engine_object
@@ -320,7 +320,7 @@ def test_a_full_send_buffer_is_waited_for() -> None:
 
 
 @pytest.mark.skipif(shutil.which("clang-19") is None and shutil.which("clang") is None, reason="needs clang")
-@pytest.mark.parametrize("guard", random.sample(GUARDS, min(SAMPLE, len(GUARDS))), ids=lambda one: one.holds.__name__)
+@pytest.mark.parametrize("guard", lots().sample(GUARDS, min(SAMPLE, len(GUARDS))), ids=lambda one: one.holds.__name__)
 def test_it_is_missed_without_its_guard(guard: Guard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire_rig_module, "WAIT_S", 4)
     build = Build(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from this_run import some_seeds
 from turbo_hft.wire import soupbintcp, ufo
 from wire_rig import SERVER_HEARTBEAT, WireRig, adverse_rig, rejected, wait_for, wire_rig
 
@@ -112,7 +113,7 @@ def test_before_it_is_told_where_the_stream_stands_the_hook_takes_nothing() -> N
         assert states(rig) == ["sent"]
 
 
-@pytest.mark.parametrize("seed", [random.randrange(1 << 32)])
+@pytest.mark.parametrize("seed", some_seeds(1))
 def test_the_same_comes_of_it_whichever_way_it_comes(seed: int) -> None:
     """A bad line, replies cut anywhere: each order ends once, and nothing is in doubt."""
     chance = random.Random(seed)
