@@ -15,7 +15,7 @@ import pytest
 from turbo_hft import netns
 from turbo_hft.errors import OrderRefused
 from wire_crash import orders_of
-from wire_rig import WireRig, adverse_rig, wait_for, wire_rig
+from wire_rig import WireRig, adverse_rig, trade, wait_for, wire_rig
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
@@ -29,21 +29,6 @@ LINES = {
     "doubled": {"doubled_ppm": 100_000},
     "all": {"lost_ppm": 10_000, "doubled_ppm": 20_000, "late_ppm": 20_000, "late_ns": 500_000, "delay_ns": 20_000},
 }
-
-
-def trade(rig: WireRig, orders: int) -> int:
-    """Ticks until so many orders have left, an ordinary send now and then; how many ticks were refused."""
-    left = refused = 0
-    while left < orders:
-        if rig.fire():
-            left += 1
-            if left % 20 == 0:
-                rig.send()
-        else:
-            refused += 1
-            rig.peer.answer()
-            rig.hear()
-    return refused
 
 
 @pytest.mark.parametrize("seed", [random.randrange(1 << 32) for _ in range(SEEDS)])
