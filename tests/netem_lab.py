@@ -15,6 +15,8 @@ from pyroute2 import IPRoute
 from turbo_hft import netns
 from turbo_hft.lab import LabAddresses, quiet, require_link
 
+_BRIDGE_MAC = "02:00:00:00:79:fe"
+
 
 class Netem:
     """The line: what it and the exchange's TCP counted, so that it is known to have been a bad one."""
@@ -56,10 +58,18 @@ def _bridge(at: LabAddresses, middle: str, bridge: str, settings: dict[str, floa
         quiet(bridge)
         joint = require_link(ip, bridge)["index"]
         ip.link("set", index=joint, state="up")
+        # As the exchange's end it had the exchange's address, which a bridge would take for its own.
+        ip.link("set", index=require_link(ip, at.peer)["index"], address=_BRIDGE_MAC)
         for device in (at.peer, middle):
             index = require_link(ip, device)["index"]
             ip.link("set", index=index, master=joint)
             ip.tc("add", "netem", index, "1:", **settings)
+
+
+def _unbridge(bridge: str) -> None:
+    with IPRoute() as ip:
+        for link in ip.link("dump", ifname=bridge):
+            ip.link("del", index=link["index"])
 
 
 @contextmanager
@@ -70,5 +80,8 @@ def netem_lab(number: int, **settings: float) -> Iterator[tuple[LabAddresses, st
     """
     with long_lab(number) as (at, far, middle):
         bridge = f"hftw{number}e"
-        netns.run_in(at.namespace, lambda: _bridge(at, middle, bridge, settings))
-        yield at, far, Netem(at, far, middle)
+        try:
+            netns.run_in(at.namespace, lambda: _bridge(at, middle, bridge, settings))
+            yield at, far, Netem(at, far, middle)
+        finally:
+            netns.run_in(at.namespace, lambda: _unbridge(bridge))
