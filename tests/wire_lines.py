@@ -23,7 +23,7 @@ from turbo_hft.wire import soupbintcp
 from wire_crash import crash
 from wire_rig import WireRig
 
-NUMBER = 8
+NUMBER = 87
 LEAST_BEFORE_KILL = 5
 STALLED_S = 0.9  # seconds between two merges: what is killed within the first of them has merged nothing
 USERNAME, PASSWORD = "HFT001", "SECRET"
@@ -177,8 +177,8 @@ def run(line: str, orders: int, *, netem: bool) -> dict[str, Any]:
 
 
 def loaded() -> list[str]:
-    """Every file of a module that was imported."""
-    files = {getattr(module, "__file__", None) for module in sys.modules.values()}
+    """Every file of a module that was imported, by the process that is killed too."""
+    files = {getattr(module, "__file__", None) for module in sys.modules.values()} | {wire_victim.__file__}
     return sorted(os.path.abspath(name) for name in files if name)
 
 

@@ -39,13 +39,12 @@ LONG = (
     *("kill", "kill-unmerged"),
 )
 CPUS = 2  # one merges while the other fires
-HERE_TIMEOUT_S = 600.0
 GUEST_PATIENCE_S = 60.0
 _TESTS = ROOT / "tests"
-_COLUMNS = "{:<28} {:<32} {:<9} {:>6} {:>6} {:>8} {:>8} {:>5} {:>9} {:>7} {:>7} {:>6}  {}"
+_COLUMNS = "{:<28} {:<34} {:<9} {:>6} {:>8} {:>6} {:>7} {:>7} {:>5} {:>9} {:>7} {:>7} {:>6}  {}"
 HEADER = _COLUMNS.format(
-    *("kernel", "line", "by", "ticks", "orders", "by hook", "bytes", "lost", "overtaken", "doubled", "retrans", "s"),
-    "stream",
+    *("kernel", "line", "by", "orders", "by hook", "ticks", "of them", "bytes", "lost", "overtaken", "doubled"),
+    *("retrans", "s", "stream"),
 )
 
 
@@ -55,11 +54,17 @@ def _talk(text: str) -> None:
 
 def row(release: str, found: dict[str, Any]) -> str:
     """One line of the table."""
-    share = f"{100 * found['by_the_hook'] / found['orders']:.0f} %"
+    orders, ticks = found["orders"], found.get("ticks")
+    ticked = (ticks, f"{100 * orders / ticks:.1f} %") if ticks else ("", "")
     counted = (found.get(name, "") for name in ("bytes", "lost", "overtaken", "doubled", "retransmits"))
-    stream = f"whole orders, then {found['end']}" if "end" in found else "identical" if found["identical"] else "DIFFERS"
-    figures = (found.get("ticks", ""), found["orders"], share, *counted, f"{found['seconds']:.1f}")
-    return _COLUMNS.format(release, found["line"], found["by"], *figures, stream)
+    if "end" in found:
+        stream = f"whole orders, then {found['end']}"
+    else:
+        stream = "identical" if found["identical"] else "DIFFERS"
+    by_hook = f"{100 * found['by_the_hook'] / orders:.0f} %"
+    return _COLUMNS.format(
+        release, found["line"], found["by"], orders, by_hook, *ticked, *counted, f"{found['seconds']:.1f}", stream
+    )
 
 
 def read(output: str) -> list[dict[str, Any]]:
@@ -76,19 +81,28 @@ def _environment() -> dict[str, str]:
     return {"PYTHONPATH": f"{_TESTS}:{ROOT}"}
 
 
-def here(lines: Sequence[str], orders: int) -> tuple[str, list[dict[str, Any]], list[str]]:
+def here(lines: Sequence[str], orders: int, timeout: float) -> tuple[str, list[dict[str, Any]], list[str]]:
     """On this machine: kernel, results, and the modules' files. Raises MatrixError with what was said."""
-    result = subprocess.run(
+    environment = os.environ | _environment()
+    # Not subprocess.run(): it would kill the driver, which has a namespace to take down.
+    driver = subprocess.Popen(
         _command(lines, orders, "--no-netem", "--files"),
-        env=os.environ | _environment(),
-        capture_output=True,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=HERE_TIMEOUT_S,
     )
-    said = read(result.stdout)
-    if result.returncode or len(said) != len(lines) + 2:
-        raise MatrixError(f"orders do not go on this machine's kernel:\n{result.stdout}{result.stderr}")
+    try:
+        output, errors = driver.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise MatrixError(f"orders do not come to an end within {timeout:.0f} s on this machine (--timeout).") from None
+    finally:
+        if driver.poll() is None:
+            driver.send_signal(signal.SIGINT)
+            driver.communicate()
+    said = read(output)
+    if driver.returncode or len(said) != len(lines) + 2:
+        raise MatrixError(f"orders do not go on this machine's kernel:\n{output}{errors}")
     return said[0]["release"], said[1:-1], said[-1]["files"]
 
 
@@ -96,7 +110,8 @@ def there(
     kernel: Kernel, lines: Sequence[str], orders: int, files: dict[str, tuple[int, bytes]], timeout: float
 ) -> tuple[str, list[dict[str, Any]], float]:
     """In a guest: kernel, results, seconds in all. Raises MatrixError with what was said."""
-    steps = ["ip link set lo up", "mount -t tmpfs run /run", "mkdir /var", "ln -s /run /var/run", "mount -t bpf bpf /sys/fs/bpf"]
+    steps = ["ip link set lo up", "mount -t tmpfs run /run", "mkdir /var", "ln -s /run /var/run"]
+    steps.append("mount -t bpf bpf /sys/fs/bpf")
     steps += [f"export {name}={shlex.quote(value)} HOME=/tmp" for name, value in _environment().items()]
     steps.append(shlex.join(_command(lines, orders, "--wait-s", str(GUEST_PATIENCE_S))))
     archive = initramfs.archive(initramfs.base(kernel, MODULES, "\n".join(steps)) | files)
@@ -109,10 +124,11 @@ def there(
 
 def _matrix(args: argparse.Namespace) -> int:
     guest.qemu()
-    lines = LONG if args.long else SHORT
+    lines, orders, timeout = (LONG, 1000, 1200.0) if args.long else (SHORT, 200, 120.0)
+    orders, timeout = args.orders or orders, args.timeout or timeout
     found = [kernels.kernel(series) for series in args.kernels]
     began = time.monotonic()
-    release, results, modules = here(lines, args.orders)
+    release, results, modules = here(lines, orders, timeout)
     whole: list[dict[str, Any]] = [{"series": "", "release": release, "emulated": False, "lines": results}]
     _talk(EMULATION)
     if not args.json:
@@ -121,7 +137,7 @@ def _matrix(args: argparse.Namespace) -> int:
     failures = []
     for kernel in found:
         try:
-            release, results, seconds = there(kernel, lines, args.orders, files, args.timeout)
+            release, results, seconds = there(kernel, lines, orders, files, timeout)
         except MatrixError as error:
             failures.append(str(error))
             _talk(str(error))
@@ -148,8 +164,8 @@ def main() -> int:
     )
     parser.add_argument("kernels", nargs="*", default=kernels.DEFAULT, metavar="SERIES", help="(6.1 6.12)")
     parser.add_argument("--long", action="store_true", help="every kind of fault, at 0.1, 1 and 5 per cent")
-    parser.add_argument("--orders", type=int, default=300, help="on each line (300)")
-    parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="for one kernel (120)")
+    parser.add_argument("--orders", type=int, metavar="N", help="on each line (200; long: 1000)")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for one kernel (120; long: 1200)")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     args = parser.parse_args()
     if os.uname().machine != "x86_64":
