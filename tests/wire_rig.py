@@ -29,6 +29,7 @@ WAIT_S = 20
 HEARTBEAT = b"\x00\x01R"  # of a SoupBinTCP client
 SERVER_HEARTBEAT = b"\x00\x01H"
 SESSION = "WIRE000001"
+ORDINARY_EVERY = 20  # orders of `trade`
 _STOCK = b"AAPL    "
 _PRICES = 64
 _CHUNK = 1 << 20
@@ -351,7 +352,7 @@ def trade(rig: WireRig, orders: int) -> int:
     while left < orders:
         if rig.fire():
             left += 1
-            if left % 20 == 0:
+            if left % ORDINARY_EVERY == 0:
                 rig.send()
         else:
             refused += 1

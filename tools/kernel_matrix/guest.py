@@ -30,6 +30,15 @@ class GuestRun:
     seconds: float
 
 
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+def stop() -> None:
+    """End every guest, whichever thread runs it; that one gets a MatrixError."""
+    for emulated in list(_running):
+        emulated.kill()
+
+
 def qemu() -> str:
     """The emulator. Raises Unavailable."""
     found = shutil.which("qemu-system-x86_64")
@@ -60,21 +69,27 @@ def run(kernel: Kernel, archive: bytes, timeout: float, *, cpus: int = 1) -> tup
         command = [emulator, "-accel", ACCELERATOR, *_MACHINE, "-smp", str(cpus), "-serial", "stdio"]
         command += ["-kernel", str(kernel.image), "-initrd", str(initrd), "-append", _APPEND]
         began = time.monotonic()
-        # run() ends the emulator whatever interrupts it, and waits until it is gone.
+        emulated = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        _running.add(emulated)
+        # Whatever interrupts this, the emulator is ended, and gone.
         try:
-            result = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
-            )
-        except subprocess.TimeoutExpired as expired:
-            console = (expired.stdout or b"").decode(errors="replace")
+            output, errors = emulated.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            emulated.kill()
+            console = emulated.communicate()[0].decode(errors="replace")
             raise MatrixError(
                 f"Linux {kernel.release} did not finish within {timeout:.0f} s (software emulation on a busy machine "
                 f"is slow: --timeout). Its console:\n{tail(console)}"
             ) from None
+        finally:
+            if emulated.poll() is None:
+                emulated.kill()
+                emulated.communicate()
+            _running.discard(emulated)
         seconds = time.monotonic() - began
-    if result.returncode:
-        raise MatrixError(f"QEMU failed ({result.returncode}): {result.stderr.decode(errors='replace').strip()}")
-    console = result.stdout.decode(errors="replace")
+    if emulated.returncode:
+        raise MatrixError(f"QEMU failed ({emulated.returncode}): {errors.decode(errors='replace').strip()}")
+    console = output.decode(errors="replace")
     if "smoke exit " not in console:
         raise MatrixError(f"Linux {kernel.release} did not get to the end of its run. Its console:\n{tail(console)}")
     return console, seconds
