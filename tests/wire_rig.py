@@ -298,21 +298,21 @@ def listen(at: LabAddresses, receive_buffer: int) -> socket.socket:
     return listener
 
 
-def feed_socket(at: LabAddresses) -> socket.socket:
-    """Into the wire at its other end, past its queue: the hook has run when the call returns, and netem has no say."""
+def feed_socket(at: LabAddresses, *, past_queue: bool = False) -> socket.socket:
+    """Into the wire at its other end: the hook has run when the call returns. `past_queue`: netem there has no say."""
     feed = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-    feed.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
+    feed.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, past_queue)
     feed.bind((at.peer, 0))
     return feed
 
 
 @contextmanager
 def _rig(at: LabAddresses, exchange: str, settings: dict[str, Any]) -> Iterator[WireRig]:
-    receive_buffer = settings.pop("receive_buffer", 0)
+    receive_buffer, past_queue = settings.pop("receive_buffer", 0), settings.pop("past_queue", False)
     with (
         Engine.open(at.device, transport="soupbintcp", **settings) as engine,
         netns.run_in(exchange, lambda: listen(at, receive_buffer)) as listener,
-        netns.run_in(at.namespace, lambda: feed_socket(at)) as feed,
+        netns.run_in(at.namespace, lambda: feed_socket(at, past_queue=past_queue)) as feed,
     ):
         rig = WireRig(at, engine, exchange, listener.getsockname(), feed, listener)
         try:
@@ -342,7 +342,7 @@ def adverse_rig(number: int, seed: int, **line: Any) -> Iterator[tuple[WireRig, 
 @contextmanager
 def netem_rig(number: int, **settings: float) -> Iterator[tuple[WireRig, Netem]]:
     """The same behind a line of the kernel's own netem (`netem_lab`), and the line."""
-    with netem_lab(number, **settings) as (at, exchange, line), _rig(at, exchange, {}) as rig:
+    with netem_lab(number, **settings) as (at, exchange, line), _rig(at, exchange, {"past_queue": True}) as rig:
         yield rig, line
 
 
