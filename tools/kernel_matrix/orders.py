@@ -126,7 +126,7 @@ def there(
 
 def _matrix(args: argparse.Namespace) -> int:
     guest.qemu()
-    lines, orders, timeout = (LONG, 1000, 1200.0) if args.long else (SHORT, 150, 120.0)
+    lines, orders, timeout = (LONG, 500, 1200.0) if args.long else (SHORT, 150, 120.0)
     orders, timeout = args.orders or orders, args.timeout or timeout
     found = [kernels.kernel(series) for series in args.kernels]
     began = time.monotonic()
@@ -168,7 +168,7 @@ def main() -> int:
     )
     parser.add_argument("kernels", nargs="*", default=kernels.DEFAULT, metavar="SERIES", help="(6.1 6.12)")
     parser.add_argument("--long", action="store_true", help="every kind of fault, at 0.1, 1 and 5 per cent")
-    parser.add_argument("--orders", type=int, metavar="N", help="on each line (150; long: 1000)")
+    parser.add_argument("--orders", type=int, metavar="N", help="on each line (150; long: 500)")
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for one kernel (120; long: 1200)")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     args = parser.parse_args()
