@@ -18,6 +18,7 @@ ITCH_ORDER_BOOK ?=
 CPPTRADER ?=
 KERNELS ?= 6.1 6.12
 MATRIX_ARGS ?=
+MATRIX_ORDERS_ARGS ?=
 VERIFIER_ARGS ?=
 BOOK_CHECK_ARGS ?=
 TORTURE_ARGS ?=
@@ -142,8 +143,9 @@ verifier: build ## what the verifier says: instructions, states, stack, sizes (V
 matrix-deps: ## install QEMU and what else the kernel matrix needs (apt), nothing if all are there
 	@tools/deps.sh matrix
 
-kernel-matrix: build matrix-deps ## the same run on other kernels, in QEMU by software emulation (KERNELS="6.1 6.12")
+kernel-matrix: build matrix-deps ## the same run, and orders on TCP, on other kernels: in QEMU, emulated (KERNELS="6.1 6.12")
 	$(PY) -m tools.kernel_matrix $(KERNELS) $(MATRIX_ARGS)
+	$(PY) -m tools.kernel_matrix.orders --long $(KERNELS) $(MATRIX_ORDERS_ARGS)
 
 screenshot: screenshot-terminal screenshot-web ## the pictures in the README, each from a run of its own
 

@@ -106,8 +106,9 @@ def _far_end(at: LabAddresses, device: str) -> None:
 
 
 @contextmanager
-def adverse_lab(number: int, seed: int, **settings: Any) -> Iterator[tuple[LabAddresses, str, Line]]:
-    """A raised lab, the name of the exchange's namespace, and the line. Nothing of it is left afterwards."""
+def long_lab(number: int) -> Iterator[tuple[LabAddresses, str, str]]:
+    """A raised lab whose wire has a namespace in its middle, the lab's own, between two devices that nobody joins yet:
+    the lab's peer and the one returned. And the exchange's namespace. Nothing of it is left afterwards."""
     far, middle, device = f"hft_far{number}", f"hftw{number}c", f"hftw{number}d"
     with Lab(f"hft_wire{number}", f"hftw{number}a", f"hftw{number}b", f"10.79.{number}.0/24") as raised:
         at = raised.addresses
@@ -117,12 +118,19 @@ def adverse_lab(number: int, seed: int, **settings: Any) -> Iterator[tuple[LabAd
         try:
             netns.run_in(at.namespace, lambda: _lengthen(at, far, middle, device))
             netns.run_in(far, lambda: _far_end(at, device))
-            ends = netns.run_in(at.namespace, lambda: (packet_socket(at.peer), packet_socket(middle)))
-            line = Line(ends, seed, **settings)
-            try:
-                yield at, far, line
-            finally:
-                line.close()
+            yield at, far, middle
         finally:
             netns.run_in(at.namespace, lambda: _shorten(middle))
             pyroute2_netns.remove(far)
+
+
+@contextmanager
+def adverse_lab(number: int, seed: int, **settings: Any) -> Iterator[tuple[LabAddresses, str, Line]]:
+    """A raised lab, the name of the exchange's namespace, and the line. Nothing of it is left afterwards."""
+    with long_lab(number) as (at, far, middle):
+        ends = netns.run_in(at.namespace, lambda: (packet_socket(at.peer), packet_socket(middle)))
+        line = Line(ends, seed, **settings)
+        try:
+            yield at, far, line
+        finally:
+            line.close()

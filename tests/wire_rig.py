@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from adverse_lab import Line, adverse_lab
+from netem_lab import Netem, netem_lab
 from turbo_hft import netns
 from turbo_hft._native import lib
 from turbo_hft.addresses import OrderSession
@@ -21,16 +22,19 @@ from turbo_hft.lab import Lab, LabAddresses
 from turbo_hft.latency.script import FIRST_TIME_NS, add_order, delete_order, feed_frame, listing
 from turbo_hft.latency.threshold import Threshold
 from turbo_hft.latency.work import Work, configure
-from turbo_hft.wire import moldudp64, ouch50, ufo
+from turbo_hft.wire import moldudp64, ouch50, soupbintcp, ufo
 from turbo_hft.wire.itch50 import SystemEvent
 
 WAIT_S = 20
 HEARTBEAT = b"\x00\x01R"  # of a SoupBinTCP client
 SERVER_HEARTBEAT = b"\x00\x01H"
 SESSION = "WIRE000001"
+ORDINARY_EVERY = 20  # orders of `trade`
 _STOCK = b"AAPL    "
 _PRICES = 64
 _CHUNK = 1 << 20
+_SOL_PACKET = 263
+_PACKET_QDISC_BYPASS = 20
 
 
 def wait_for(what: Callable[[], bool], why: str) -> None:
@@ -258,6 +262,34 @@ class WireRig:
                 (sock if isinstance(sock, socket.socket) else sock.socket).close()
 
 
+class Reader:
+    """User space, as `turbo_hft.order_link` does it: reads the stream, hands on every message, says how far it is."""
+
+    def __init__(self, rig: WireRig) -> None:
+        self.rig = rig
+        self.decoder = soupbintcp.Decoder()
+        self.number = 1
+        rig.connection.sync(0, 1)
+
+    def read(self) -> int:
+        """All there is; how many messages."""
+        found = 0
+        while data := self.rig.connection.recv():
+            self.decoder.feed(data)
+            for packet in self.decoder:
+                if isinstance(packet, soupbintcp.SequencedData):
+                    self.rig.engine.hear(ufo.Sequenced(self.number, (packet.message,)).encode())
+                    self.number += 1
+                    found += 1
+        self.rig.connection.sync(self.decoder.pending, self.number)
+        return found
+
+
+def sequenced(*user_refs: int) -> bytes:
+    """Packets of the server that end these orders."""
+    return b"".join(soupbintcp.SequencedData(rejected(ref)).encode() for ref in user_refs)
+
+
 def listen(at: LabAddresses, receive_buffer: int) -> socket.socket:
     listener = socket.create_server((at.exchange_address, 0))
     if receive_buffer:
@@ -266,20 +298,21 @@ def listen(at: LabAddresses, receive_buffer: int) -> socket.socket:
     return listener
 
 
-def feed_socket(at: LabAddresses) -> socket.socket:
-    """Into the wire at its other end: the hook has run when the call returns."""
+def feed_socket(at: LabAddresses, *, past_queue: bool = False) -> socket.socket:
+    """Into the wire at its other end: the hook has run when the call returns. `past_queue`: netem there has no say."""
     feed = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    feed.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, past_queue)
     feed.bind((at.peer, 0))
     return feed
 
 
 @contextmanager
 def _rig(at: LabAddresses, exchange: str, settings: dict[str, Any]) -> Iterator[WireRig]:
-    receive_buffer = settings.pop("receive_buffer", 0)
+    receive_buffer, past_queue = settings.pop("receive_buffer", 0), settings.pop("past_queue", False)
     with (
         Engine.open(at.device, transport="soupbintcp", **settings) as engine,
         netns.run_in(exchange, lambda: listen(at, receive_buffer)) as listener,
-        netns.run_in(at.namespace, lambda: feed_socket(at)) as feed,
+        netns.run_in(at.namespace, lambda: feed_socket(at, past_queue=past_queue)) as feed,
     ):
         rig = WireRig(at, engine, exchange, listener.getsockname(), feed, listener)
         try:
@@ -304,3 +337,25 @@ def adverse_rig(number: int, seed: int, **line: Any) -> Iterator[tuple[WireRig, 
     """The same behind a bad line (`adverse_lab`), and the line."""
     with adverse_lab(number, seed, **line) as (at, exchange, bad), _rig(at, exchange, {}) as rig:
         yield rig, bad
+
+
+@contextmanager
+def netem_rig(number: int, **settings: float) -> Iterator[tuple[WireRig, Netem]]:
+    """The same behind a line of the kernel's own netem (`netem_lab`), and the line."""
+    with netem_lab(number, **settings) as (at, exchange, line), _rig(at, exchange, {"past_queue": True}) as rig:
+        yield rig, line
+
+
+def trade(rig: WireRig, orders: int) -> int:
+    """Ticks until so many orders have left, an ordinary send now and then; how many ticks were refused."""
+    left = refused = 0
+    while left < orders:
+        if rig.fire():
+            left += 1
+            if left % ORDINARY_EVERY == 0:
+                rig.send()
+        else:
+            refused += 1
+            rig.peer.answer()
+            rig.hear()
+    return refused

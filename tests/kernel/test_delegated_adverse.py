@@ -15,7 +15,7 @@ from this_run import some_seeds
 from turbo_hft import netns
 from turbo_hft.errors import OrderRefused
 from wire_crash import orders_of
-from wire_rig import WireRig, adverse_rig, wait_for, wire_rig
+from wire_rig import WireRig, adverse_rig, trade, wait_for, wire_rig
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
@@ -25,21 +25,6 @@ NUMBER = 5
 ORDER_BYTES = 50
 OTHERWISE_BAD = {"doubled_ppm": 20_000, "late_ppm": 20_000, "late_ns": 500_000}
 LINES = {f"loss-{ppm / 10_000:g}%": {"lost_ppm": ppm} | OTHERWISE_BAD for ppm in (1_000, 10_000, 50_000)}
-
-
-def trade(rig: WireRig, orders: int) -> int:
-    """Ticks until so many orders have left, an ordinary send now and then; how many ticks were refused."""
-    left = refused = 0
-    while left < orders:
-        if rig.fire():
-            left += 1
-            if left % 20 == 0:
-                rig.send()
-        else:
-            refused += 1
-            rig.peer.answer()
-            rig.hear()
-    return refused
 
 
 @pytest.mark.parametrize("seed", some_seeds(SEEDS))

@@ -9,40 +9,11 @@ from contextlib import contextmanager
 
 import pytest
 from this_run import some_seeds
-from turbo_hft.wire import soupbintcp, ufo
-from wire_rig import SERVER_HEARTBEAT, WireRig, adverse_rig, rejected, wait_for, wire_rig
+from wire_rig import SERVER_HEARTBEAT, Reader, WireRig, adverse_rig, sequenced, wait_for, wire_rig
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
 NUMBER = 6
-
-
-class Reader:
-    """User space, as `turbo_hft.order_link` does it: reads the stream, hands on every message, says how far it is."""
-
-    def __init__(self, rig: WireRig) -> None:
-        self.rig = rig
-        self.decoder = soupbintcp.Decoder()
-        self.number = 1
-        rig.connection.sync(0, 1)
-
-    def read(self) -> int:
-        """All there is; how many messages."""
-        found = 0
-        while data := self.rig.connection.recv():
-            self.decoder.feed(data)
-            for packet in self.decoder:
-                if isinstance(packet, soupbintcp.SequencedData):
-                    self.rig.engine.hear(ufo.Sequenced(self.number, (packet.message,)).encode())
-                    self.number += 1
-                    found += 1
-        self.rig.connection.sync(self.decoder.pending, self.number)
-        return found
-
-
-def sequenced(*user_refs: int) -> bytes:
-    """Packets of the server that end these orders."""
-    return b"".join(soupbintcp.SequencedData(rejected(ref)).encode() for ref in user_refs)
 
 
 @contextmanager

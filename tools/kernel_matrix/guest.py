@@ -1,4 +1,4 @@
-"""Boots a kernel in QEMU, by software emulation, with the smoke program as all it does."""
+"""Boots a kernel in QEMU, by software emulation, with one program as all it does."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ class GuestRun:
     seconds: float
 
 
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+def stop() -> None:
+    """End every guest, whichever thread runs it; that one gets a MatrixError."""
+    for emulated in list(_running):
+        emulated.kill()
+
+
 def qemu() -> str:
     """The emulator. Raises Unavailable."""
     found = shutil.which("qemu-system-x86_64")
@@ -43,32 +52,49 @@ def boot(
 ) -> GuestRun:
     """Run the object, and the script, on this kernel; `program`: by another one than smoke. The caller judges
     `run.passed`. Raises MatrixError."""
-    emulator, program = qemu(), program or smoke.build()
-    with tempfile.TemporaryDirectory(prefix="turbo-hft-matrix-") as scratch:
-        initrd = Path(scratch) / "initrd.cpio"
-        initrd.write_bytes(initramfs.build(kernel, program, bpf_object, script))
-        command = [emulator, "-accel", ACCELERATOR, *_MACHINE, "-serial", "stdio"]
-        command += ["-kernel", str(kernel.image), "-initrd", str(initrd), "-append", _APPEND]
-        began = time.monotonic()
-        # run() ends the emulator whatever interrupts it, and waits until it is gone.
-        try:
-            result = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
-            )
-        except subprocess.TimeoutExpired as expired:
-            console = (expired.stdout or b"").decode(errors="replace")
-            raise MatrixError(
-                f"Linux {kernel.release} did not finish within {timeout:.0f} s (software emulation on a busy machine "
-                f"is slow: --timeout). Its console:\n{_tail(console)}"
-            ) from None
-        seconds = time.monotonic() - began
-    if result.returncode:
-        raise MatrixError(f"QEMU failed ({result.returncode}): {result.stderr.decode(errors='replace').strip()}")
-    console = result.stdout.decode(errors="replace")
-    if "smoke exit " not in console:
-        raise MatrixError(f"Linux {kernel.release} did not get to the end of its run. Its console:\n{_tail(console)}")
+    archive = initramfs.build(kernel, program or smoke.build(), bpf_object, script)
+    console, seconds = run(kernel, archive, timeout)
     return GuestRun(parse(console), seconds)
 
 
-def _tail(console: str) -> str:
+def run(kernel: Kernel, archive: bytes, timeout: float, *, cpus: int = 1) -> tuple[str, float]:
+    """Boot this kernel with that file system: its console until "smoke exit", and the seconds it took.
+
+    Raises MatrixError when it does not get there.
+    """
+    emulator = qemu()
+    with tempfile.TemporaryDirectory(prefix="turbo-hft-matrix-") as scratch:
+        initrd = Path(scratch) / "initrd.cpio"
+        initrd.write_bytes(archive)
+        command = [emulator, "-accel", ACCELERATOR, *_MACHINE, "-smp", str(cpus), "-serial", "stdio"]
+        command += ["-kernel", str(kernel.image), "-initrd", str(initrd), "-append", _APPEND]
+        began = time.monotonic()
+        emulated = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        _running.add(emulated)
+        # Whatever interrupts this, the emulator is ended, and gone.
+        try:
+            output, errors = emulated.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            emulated.kill()
+            console = emulated.communicate()[0].decode(errors="replace")
+            raise MatrixError(
+                f"Linux {kernel.release} did not finish within {timeout:.0f} s (software emulation on a busy machine "
+                f"is slow: --timeout). Its console:\n{tail(console)}"
+            ) from None
+        finally:
+            if emulated.poll() is None:
+                emulated.kill()
+                emulated.communicate()
+            _running.discard(emulated)
+        seconds = time.monotonic() - began
+    if emulated.returncode:
+        raise MatrixError(f"QEMU failed ({emulated.returncode}): {errors.decode(errors='replace').strip()}")
+    console = output.decode(errors="replace")
+    if "smoke exit " not in console:
+        raise MatrixError(f"Linux {kernel.release} did not get to the end of its run. Its console:\n{tail(console)}")
+    return console, seconds
+
+
+def tail(console: str) -> str:
+    """Its last lines."""
     return "\n".join(console.splitlines()[-_TAIL:])

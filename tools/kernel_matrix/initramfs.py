@@ -1,4 +1,4 @@
-"""The guest's whole file system: busybox, the modules of a veth pair, and the files of a run."""
+"""The guest's whole file system: busybox, the modules it needs, and the files of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools.kernel_matrix.errors import MatrixError, Unavailable
@@ -19,13 +19,14 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 for module in /modules/*; do insmod "$module"; done
-ip link add hft0 type veth
-ip link set hft0 up
-ip link set veth0 up
-/smoke /object.bpf.o $(cat /arguments) 2>&1
+{steps} 2>&1
 echo "smoke exit $?"
 reboot -f
 """
+_SMOKE = """ip link add hft0 type veth
+ip link set hft0 up
+ip link set veth0 up
+/smoke /object.bpf.o $(cat /arguments)"""
 WIRE = ("hft0", "veth0")  # a veth made without naming its peer gets veth0
 _NEWC = "070701"
 _HEADER_FIELDS = 13
@@ -41,7 +42,8 @@ def _entry(name: str, mode: int, content: bytes = b"", device: tuple[int, int] =
 
 def archive(files: Mapping[str, tuple[int, bytes]]) -> bytes:
     """A cpio archive of files (path -> mode, content), with their directories and a console."""
-    directories = {"proc", "sys", "dev", "bin", "modules"}
+    directories = {"proc", "sys", "dev", "bin", "modules", "tmp", "run"}
+    directories |= {str(parent) for name in files for parent in Path(name).parents[:-1]}
     parts = [_entry(name, stat.S_IFDIR | 0o755) for name in sorted(directories)]
     parts.append(_entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)))
     parts += [_entry(name, stat.S_IFREG | mode, content) for name, (mode, content) in files.items()]
@@ -87,17 +89,24 @@ def _busybox() -> bytes:
     return content
 
 
+def base(kernel: Kernel, needed: Sequence[str], steps: str) -> dict[str, tuple[int, bytes]]:
+    """Files of every guest: it loads these modules and takes these steps of a shell; their exit code is its own."""
+    files = {"init": (0o755, INIT.format(steps=steps).encode()), "bin/busybox": (0o755, _busybox())}
+    loaded: dict[str, bytes] = {}
+    for name in needed:
+        loaded |= modules(kernel, name)
+    for index, (name, content) in enumerate(loaded.items()):
+        files[f"modules/{index:02}-{name}.ko"] = (0o644, content)
+    return files
+
+
 def build(kernel: Kernel, smoke: Path, bpf_object: Path, script: Path | None) -> bytes:
-    """The archive for one run."""
-    files = {
-        "init": (0o755, INIT.encode()),
-        "bin/busybox": (0o755, _busybox()),
+    """The archive for one run of the smoke program."""
+    files = base(kernel, ("veth",), _SMOKE) | {
         "smoke": (0o755, smoke.read_bytes()),
         "object.bpf.o": (0o644, bpf_object.read_bytes()),
         "arguments": (0o644, " ".join(("/script", *WIRE)).encode() if script else b""),
     }
     if script:
         files["script"] = (0o644, script.read_bytes())
-    for index, (name, content) in enumerate(modules(kernel, "veth")):
-        files[f"modules/{index:02}-{name}.ko"] = (0o644, content)
     return archive(files)
