@@ -460,8 +460,8 @@ def test_an_object_of_another_version(engine: Engine, make: Compile, tmp_path: P
         (here / name).write_text(
             (ROOT / "bpf" / "hft" / name)
             .read_text()
-            .replace("HFT_STRATEGY_ABI 4", "HFT_STRATEGY_ABI 3")
-            .replace("HFT_ABI_VERSION = 4", "HFT_ABI_VERSION = 3")
+            .replace("HFT_STRATEGY_ABI 5", "HFT_STRATEGY_ABI 3")
+            .replace("HFT_ABI_VERSION = 5", "HFT_ABI_VERSION = 3")
         )
     refused(engine, _with(tmp_path, BUYER), "version 3", "header-dir")
 
