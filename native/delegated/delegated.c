@@ -95,7 +95,7 @@ static int word_take(struct hft_delegated *session)
 
 	if (word & HFT_WIRE_CLOSED)
 		return -EPIPE;
-	if (GUARD(OWNER, word & HFT_WIRE_FIRING || word_unmerged(word)))
+	if (GUARD(OWNER, word & (HFT_WIRE_FIRING | HFT_WIRE_HELD) || word_unmerged(word)))
 		return -EAGAIN;
 	if (!__atomic_compare_exchange_n(&session->wire->word, &word, SEQ(word_seq(word)) | HFT_WIRE_HELD, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
