@@ -37,6 +37,22 @@ def test_dies_at_a_step_of_a_merge(lab: Lab, tmp_path: Path, step: int) -> None:
     assert not end.reset
 
 
+@pytest.mark.parametrize(("step", "cancels"), [(8, 0), (9, 1)])
+def test_dies_as_a_cancel_is_sent_that_the_hook_could_not_send(
+    lab: Lab, tmp_path: Path, step: int, cancels: int
+) -> None:
+    """Before it has it, or after the kernel has: the keeper sends nothing that only waited, and nothing twice."""
+    library = native_without(tmp_path, die_at=step)
+    end = crash(lab, "--library", str(library), "--poll-s", "0.00002", "--cancels")
+    assert (end.orders, end.cancels, end.reset) == (1, cancels, False)
+
+
+def test_is_killed_at_any_moment_while_cancels_go_by_user_space(lab: Lab) -> None:
+    end = crash(lab, "--poll-s", "0.00002", "--cancels", after_s=random.uniform(0.05, 0.3))
+    assert end.cancels >= 1
+    assert not end.reset
+
+
 def test_is_killed_with_orders_that_are_not_merged(lab: Lab) -> None:
     """Nothing is merged meanwhile, so what it sent is known to nobody but the hook."""
     end = crash(lab, "--poll-s", STALLED, after_s=0.2)
@@ -74,6 +90,8 @@ def test_without_both_the_peer_sees_no_end(lab: Lab, tmp_path: Path, monkeypatch
 def test_a_spoiled_stream_would_be_noticed() -> None:
     order = b"\x00\x30UO" + (1).to_bytes(4, "big") + bytes(42)
     assert orders_of(HEARTBEAT + order + HEARTBEAT) == 1
-    for spoiled in (order[:-1], order + order, HEARTBEAT[:1], order[1:]):
+    cancel = b"\x00\x0aUX" + (1).to_bytes(4, "big") + bytes(4)
+    assert orders_of(order + cancel) == 1
+    for spoiled in (order[:-1], order + order, HEARTBEAT[:1], order[1:], cancel, order + cancel + cancel):
         with pytest.raises(AssertionError):
             orders_of(spoiled)

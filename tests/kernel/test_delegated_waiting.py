@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
-from ouch_replies import accepted
 from turbo_hft._native import lib
 from turbo_hft.delegated import Connection, connect
 from turbo_hft.errors import ExchangeError, OrderRefused
-from turbo_hft.wire import ouch50, ufo
+from wire_cancels import accept, cancel_of, canceled, hold, live_order
 from wire_rig import HEARTBEAT, Peer, WireRig, adverse_rig, wait_for, wire_rig
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
@@ -25,46 +24,10 @@ DEBUG = b"\x1f\x40+" + bytes(7999)  # a packet that takes a while to be sent
 ROUNDS = 150
 
 
-def hear(rig: WireRig, reply: bytes) -> None:
-    rig.engine.hear(ufo.Sequenced(rig.replies, (reply,)).encode())
-    rig.replies += 1
-
-
-def live_order(rig: WireRig) -> int:
-    """An order of the strategy that the exchange has accepted."""
-    price = rig.ticks.price()
-    assert rig.fire(answer=False, over=False)
-    order = rig.ticks.threshold.order(rig.user_ref, price)
-    reply = accepted(order.user_ref_num, order.side, order.quantity, order.price, tif=order.tif, symbol=order.symbol)
-    hear(rig, reply.encode())
-    assert rig.engine.orders[rig.user_ref].state == "live"
-    return rig.user_ref
-
-
-def canceled(rig: WireRig, ref: int) -> None:
-    """The exchange has carried the cancel out."""
-    left = rig.engine.orders[ref].open_qty
-    hear(rig, ouch50.Canceled(timestamp=0, user_ref_num=ref, quantity=left, reason="U").encode())
-
-
-def cancel_of(ref: int) -> bytes:
-    """As it has to be on the wire."""
-    return ufo.encode_upstream(ufo.Unsequenced(ouch50.CancelOrder(user_ref_num=ref, quantity=0).encode()))
-
-
 def cancel(rig: WireRig, ref: int) -> None:
     """By hand; it is to arrive behind what was expected before."""
     rig.engine.orders.cancel(ref)
     rig.expected += cancel_of(ref)
-
-
-@contextmanager
-def held(rig: WireRig) -> Iterator[None]:
-    """User space has the wire."""
-    wait_for(lambda: not rig.connection.status.unmerged, "not merged")
-    rig.wire.word |= lib.HFT_WIRE_HELD
-    yield
-    rig.wire.word &= ~lib.HFT_WIRE_HELD
 
 
 def reasons(rig: WireRig) -> list[str]:
@@ -107,7 +70,7 @@ def rig(shared: WireRig) -> Iterator[WireRig]:
 def test_a_cancel_waits_while_user_space_has_the_wire_and_leaves_then(rig: WireRig) -> None:
     before = rig.engine.cancels_handed()[0]
     ref = live_order(rig)
-    with held(rig):
+    with hold(rig):
         cancel(rig, ref)
         assert rig.connection.status.waiting == 1
         assert rig.engine.orders[ref].pending == ("cancel",)
@@ -201,7 +164,7 @@ def test_a_cancel_leaves_behind_a_hole() -> None:
 
 def test_without_a_lease_what_waits_goes_on_waiting(rig: WireRig) -> None:
     ref = live_order(rig)
-    with held(rig):
+    with hold(rig):
         rig.engine.orders.cancel(ref)
         rig.engine.lease.lapse()
     time.sleep(0.02)
@@ -216,7 +179,7 @@ def test_without_a_lease_what_waits_goes_on_waiting(rig: WireRig) -> None:
 def test_without_a_lease_nothing_is_handed_over(rig: WireRig) -> None:
     before = rig.engine.cancels_handed()
     ref = live_order(rig)
-    with held(rig):
+    with hold(rig):
         rig.engine.lease.lapse()
         with pytest.raises(OrderRefused, match="wire_busy"):
             rig.engine.orders.cancel(ref)
@@ -226,7 +189,7 @@ def test_without_a_lease_nothing_is_handed_over(rig: WireRig) -> None:
 
 def test_only_cancels_wait(rig: WireRig) -> None:
     before, refused = rig.engine.cancels_handed(), rig.refused("wire_busy")
-    with held(rig):
+    with hold(rig):
         assert not rig.fire(answer=False)
     assert rig.refused("wire_busy") == refused + 1
     assert rig.engine.cancels_handed() == before
@@ -235,7 +198,7 @@ def test_only_cancels_wait(rig: WireRig) -> None:
 
 def test_no_more_wait_than_there_are_places(rig: WireRig) -> None:
     ref = live_order(rig)
-    with held(rig):
+    with hold(rig):
         rig.wire.handed += lib.HFT_MAX_WAITING
         with pytest.raises(OrderRefused, match="wire_busy"):
             rig.engine.orders.cancel(ref)
@@ -247,7 +210,7 @@ def test_no_more_wait_than_there_are_places(rig: WireRig) -> None:
 def test_what_waits_leaves_before_the_connection_is_given_back() -> None:
     with armed(poll_s=STALLED_S) as rig:
         ref = live_order(rig)
-        with held(rig):
+        with hold(rig):
             cancel(rig, ref)
         rig.connection.disarm()
         rig.agree()
@@ -259,7 +222,7 @@ def test_what_waits_when_the_connection_ends_leaves_on_the_next_one_after_the_lo
         ref = live_order(rig)
         rig.agree()
         rig.engine.halt()
-        with held(rig):
+        with hold(rig):
             rig.engine.orders.cancel(ref)
             rig.peer.socket.shutdown(socket.SHUT_WR)
             wait_for(lambda: "closed" in rig.connection.status.flags, "the FIN was not seen")
@@ -285,7 +248,7 @@ def test_what_waits_when_the_connection_ends_leaves_on_the_next_one_after_the_lo
 def test_a_halt_with_cancels_reaches_the_exchange_while_the_hook_cannot_send(rig: WireRig) -> None:
     ref = live_order(rig)
     rig.expected += cancel_of(ref)
-    with held(rig):
+    with hold(rig):
         assert rig.engine.halt_and_cancel(timeout_s=0.3).refused == {}
     rig.agree()
     canceled(rig, ref)
@@ -313,9 +276,7 @@ def trade_and_cancel(rig: WireRig, rounds: int, *, block: bytes) -> None:
             before = rig.user_ref
             wait_for(lambda: rig.peer.read() >= 0 and rig.fire(answer=False, over=False), "no order leaves")
             assert rig.user_ref == before + 1
-            price = rig.engine.orders[rig.user_ref].price_e4
-            order = rig.ticks.threshold.order(rig.user_ref, price)
-            hear(rig, accepted(rig.user_ref, "B", order.quantity, price, tif="3").encode())
+            accept(rig)
             rig.engine.orders.cancel(rig.user_ref)
             refs.append(rig.user_ref)
             canceled(rig, rig.user_ref)
