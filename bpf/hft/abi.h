@@ -293,7 +293,7 @@ enum hft_event_kind {
 	HFT_EVENT_MODIFIED, /* qty = shares given back */
 	HFT_EVENT_RESTATED,
 	HFT_EVENT_SYSTEM, /* of order entry; reason = its code */
-	HFT_EVENT_CANCEL_SENT, /* a cancel of user_ref left */
+	HFT_EVENT_CANCEL_SENT, /* a cancel of user_ref left; with a reason: was handed to user space to be sent (WIRE_*) */
 	HFT_EVENT_SHADOW, /* what a strategy in shadow would have done; reason as in REFUSED, 0 = it would have left */
 	HFT_EVENT_LOST, /* an order declared never to have arrived */
 	HFT_EVENT_LATCHED, /* a latch fell: reason = enum hft_latch; strategy or symbol */
@@ -345,7 +345,7 @@ enum hft_counter {
 	HFT_C_WAIT_IN_FLIGHT, /* a condition held, an order of this symbol is open */
 	HFT_C_WAIT_LIMIT, /* a condition held, the position limits leave no room, or the quantity is 0 */
 	HFT_C_ORDERS, /* orders that left, replacements included */
-	HFT_C_CANCELS, /* cancels that left */
+	HFT_C_CANCELS, /* cancels that left, or were handed to user space to be sent */
 	HFT_C_ORDER_FRAMES, /* datagrams they left in */
 	HFT_C_REPLY_PACKETS,
 	HFT_C_REPLY_MALFORMED, /* passed, nothing applied */

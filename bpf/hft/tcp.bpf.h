@@ -145,8 +145,6 @@ hft_global int wire_take(struct xdp_md *ctx)
 	__u64 word = wire_word();
 	__u32 reason;
 
-	if (HFT_WITHOUT_WAITING)
-		word &= ~(__u64)HFT_WIRE_WAITING;
 	if (GUARD(OWNER, (word & HFT_WIRE_FLAGS) != HFT_WIRE_ARMED))
 		return word_is_busy(word) ? HFT_REASON_WIRE_BUSY : HFT_REASON_WIRE_DOWN;
 	if (GUARD(LEASE, decide_ns >= *(const volatile __u64 *)&control.lease_until_ns))
@@ -210,7 +208,8 @@ hft_global int wire_hand_over(struct xdp_md *ctx, __u32 offset, __u32 length)
 	waiting->length = length;
 	hft_store_fence(&wire.handed);
 	*(volatile __u64 *)&wire.handed = wire.handed + 1;
-	__sync_fetch_and_or(&wire.word, HFT_WIRE_WAITING);
+	if (GUARD(WAITING, true))
+		__sync_fetch_and_or(&wire.word, HFT_WIRE_WAITING);
 	return 0;
 }
 

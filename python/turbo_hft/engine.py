@@ -901,8 +901,8 @@ class Engine(Switch):
         return self._stats("counter", names)
 
     def cancels_handed(self) -> tuple[int, int]:
-        """Segments of cancels that the hook could not send on its TCP connection and handed to user space, and how many of
-        them that has sent (docs/rules.md, rule 11). 0 and 0 over UFO."""
+        """Segments of cancels that the hook could not send on its TCP connection and handed to user space, and how many
+        of them that has sent (docs/rules.md, rule 11). 0 and 0 over UFO."""
         sent = int(self._wire[0].handed_sent)  # first: never more than were handed over
         return int(self._wire[0].handed), sent
 

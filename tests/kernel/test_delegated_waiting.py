@@ -41,9 +41,9 @@ def nothing_waits(rig: WireRig) -> bool:
 
 
 @contextmanager
-def armed(number: int = NUMBER, **options: float) -> Iterator[WireRig]:
+def armed(number: int = NUMBER, *, poll_s: float = 20e-6) -> Iterator[WireRig]:
     with wire_rig(number) as rig:
-        rig.open(**options)
+        rig.open(poll_s=poll_s)
         rig.connection.arm()
         yield rig
 
