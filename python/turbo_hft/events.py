@@ -36,9 +36,10 @@ class Event:
     `local_ns` is CLOCK_MONOTONIC at packet entry, `exchange_ns` the exchange's time stamp (ns since midnight).
     `reason` is the gate's reason by name (refused, shadow: empty if it would have left; cancel_sent: empty, or why it
     was handed to user space to be sent), why a book went into quarantine, which latch fell, or the exchange's own code:
-    a character, or for OUCH 5.0 rejects hexadecimal such as ``0x11``. `strategy` is who decided it, ``none`` where nobody did. `other_ref`: of a replacement and of ``replaced``
-    the order whose place is taken, of a refused replacement or cancel the order meant. `hook_ns`: from packet entry to
-    the decision. Position, realised P&L and fees (1/100,000,000 dollar) are those after it.
+    a character, or for OUCH 5.0 rejects hexadecimal such as ``0x11``. `strategy` is who decided it, ``none`` where
+    nobody did. `other_ref`: of a replacement and of ``replaced`` the order whose place is taken, of a refused
+    replacement or cancel the order meant. `hook_ns`: from packet entry to the decision. Position, realised P&L and fees
+    (1/100,000,000 dollar) are those after it.
     """
 
     id: int
