@@ -382,7 +382,8 @@ hft_global int order_decide(struct xdp_md *ctx, __u32 index)
 	}
 	order_commit(index);
 	order_write(ctx, index);
-	one->reason = cancels_wait(); /* of what passed: why it does not leave from here */
+	if (cancels_wait())
+		one->reason = cancels_wait(); /* of what passed: why it does not leave from here */
 	return 0;
 }
 

@@ -157,10 +157,10 @@ static bool lease_holds(const struct hft_delegated *session)
 static int send_waiting(struct hft_delegated *session)
 {
 	struct hft_tcp_wire *wire = session->wire;
-	int error = 0;
+	int error;
 
 	word_clear(wire, HFT_WIRE_WAITING); /* what comes from here on says so anew */
-	while (!error && session->open && waiting(session) && lease_holds(session)) {
+	while (session->open && waiting(session) && lease_holds(session)) {
 		struct hft_waiting *one = &wire->waiting[wire->handed_sent & (HFT_MAX_WAITING - 1)];
 		uint64_t now;
 
@@ -560,7 +560,7 @@ int hft_delegated_send(struct hft_delegated *session, const void *packets, unsig
 	pthread_mutex_lock(&session->sending);
 	error = insist(session, take_if_not, until);
 	if (!error) {
-		error = write_all(session, packets, length);
+		error = send_waiting(session) ?: write_all(session, packets, length); /* a logout would be too early */
 		if (error) {
 			fail(session, error);
 		} else {

@@ -33,7 +33,8 @@ struct hft_delegated *hft_delegated_open(const struct hft_delegated_setup *setup
 /* Stop the hook, merge what is left, and give the connection back. 0, or why not all is merged: then the connection is lost. */
 int hft_delegated_close(struct hft_delegated *session);
 
-/* From now on the hook may send, and what it hands over is sent. -EPIPE: closed by the peer, or lost; -ETIMEDOUT: not all that was sent before has left. */
+/* From now on the hook may send, and what it hands over is sent. -EPIPE: closed by the peer, or lost; -ETIMEDOUT: not all that was sent
+ * before has left. */
 int hft_delegated_arm(struct hft_delegated *session, unsigned long long timeout_ns);
 
 /* From now on it may not; what it sent is merged when this returns 0. */

@@ -212,9 +212,14 @@ def test_what_waits_leaves_before_the_connection_is_given_back() -> None:
         ref = live_order(rig)
         with hold(rig):
             cancel(rig, ref)
+        rig.send()  # as a logout is
+        canceled(rig, ref)
+        ref = live_order(rig)
+        with hold(rig):
+            cancel(rig, ref)
         rig.connection.disarm()
         rig.agree()
-        assert rig.engine.cancels_handed() == (1, 1)
+        assert rig.engine.cancels_handed() == (2, 2)
 
 
 def test_what_waits_when_the_connection_ends_leaves_on_the_next_one_after_the_login() -> None:
