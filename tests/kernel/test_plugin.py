@@ -509,7 +509,7 @@ def test_a_larger_signal_would_be_the_engines_memory(engine: Engine, make: Compi
 typedef unsigned int __u32; typedef unsigned long long __u64;
 struct hft_signal { char bytes[2048]; };
 struct hft_intents { __u32 count; };
-__attribute__((btf_decl_tag("hft_abi_4")))
+__attribute__((btf_decl_tag("hft_abi_5")))
 int hft_user_strategy(struct hft_signal *signal, struct hft_intents *intents)
 {
 	if (!signal || !intents)
