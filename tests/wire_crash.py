@@ -20,32 +20,44 @@ from wire_rig import HEARTBEAT, Peer, listen, wait_for
 
 _TESTS = Path(__file__).parent
 _ORDER = b"\x00\x30UO"
+_CANCEL = b"\x00\x0aUX"
 _REF = slice(len(_ORDER), len(_ORDER) + 4)
 
 
 @dataclass(frozen=True)
 class End:
-    """How the peer saw it end: `orders` in the stream, whole and in order; `reset`: by a RST."""
+    """How the peer saw it end: `orders` in the stream, whole and in order, and `cancels`; `reset`: by a RST."""
 
     orders: int
     reset: bool
+    cancels: int
 
 
 def orders_of(stream: bytes) -> int:
     """How many orders it holds. AssertionError unless all is whole, and their numbers go up by one."""
-    at = last = 0
+    return read(stream)[0]
+
+
+def read(stream: bytes) -> tuple[int, int]:
+    """How many orders and cancels it holds. AssertionError as above, or if a cancel is not of the last order."""
+    at = last = canceled = cancels = 0
     while at < len(stream):
         assert at + 2 <= len(stream), "the stream ends inside a length"
         end = at + 2 + int.from_bytes(stream[at : at + 2], "big")
         assert end <= len(stream), f"the stream ends inside a message: {stream[at:].hex()}"
         packet = stream[at:end]
-        if packet != HEARTBEAT:
+        if packet.startswith(_CANCEL):
+            ref = int.from_bytes(packet[_REF], "big")
+            assert ref == last != canceled, f"a cancel of order {ref} follows order {last}, cancel {canceled}"
+            canceled = ref
+            cancels += 1
+        elif packet != HEARTBEAT:
             assert packet.startswith(_ORDER), f"not what was sent: {packet.hex()}"
             ref = int.from_bytes(packet[_REF], "big")
             assert ref == last + 1, f"order {ref} follows order {last}"
             last = ref
         at = end
-    return last
+    return last, cancels
 
 
 def victim(at: LabAddresses, port: int, *options: str) -> subprocess.Popen[str]:
@@ -87,4 +99,5 @@ def crash(lab: Lab, *options: str, after_s: float | None = None, talks: bool = T
 
         wait_for(over, f"the peer does not see an end, {len(peer.stream)} bytes came")
         peer.socket.close()
-        return End(orders_of(bytes(peer.stream)), peer.reset)
+        orders, cancels = read(bytes(peer.stream))
+        return End(orders, peer.reset, cancels)

@@ -10,7 +10,8 @@ from turbo_hft import netns
 from turbo_hft.engine import Engine
 from turbo_hft.lab import LabAddresses
 from wire_builds import opened
-from wire_rig import WireRig, feed_socket
+from wire_cancels import canceled, hold, live_order
+from wire_rig import WireRig, feed_socket, wait_for
 
 
 def main() -> None:
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("--poll-s", type=float, default=0.0)
     parser.add_argument("--library", type=Path, help="another build of what runs in user space")
     parser.add_argument("--orders", type=int, default=1_000_000)
+    parser.add_argument("--cancels", action="store_true", help="cancel each order while user space has the wire")
     args = parser.parse_args()
     at = LabAddresses(**json.loads(args.addresses))
     native = None if args.library is None else opened(args.library)
@@ -30,6 +32,13 @@ def main() -> None:
         rig.open(poll_s=args.poll_s, native=native)
         rig.connection.arm()
         print("armed", flush=True)
+        for _ in range(args.orders if args.cancels else 0):
+            ref = live_order(rig)
+            with hold(rig):
+                rig.engine.orders.cancel(ref)
+            wait_for(lambda: len(set(engine.cancels_handed())) == 1, "the cancel does not leave")
+            canceled(rig, ref)
+            rig.hear()
         for number in range(args.orders):
             rig.fire(answer=False)
             rig.hear()

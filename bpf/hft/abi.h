@@ -10,7 +10,7 @@
 #ifndef HFT_ABI_H
 #define HFT_ABI_H
 
-enum { HFT_ABI_VERSION = 4 };
+enum { HFT_ABI_VERSION = 5 };
 
 /* What a flow of the flow table is to the engine. */
 enum hft_role {
@@ -293,7 +293,7 @@ enum hft_event_kind {
 	HFT_EVENT_MODIFIED, /* qty = shares given back */
 	HFT_EVENT_RESTATED,
 	HFT_EVENT_SYSTEM, /* of order entry; reason = its code */
-	HFT_EVENT_CANCEL_SENT, /* a cancel of user_ref left */
+	HFT_EVENT_CANCEL_SENT, /* a cancel of user_ref left; with a reason: was handed to user space to be sent (WIRE_*) */
 	HFT_EVENT_SHADOW, /* what a strategy in shadow would have done; reason as in REFUSED, 0 = it would have left */
 	HFT_EVENT_LOST, /* an order declared never to have arrived */
 	HFT_EVENT_LATCHED, /* a latch fell: reason = enum hft_latch; strategy or symbol */
@@ -345,7 +345,7 @@ enum hft_counter {
 	HFT_C_WAIT_IN_FLIGHT, /* a condition held, an order of this symbol is open */
 	HFT_C_WAIT_LIMIT, /* a condition held, the position limits leave no room, or the quantity is 0 */
 	HFT_C_ORDERS, /* orders that left, replacements included */
-	HFT_C_CANCELS, /* cancels that left */
+	HFT_C_CANCELS, /* cancels that left, or were handed to user space to be sent */
 	HFT_C_ORDER_FRAMES, /* datagrams they left in */
 	HFT_C_REPLY_PACKETS,
 	HFT_C_REPLY_MALFORMED, /* passed, nothing applied */
@@ -857,11 +857,22 @@ struct hft_send {
 	__u8 bytes[512];
 };
 
+/* Cancels that the hook could not send now, and handed to user space. */
+struct hft_waiting {
+	__u64 handed_ns; /* monotonic clock when the packet that asked for them entered the hook */
+	__u64 left_ns; /* when user space gave them to the kernel; 0 = not yet */
+	__u32 reason; /* enum hft_reason: why the hook could not */
+	__u32 length;
+	__u64 pad0[5];
+	__u8 bytes[512];
+};
+
 /*
  * The TCP connection of order entry, which the kernel owns and the hook sends on (docs/delegated-send.md).
  *
  * `word` owns the wire: next sequence << 32 | sends that are not merged << 8 | HFT_WIRE_*. It changes by atomic operations only. Who sends
- * has it first: the hook sets FIRING when it is just ARMED, user space turns ARMED into HELD when nothing is unmerged. CLOSED stays.
+ * has it first: the hook sets FIRING when it is just ARMED, user space turns ARMED into HELD when nothing is unmerged. CLOSED stays. WAITING
+ * is set by the hook when it hands something over, and cleared by user space when that is sent.
  */
 struct hft_tcp_wire {
 	__u64 word;
@@ -875,11 +886,13 @@ struct hft_tcp_wire {
 	__u32 timestamps; /* 1 = segments carry the time stamp option */
 	__u32 rcv_wscale; /* shift of the window that we tell the peer */
 	__u64 reply_sync; /* TCP sequence << 32 | number of the next reply, as far as user space has read: between two packets */
-	__u64 pad1[4];
+	__u64 handed_sent; /* of those handed over, so many are sent */
+	__u64 pad1[3];
 	/* third line, written by the hook inside the engine */
 	__u64 fired; /* sends so far: the next one goes to send[fired % HFT_MAX_UNMERGED] */
 	__u64 reply_next; /* as reply_sync, as far as the hook has read; 0 = nothing yet */
-	__u64 pad2[6];
+	__u64 handed; /* segments of cancels handed over so far: the next one goes to waiting[handed % HFT_MAX_WAITING] */
+	__u64 pad2[5];
 	/* fourth line, written by the hook when an acknowledgement is held back: the newest one. Odd version: being written */
 	__u64 held_version;
 	__u32 held_ack;
@@ -890,6 +903,7 @@ struct hft_tcp_wire {
 	__u32 pad3;
 	__u64 pad4[4];
 	struct hft_send send[64];
+	struct hft_waiting waiting[64];
 };
 
 /* One record per decision and per reply; 128 bytes. */

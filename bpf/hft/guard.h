@@ -13,6 +13,9 @@
 #ifndef HFT_WITHOUT_STEP /* the kernel's connection stands where the word says */
 #define HFT_WITHOUT_STEP 0
 #endif
+#ifndef HFT_WITHOUT_WAITING /* what was handed over leaves first */
+#define HFT_WITHOUT_WAITING 0
+#endif
 #ifndef HFT_WITHOUT_CLOSE /* FIN and RST of the peer */
 #define HFT_WITHOUT_CLOSE 0
 #endif

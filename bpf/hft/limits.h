@@ -151,11 +151,15 @@
  */
 #define HFT_MAX_UNMERGED 64
 
+/* Segments of cancels that the hook could not send, and that user space has not sent yet. At the bound: refused, as without this way. */
+#define HFT_MAX_WAITING 64
+
 /* The word that owns a TCP connection: struct hft_tcp_wire. */
 #define HFT_WIRE_ARMED 1 /* the hook may send */
 #define HFT_WIRE_FIRING 2 /* it is doing so */
 #define HFT_WIRE_HELD 4 /* user space is sending */
 #define HFT_WIRE_CLOSED 8 /* FIN or RST of the peer came, or the connection failed: for good */
+#define HFT_WIRE_WAITING 16 /* cancels wait for user space to send them: nothing newer leaves before */
 #define HFT_WIRE_FLAGS 0xff
 #define HFT_WIRE_UNMERGED_SHIFT 8 /* eight bits */
 #define HFT_WIRE_SEQ_SHIFT 32
@@ -166,6 +170,7 @@
 #ifndef HFT_CFFI
 _Static_assert((HFT_MAX_UNMERGED & (HFT_MAX_UNMERGED - 1)) == 0 && HFT_MAX_UNMERGED < 256,
 	       "sends are indexed by a mask, and counted in eight bits");
+_Static_assert((HFT_MAX_WAITING & (HFT_MAX_WAITING - 1)) == 0, "what waits is indexed by a mask");
 _Static_assert((HFT_MAX_WORKING & (HFT_MAX_WORKING - 1)) == 0, "working orders are indexed by a mask");
 _Static_assert((HFT_DEFAULT_SYMBOLS & (HFT_DEFAULT_SYMBOLS - 1)) == 0, "slots are masked");
 _Static_assert((HFT_DEFAULT_ORDER_BUCKETS & (HFT_DEFAULT_ORDER_BUCKETS - 1)) == 0, "buckets are masked");

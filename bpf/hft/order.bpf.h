@@ -43,6 +43,7 @@ static __u32 tx_room HFT_STATE; /* bytes of messages that the frame can hold */
 static __u32 tx_messages HFT_STATE;
 static __u32 tx_first_ref HFT_STATE; /* UserRefNum of the first */
 static __u32 wire_taken HFT_STATE; /* 1 = the connection is ours until the frame is done; SoupBinTCP only */
+static __u32 wire_handed HFT_STATE; /* 1 = what passed was handed to user space; SoupBinTCP only */
 static __u64 tx_sum HFT_STATE; /* of the messages, as the Internet checksum sums */
 
 /*
@@ -381,6 +382,8 @@ hft_global int order_decide(struct xdp_md *ctx, __u32 index)
 	}
 	order_commit(index);
 	order_write(ctx, index);
+	if (cancels_wait())
+		one->reason = cancels_wait(); /* of what passed: why it does not leave from here */
 	return 0;
 }
 
@@ -448,11 +451,22 @@ hft_inline void frame_reserve(struct xdp_md *ctx)
 	if (config.transport != HFT_TRANSPORT_SOUPBINTCP)
 		return;
 	wire_taken = 0;
+	wire_handed = 0;
 	wire_refusal = tx_room && pending_real ? wire_take(ctx) : HFT_REASON_NONE;
 	if (!wire_refusal && tx_room && pending_real) {
 		wire_taken = 1;
 		tx_room = at_most(tx_room, moment.room);
 	}
+	wire_waits = wire_may_wait(wire_refusal) ? wire_refusal : HFT_REASON_NONE;
+}
+
+/* Only cancels have passed, and the hook cannot send: they go to user space. */
+hft_inline bool frame_hand_over(struct xdp_md *ctx, const struct hft_template *template)
+{
+	if (!cancels_wait())
+		return false;
+	wire_handed = !wire_hand_over(ctx, template->headers_len, tx_len);
+	return true;
 }
 
 /* Nothing left, or it could not be written: the connection is free again. */
@@ -514,7 +528,7 @@ hft_inline int pending_flush(struct xdp_md *ctx)
 
 	hft_rolled for (__u32 i = 0; i < HFT_MAX_PENDING && i < pending_len; i++) order_decide(ctx, i);
 	/* A frame that cannot be cut or written was never sent; its orders stay in flight, so nothing repeats. */
-	if (tx_messages && frame_send(ctx, template, frame_len)) {
+	if (tx_messages && !frame_hand_over(ctx, template) && frame_send(ctx, template, frame_len)) {
 		count(HFT_C_ORDER_FRAMES);
 		verdict = XDP_TX;
 	} else {

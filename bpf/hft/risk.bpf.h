@@ -14,10 +14,18 @@
 #define HFT_OUCH42_CANCEL 22
 
 static __u32 wire_refusal HFT_STATE; /* why nothing can leave on the connection now; SoupBinTCP only */
+static __u32 wire_waits
+	HFT_STATE; /* the same, if cancels may wait for user space to send them; 0 = they may not, or need not */
 
 hft_inline __u32 wire_refuses(void)
 {
 	return config.transport == HFT_TRANSPORT_SOUPBINTCP ? wire_refusal : HFT_REASON_NONE;
+}
+
+/* Why the cancels of this packet go by user space. */
+hft_inline __u32 cancels_wait(void)
+{
+	return config.transport == HFT_TRANSPORT_SOUPBINTCP ? wire_waits : HFT_REASON_NONE;
 }
 
 /* What the checks look at. `old_*`: of the order that is to be replaced, otherwise 0. */
@@ -424,7 +432,7 @@ hft_global int risk_gate(__u32 index, __u32 room)
 	RISK_CHECK(BAD_INTENT, bad_intent(asked, old));
 	if (asked->intent.action == HFT_ACTION_CANCEL) {
 		RISK_CHECK(NO_ROOM, !room);
-		return wire_refuses();
+		return cancels_wait() ? HFT_REASON_NONE : wire_refuses();
 	}
 	gate.params = params_at(asked->slot);
 	gate.state = state_at(asked->slot);

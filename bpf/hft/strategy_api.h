@@ -48,7 +48,7 @@ typedef long long __s64;
 #define HFT_PARAMS __attribute__((section(".data.params"), used)) volatile
 
 /* The version of the contract goes into the object, where the loader looks for it. */
-#define HFT_STRATEGY_ABI 4
+#define HFT_STRATEGY_ABI 5
 #define HFT_STRATEGY_TAG_(version) "hft_abi_" #version
 #define HFT_STRATEGY_TAG(version) HFT_STRATEGY_TAG_(version)
 _Static_assert(HFT_STRATEGY_ABI == HFT_ABI_VERSION, "strategy_api.h and abi.h are of one version");

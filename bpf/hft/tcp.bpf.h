@@ -129,6 +129,13 @@ hft_inline __u32 word_fire(__u64 word)
 	return HFT_REASON_WIRE_BUSY;
 }
 
+/* User space has it, or something waits for user space that has to leave first. */
+hft_inline bool word_is_busy(__u64 word)
+{
+	return !(word & HFT_WIRE_CLOSED) &&
+	       (word & HFT_WIRE_HELD || (word & HFT_WIRE_ARMED && word & HFT_WIRE_WAITING));
+}
+
 /*
  * Take the wire for what is about to be decided: HFT_REASON_NONE, and wire_give or wire_commit must follow; or why not. The place of the
  * report, send[fired], is free as long as fewer than HFT_MAX_UNMERGED wait to be merged.
@@ -139,7 +146,7 @@ hft_global int wire_take(struct xdp_md *ctx)
 	__u32 reason;
 
 	if (GUARD(OWNER, (word & HFT_WIRE_FLAGS) != HFT_WIRE_ARMED))
-		return word & HFT_WIRE_HELD && !(word & HFT_WIRE_CLOSED) ? HFT_REASON_WIRE_BUSY : HFT_REASON_WIRE_DOWN;
+		return word_is_busy(word) ? HFT_REASON_WIRE_BUSY : HFT_REASON_WIRE_DOWN;
 	if (GUARD(LEASE, decide_ns >= *(const volatile __u64 *)&control.lease_until_ns))
 		return HFT_REASON_LEASE;
 	if (GUARD(BOUND, word_unmerged(word) >= HFT_MAX_UNMERGED))
@@ -171,6 +178,38 @@ hft_global int wire_commit(struct xdp_md *ctx, __u32 offset, __u32 length)
 	__sync_fetch_and_add(&wire.word,
 			     ((__u64)length << HFT_WIRE_SEQ_SHIFT) + (1 << HFT_WIRE_UNMERGED_SHIFT) - HFT_WIRE_FIRING);
 	count(HFT_C_WIRE_SENDS);
+	return 0;
+}
+
+/*
+ * May cancels wait for user space to send them, as the hook cannot for this reason? Not on a connection that is lost, not without a
+ * lease, and there must be a place.
+ */
+hft_inline bool wire_may_wait(__u32 reason)
+{
+	if (reason != HFT_REASON_WIRE_BUSY && reason != HFT_REASON_WIRE_UNMERGED && reason != HFT_REASON_WIRE_WINDOW &&
+	    reason != HFT_REASON_WIRE_RECOVERY)
+		return false;
+	return !GUARD(LEASE, decide_ns >= *(const volatile __u64 *)&control.lease_until_ns) &&
+	       wire.handed - *(const volatile __u64 *)&wire.handed_sent < HFT_MAX_WAITING;
+}
+
+/* `length` bytes of cancels behind the headers go to user space: 0, or -1 if the frame does not hold them. The flag comes last. */
+hft_global int wire_hand_over(struct xdp_md *ctx, __u32 offset, __u32 length)
+{
+	struct hft_waiting *waiting = &wire.waiting[hft_masked(wire.handed, HFT_MAX_WAITING)];
+
+	if (!length || length > sizeof(waiting->bytes) ||
+	    bpf_xdp_load_bytes(ctx, offset, waiting->bytes, hft_length(length, sizeof(waiting->bytes))))
+		return -1;
+	waiting->handed_ns = entry_ns;
+	waiting->left_ns = 0;
+	waiting->reason = wire_waits;
+	waiting->length = length;
+	hft_store_fence(&wire.handed);
+	*(volatile __u64 *)&wire.handed = wire.handed + 1;
+	if (GUARD(WAITING, true))
+		__sync_fetch_and_or(&wire.word, HFT_WIRE_WAITING);
 	return 0;
 }
 

@@ -43,9 +43,11 @@ struct hft_delegated {
 	struct keeper keeper;
 	pthread_mutex_t sending; /* of ordinary sends, arming and disarming */
 	bool armed; /* by whom holds the session: the hook may send whenever the wire is free */
+	bool open; /* by whom holds the session: what waits may be sent */
 	bool held; /* the word says HELD, and is ours to give back; seq is what it will say */
 	uint32_t seq;
 	uint64_t sent;
+	uint64_t longest_wait_ns; /* of what was handed over */
 	uint32_t read_seq; /* of the next byte that the peer sent */
 	pthread_t merger;
 	pthread_t redeliverer;
@@ -93,7 +95,7 @@ static int word_take(struct hft_delegated *session)
 
 	if (word & HFT_WIRE_CLOSED)
 		return -EPIPE;
-	if (GUARD(OWNER, word & HFT_WIRE_FIRING || word_unmerged(word)))
+	if (GUARD(OWNER, word & (HFT_WIRE_FIRING | HFT_WIRE_HELD) || word_unmerged(word)))
 		return -EAGAIN;
 	if (!__atomic_compare_exchange_n(&session->wire->word, &word, SEQ(word_seq(word)) | HFT_WIRE_HELD, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
@@ -103,20 +105,117 @@ static int word_take(struct hft_delegated *session)
 	return 0;
 }
 
-/* HELD -> ARMED, or nothing: only when the kernel has sent all that it was given, and `seq` is at the end of a packet. */
+/* Packets of a length and so many bytes, one behind the other, and nothing behind the last. */
+static bool whole_packets(const uint8_t *packets, unsigned int length)
+{
+	unsigned int at = 0;
+
+	while (length - at >= 3) {
+		unsigned int bytes = (unsigned int)packets[at] << 8 | packets[at + 1];
+
+		if (!bytes || bytes > length - at - 2)
+			return false;
+		at += 2 + bytes;
+	}
+	return length && at == length;
+}
+
+/* Once it is begun it is written to its end, whatever the time: half a packet must not be all. */
+static int write_all(struct hft_delegated *session, const uint8_t *bytes, unsigned int length)
+{
+	unsigned int at = 0;
+
+	while (at < length) {
+		ssize_t taken = send(session->setup.socket, bytes + at, length - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (taken < 0 && errno == EINTR)
+			continue;
+		if (taken < 0 && (errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS)) {
+			rest(RETRY_NS);
+			continue;
+		}
+		if (taken < 0)
+			return -errno;
+		at += (unsigned int)taken;
+	}
+	return 0;
+}
+
+/* Handed over by the hook, and not sent yet. */
+static uint64_t waiting(const struct hft_delegated *session)
+{
+	return __atomic_load_n(&session->wire->handed, __ATOMIC_SEQ_CST) -
+	       __atomic_load_n(&session->wire->handed_sent, __ATOMIC_SEQ_CST);
+}
+
+static bool lease_holds(const struct hft_delegated *session)
+{
+	return !GUARD(LEASE, now_ns() >= __atomic_load_n(session->setup.lease_until_ns, __ATOMIC_SEQ_CST));
+}
+
+/* The word is HELD: what waits is sent in the ordinary way, in order. Without a lease it goes on waiting. */
+static int send_waiting(struct hft_delegated *session)
+{
+	struct hft_tcp_wire *wire = session->wire;
+	int error;
+
+	word_clear(wire, HFT_WIRE_WAITING); /* what comes from here on says so anew */
+	while (session->open && waiting(session) && lease_holds(session)) {
+		struct hft_waiting *one = &wire->waiting[wire->handed_sent & (HFT_MAX_WAITING - 1)];
+		uint64_t now;
+
+		if (one->length > sizeof(one->bytes) || GUARD(WHOLE, !whole_packets(one->bytes, one->length)))
+			return -EBADMSG;
+		DIE_AT(8);
+		error = write_all(session, one->bytes, one->length);
+		DIE_AT(9);
+		if (error)
+			return error;
+		session->seq += one->length;
+		now = now_ns();
+		if (now - one->handed_ns > session->longest_wait_ns)
+			session->longest_wait_ns = now - one->handed_ns;
+		one->left_ns = now;
+		__atomic_fetch_add(&wire->handed_sent, 1, __ATOMIC_SEQ_CST);
+	}
+	return 0;
+}
+
+/* Lost: nothing can be sent any more, by anybody. */
+static void fail(struct hft_delegated *session, int error)
+{
+	word_close(session->wire);
+	__atomic_store_n(&session->error, error, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * HELD -> ARMED, or nothing: only when the kernel has sent all that it was given, and `seq` is at the end of a packet. What waits is sent
+ * before; if it may not be sent now, the hook sends nothing newer either.
+ */
 static int word_give(struct hft_delegated *session)
 {
-	uint64_t next = SEQ(session->seq) | (session->armed ? HFT_WIRE_ARMED : 0);
-	uint64_t word = word_load(session->wire);
-	int unsent = socket_unsent(session->setup.socket);
+	uint64_t next, word;
+	int unsent, error = send_waiting(session);
 
+	if (error) {
+		fail(session, error);
+		return error;
+	}
+	unsent = socket_unsent(session->setup.socket);
 	if (GUARD(UNSENT, unsent))
 		return unsent < 0 ? unsent : -EAGAIN;
+	word = word_load(session->wire);
+	if (word & HFT_WIRE_WAITING)
+		return -EAGAIN;
+	next = SEQ(session->seq) | (session->armed ? HFT_WIRE_ARMED : 0) | (waiting(session) ? HFT_WIRE_WAITING : 0);
 	__atomic_store_n(&session->wire->merged_seq, session->seq, __ATOMIC_SEQ_CST);
 	while (!__atomic_compare_exchange_n(&session->wire->word, &word, next, false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_SEQ_CST))
+					    __ATOMIC_SEQ_CST)) {
+		if (word & HFT_WIRE_WAITING)
+			return -EAGAIN;
 		if (word & HFT_WIRE_CLOSED)
 			next = SEQ(session->seq) | HFT_WIRE_CLOSED;
+	}
 	session->held = false;
 	return 0;
 }
@@ -135,14 +234,21 @@ static int insist(struct hft_delegated *session, int (*step)(struct hft_delegate
 	return error;
 }
 
-/* Lost: nothing can be sent any more, by anybody. */
-static void fail(struct hft_delegated *session, int error)
-{
-	word_close(session->wire);
-	__atomic_store_n(&session->error, error, __ATOMIC_SEQ_CST);
-}
-
 /* Threads */
+
+/* What the kernel had not sent when it was to be given back, and what the hook has handed over. */
+static void look_after_wire(struct hft_delegated *session)
+{
+	bool waits = word_load(session->wire) & HFT_WIRE_WAITING && lease_holds(session);
+
+	if (!waits && !__atomic_load_n(&session->held, __ATOMIC_RELAXED))
+		return;
+	if (pthread_mutex_trylock(&session->sending))
+		return;
+	if (session->held || (waits && session->open && !word_take(session)))
+		word_give(session);
+	pthread_mutex_unlock(&session->sending);
+}
 
 static void *merge_loop(void *of)
 {
@@ -157,13 +263,7 @@ static void *merge_loop(void *of)
 			fail(session, result);
 			break;
 		} else if (!result) {
-			/* What the kernel had not sent when it was given back. */
-			if (__atomic_load_n(&session->held, __ATOMIC_RELAXED) &&
-			    !pthread_mutex_trylock(&session->sending)) {
-				if (session->held)
-					word_give(session);
-				pthread_mutex_unlock(&session->sending);
-			}
+			look_after_wire(session);
 			if (session->setup.poll_ns)
 				rest(session->setup.poll_ns);
 			else
@@ -284,6 +384,7 @@ static int describe(struct hft_delegated *session)
 {
 	int socket = session->setup.socket, error;
 	struct hft_tcp_wire *wire = session->wire;
+	uint64_t handed = wire->handed, handed_sent = wire->handed_sent; /* what waits still waits for this one */
 	struct tcp_info info;
 	uint32_t seq;
 
@@ -299,6 +400,8 @@ static int describe(struct hft_delegated *session)
 		return error;
 	__atomic_store_n(&wire->remote_addr_be, 0, __ATOMIC_SEQ_CST);
 	memset(wire, 0, offsetof(struct hft_tcp_wire, send));
+	wire->handed = handed;
+	wire->handed_sent = handed_sent;
 	wire->merged_seq = seq;
 	wire->timestamps = !!(info.tcpi_options & TCPI_OPT_TIMESTAMPS);
 	wire->rcv_wscale = info.tcpi_options & TCPI_OPT_WSCALE ? info.tcpi_rcv_wscale : 0;
@@ -333,6 +436,8 @@ static int open_session(struct hft_delegated *session)
 static void give_back(struct hft_delegated *session)
 {
 	stop_threads(session);
+	if (session->held)
+		word_close(session->wire); /* nobody is there any more who would give it back */
 	socket_reusable(session->setup.socket);
 	keeper_dismiss(&session->keeper);
 	egress_detach(session->setup.ifindex);
@@ -396,11 +501,11 @@ int hft_delegated_arm(struct hft_delegated *session, unsigned long long timeout_
 
 	pthread_mutex_lock(&session->sending);
 	error = insist(session, take_if_not, until);
-	session->armed = !error;
+	session->armed = session->open = !error;
 	if (!error)
 		error = insist(session, give_if_held, until);
 	if (error) {
-		session->armed = false;
+		session->armed = session->open = false;
 		if (session->held)
 			word_give(session);
 	}
@@ -421,12 +526,17 @@ static int settled(struct hft_delegated *session)
 
 int hft_delegated_disarm(struct hft_delegated *session, unsigned long long timeout_ns)
 {
+	uint64_t until = now_ns() + timeout_ns;
 	int error;
 
 	pthread_mutex_lock(&session->sending);
 	session->armed = false;
 	word_clear(session->wire, HFT_WIRE_ARMED);
-	error = insist(session, settled, now_ns() + timeout_ns);
+	error = insist(session, settled, until);
+	/* What waits goes first if it can; if not it waits for the next time, or the next connection. */
+	if (!error && session->open && waiting(session) && lease_holds(session) && !insist(session, take_if_not, until))
+		insist(session, give_if_held, until);
+	session->open = false;
 	pthread_mutex_unlock(&session->sending);
 	return error;
 }
@@ -437,42 +547,6 @@ int hft_delegated_close(struct hft_delegated *session)
 
 	give_back(session);
 	return error;
-}
-
-/* Packets of a length and so many bytes, one behind the other, and nothing behind the last. */
-static bool whole_packets(const uint8_t *packets, unsigned int length)
-{
-	unsigned int at = 0;
-
-	while (length - at >= 3) {
-		unsigned int bytes = (unsigned int)packets[at] << 8 | packets[at + 1];
-
-		if (!bytes || bytes > length - at - 2)
-			return false;
-		at += 2 + bytes;
-	}
-	return length && at == length;
-}
-
-/* Once it is begun it is written to its end, whatever the time: half a packet must not be all. */
-static int write_all(struct hft_delegated *session, const uint8_t *bytes, unsigned int length)
-{
-	unsigned int at = 0;
-
-	while (at < length) {
-		ssize_t taken = send(session->setup.socket, bytes + at, length - at, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (taken < 0 && errno == EINTR)
-			continue;
-		if (taken < 0 && (errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS)) {
-			rest(RETRY_NS);
-			continue;
-		}
-		if (taken < 0)
-			return -errno;
-		at += (unsigned int)taken;
-	}
-	return 0;
 }
 
 int hft_delegated_send(struct hft_delegated *session, const void *packets, unsigned int length,
@@ -486,7 +560,7 @@ int hft_delegated_send(struct hft_delegated *session, const void *packets, unsig
 	pthread_mutex_lock(&session->sending);
 	error = insist(session, take_if_not, until);
 	if (!error) {
-		error = write_all(session, packets, length);
+		error = send_waiting(session) ?: write_all(session, packets, length); /* a logout would be too early */
 		if (error) {
 			fail(session, error);
 		} else {
@@ -535,6 +609,8 @@ int hft_delegated_status(struct hft_delegated *session, struct hft_delegated_sta
 	status->batches = session->merge.batches;
 	status->retries = session->merge.retries;
 	status->sent = session->sent;
+	status->longest_wait_ns = session->longest_wait_ns;
+	status->waiting = (unsigned int)waiting(session);
 	status->acks_delivered = session->acks.delivered;
 	status->acks_failed = session->acks.failed;
 	status->unmerged = word_unmerged(word);

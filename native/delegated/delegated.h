@@ -13,6 +13,7 @@ struct hft_delegated_setup {
 	int socket; /* connected TCP, IPv4; written to and closed by nobody else meanwhile */
 	int wire_fd; /* map ".data.wire" of the program */
 	struct hft_tcp_wire *wire; /* the same, shared */
+	const unsigned long long *lease_until_ns; /* of the engine's struct hft_control, shared */
 	int link_fd; /* of the program on its interface; -1 = another process has it */
 	int ifindex;
 	int merge_cpu; /* CPU of the thread that merges, -1 = any */
@@ -32,7 +33,8 @@ struct hft_delegated *hft_delegated_open(const struct hft_delegated_setup *setup
 /* Stop the hook, merge what is left, and give the connection back. 0, or why not all is merged: then the connection is lost. */
 int hft_delegated_close(struct hft_delegated *session);
 
-/* From now on the hook may send. -EPIPE: closed by the peer, or lost; -ETIMEDOUT: not all that was sent before has left. */
+/* From now on the hook may send, and what it hands over is sent. -EPIPE: closed by the peer, or lost; -ETIMEDOUT: not all that was sent
+ * before has left. */
 int hft_delegated_arm(struct hft_delegated *session, unsigned long long timeout_ns);
 
 /* From now on it may not; what it sent is merged when this returns 0. */
@@ -56,9 +58,11 @@ struct hft_delegated_status {
 	unsigned long long batches; /* in so many goes */
 	unsigned long long retries; /* times the kernel had no room */
 	unsigned long long sent; /* ordinary sends */
+	unsigned long long longest_wait_ns; /* that cancels had from the hook to the kernel, which went by user space */
 	unsigned long long acks_delivered; /* acknowledgements that were held back and delivered again */
 	unsigned long long acks_failed; /* that the kernel did not take */
 	unsigned int unmerged; /* now */
+	unsigned int waiting; /* segments of cancels that the hook has handed over and that are not sent yet */
 	unsigned int flags; /* HFT_WIRE_* now */
 	unsigned int seq; /* next of the wire */
 	int error; /* negative errno value: the connection is lost */

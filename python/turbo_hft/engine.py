@@ -643,6 +643,8 @@ class Engine(Switch):
         verdict, frame = self._insist(lambda: self.program.run(command))
         if verdict == _SENT:
             return Answer(frame)
+        if verdict == _DONE:  # a cancel that the hook could not send, and handed over
+            return Answer(b"")
         after = self.refusals()
         reasons = tuple(name for name, count in after.items() if count != before[name])
         if not reasons:
@@ -897,6 +899,12 @@ class Engine(Switch):
         """Every counter by name (abi.h, enum hft_counter), summed over the CPUs."""
         names = {i: name for i, name in abi.counters().items() if i < lib.HFT_COUNTERS}
         return self._stats("counter", names)
+
+    def cancels_handed(self) -> tuple[int, int]:
+        """Segments of cancels that the hook could not send on its TCP connection and handed to user space, and how many
+        of them that has sent (docs/rules.md, rule 11). 0 and 0 over UFO."""
+        sent = int(self._wire[0].handed_sent)  # first: never more than were handed over
+        return int(self._wire[0].handed), sent
 
     def itch_counts(self) -> dict[str, int]:
         """ITCH messages handled, by type character."""

@@ -34,11 +34,12 @@ class Event:
     """One record of ``struct hft_event``.
 
     `local_ns` is CLOCK_MONOTONIC at packet entry, `exchange_ns` the exchange's time stamp (ns since midnight).
-    `reason` is the gate's reason by name (refused, shadow: empty if it would have left), why a book went into
-    quarantine, which latch fell, or the exchange's own code: a character, or for OUCH 5.0 rejects hexadecimal such as
-    ``0x11``. `strategy` is who decided it, ``none`` where nobody did. `other_ref`: of a replacement and of ``replaced``
-    the order whose place is taken, of a refused replacement or cancel the order meant. `hook_ns`: from packet entry to
-    the decision. Position, realised P&L and fees (1/100,000,000 dollar) are those after it.
+    `reason` is the gate's reason by name (refused, shadow: empty if it would have left; cancel_sent: empty, or why it
+    was handed to user space to be sent), why a book went into quarantine, which latch fell, or the exchange's own code:
+    a character, or for OUCH 5.0 rejects hexadecimal such as ``0x11``. `strategy` is who decided it, ``none`` where
+    nobody did. `other_ref`: of a replacement and of ``replaced`` the order whose place is taken, of a refused
+    replacement or cancel the order meant. `hook_ns`: from packet entry to the decision. Position, realised P&L and fees
+    (1/100,000,000 dollar) are those after it.
     """
 
     id: int
@@ -68,7 +69,7 @@ class Event:
 
 def reason_name(kind: str, code: int) -> str:
     """Readable form of an event's reason code."""
-    if kind in ("refused", "shadow"):
+    if kind in ("refused", "shadow", "cancel_sent"):
         return abi.reasons()[code] if code or kind == "refused" else ""
     if kind == "latched":
         return abi.names("hft_latch", "HFT_LATCH_").get(code, "")

@@ -18,6 +18,7 @@ import time
 from types import TracebackType
 from typing import Any
 
+from turbo_hft._native import ffi
 from turbo_hft.errors import ConfigError
 
 FOREVER = (1 << 64) - 1
@@ -48,6 +49,11 @@ class Lease:
     @seconds.setter
     def seconds(self, value: float) -> None:
         self._seconds = checked_seconds("the lease", value)
+
+    @property
+    def word(self) -> Any:
+        """The same in memory that is shared with the hook (``unsigned long long *``), for who looks often."""
+        return ffi.addressof(self._control[0], "lease_until_ns")
 
     @property
     def until_ns(self) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import sub
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from turbo_hft import abi
@@ -45,6 +46,8 @@ class MetricsSource(EngineSource, Protocol):
     """What the metrics read of an engine besides what the view does."""
 
     def itch_counts(self) -> Mapping[str, int]: ...
+
+    def cancels_handed(self) -> tuple[int, int]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +198,7 @@ HOOK_COUNTERS = {
     "wait_in_flight": "Times a condition held while an order of the symbol was open.",
     "wait_limit": "Times a condition held and the position limits left no room.",
     "orders": "Orders that left, replacements included.",
-    "cancels": "Cancels that left.",
+    "cancels": "Cancels that left, or were handed to user space to be sent.",
     "order_frames": "Datagrams they left in.",
     "reply_packets": "Packets of order entry.",
     "reply_malformed": "Order-entry packets that could not be read.",
@@ -245,6 +248,10 @@ TABLE: tuple[Metric[Reading], ...] = (
     _gauge("loss_latched", "1 if the day's loss of all symbols has reached its limit.",
            _one(lambda engine: engine.account.loss_latched)),
     *(_hook_counter(name, text) for name, text in HOOK_COUNTERS.items()),
+    _counter("wire_cancels_handed", "Segments of cancels that the hook could not send on the TCP connection, and "
+             "handed to user space.", _one(lambda engine: engine.cancels_handed()[0])),
+    _gauge("wire_cancels_waiting", "Of those, how many user space has not sent yet.",
+           _one(lambda engine: sub(*engine.cancels_handed()))),
     _counter("refused_orders", "Orders that the risk gate refused.", _each(lambda engine: engine.refusals()), "reason"),
     _counter("itch_messages", "ITCH messages handled.", _each(lambda engine: engine.itch_counts()), "type"),
     _histogram("order_latency", "From packet entry to the finished order frame; the hook keeps no sum.", "order"),

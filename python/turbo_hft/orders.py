@@ -43,7 +43,8 @@ _REMEDIES = {
 
 
 class Answer(NamedTuple):
-    """What the hook says of an intent: the frame to be sent, or the reasons that may have refused it."""
+    """What the hook says of an intent: the frame to be sent, or the reasons that may have refused it. An empty frame: a
+    cancel that goes by who holds the connection (docs/rules.md, rule 11); there is nothing more to be done."""
 
     frame: bytes | None
     reasons: tuple[str, ...] = ()
@@ -127,7 +128,8 @@ class Orders:
         that has not been accepted yet."""
         frame = self._cancel(self[user_ref])
         try:
-            self.send(frame)
+            if frame:
+                self.send(frame)
         except OSError as error:
             raise TurboHftError(
                 f"the cancel of order {user_ref} could not be sent: {error.strerror}. engine.orders.cancel_all() sends "
@@ -186,14 +188,15 @@ class Orders:
                 return
             refused.pop(order.user_ref, None)
             sent[order.user_ref] = (now, frame)
-            self._try(frame)
+            if frame:
+                self._try(frame)
 
     def _try(self, frame: bytes) -> None:
         with contextlib.suppress(OSError):  # as good as lost on the way: it is sent again
             self.send(frame)
 
     def _cancel(self, order: WorkingOrder) -> bytes:
-        """The frame that cancels an order, which the hook has noted."""
+        """The frame that cancels an order, which the hook has noted; empty if that goes another way."""
         self._wire.open(self.send)
         intent = ffi.new("struct hft_intent *")
         intent.action, intent.ref = lib.HFT_ACTION_CANCEL, order.user_ref

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
 STEPS = range(1, 8)  # of a merge: DIE_AT in native/delegated/merge.c
 ROUNDS = int(os.environ.get("TCP_CRASH", "0"))
+CANCEL_STEPS = ((8, 0), (9, 1))  # of an ordinary send of what waits, and how many cancels have left then
 NUMBER = 4
 STALLED = "0.9"  # seconds between two merges: a kill within the first of them finds nothing merged
 
@@ -38,6 +39,16 @@ def test_dies_at_a_step_of_a_merge(lab: Lab, tmp_path: Path, step: int) -> None:
     assert not end.reset
 
 
+@pytest.mark.parametrize(("step", "cancels"), CANCEL_STEPS if ROUNDS else random.sample(CANCEL_STEPS, 1))
+def test_dies_as_a_cancel_is_sent_that_the_hook_could_not_send(
+    lab: Lab, tmp_path: Path, step: int, cancels: int
+) -> None:
+    """Before it has it, or after the kernel has: the keeper sends nothing that only waited, and nothing twice."""
+    library = native_without(tmp_path, die_at=step)
+    end = crash(lab, "--library", str(library), "--poll-s", "0.00002", "--cancels")
+    assert (end.orders, end.cancels, end.reset) == (1, cancels, False)
+
+
 def test_is_killed_with_orders_that_are_not_merged(lab: Lab) -> None:
     """Nothing is merged meanwhile, so what it sent is known to nobody but the hook."""
     end = crash(lab, "--poll-s", STALLED, after_s=0.2)
@@ -47,7 +58,8 @@ def test_is_killed_with_orders_that_are_not_merged(lab: Lab) -> None:
 
 @pytest.mark.parametrize("number", range(max(1, ROUNDS)))
 def test_is_killed_at_any_moment(lab: Lab, number: int) -> None:
-    end = crash(lab, "--poll-s", random.choice(("0", "0.00002", "0.001")), after_s=random.uniform(0, 0.4))
+    work = random.choice(((), ("--cancels",)))
+    end = crash(lab, *work, "--poll-s", random.choice(("0", "0.00002", "0.001")), after_s=random.uniform(0, 0.4))
     assert not end.reset
 
 
@@ -75,6 +87,8 @@ def test_without_both_the_peer_sees_no_end(lab: Lab, tmp_path: Path, monkeypatch
 def test_a_spoiled_stream_would_be_noticed() -> None:
     order = b"\x00\x30UO" + (1).to_bytes(4, "big") + bytes(42)
     assert orders_of(HEARTBEAT + order + HEARTBEAT) == 1
-    for spoiled in (order[:-1], order + order, HEARTBEAT[:1], order[1:]):
+    cancel = b"\x00\x0aUX" + (1).to_bytes(4, "big") + bytes(4)
+    assert orders_of(order + cancel) == 1
+    for spoiled in (order[:-1], order + order, HEARTBEAT[:1], order[1:], cancel, order + cancel + cancel):
         with pytest.raises(AssertionError):
             orders_of(spoiled)

@@ -24,6 +24,7 @@ from turbo_hft.errors import ConfigError, ExchangeError, OrderRefused
 from turbo_hft.program import use_engine_object
 from turbo_hft.wire import ufo
 from wire_builds import hook_without, native_without, opened
+from wire_cancels import cancel_of, canceled, hold, live_order
 from wire_rig import HEARTBEAT, WireRig, adverse_rig, wait_for, wire_rig
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
@@ -96,6 +97,22 @@ def a_fin_of_the_peer_ends_it_at_once(build: Build) -> None:
         assert not rig.fire(answer=False)
         with pytest.raises(ExchangeError):
             rig.connection.send(HEARTBEAT)
+
+
+def nothing_newer_leaves_while_a_cancel_waits(build: Build) -> None:
+    with build.rig(poll_s=STALLED_S) as rig:
+        ref = live_order(rig)
+        rig.wire.word |= lib.HFT_WIRE_HELD
+        rig.engine.orders.cancel(ref)
+        rig.wire.word &= ~lib.HFT_WIRE_HELD
+        rig.expected += cancel_of(ref)
+        canceled(rig, ref)
+        assert not rig.fire(answer=False), "it overtook the cancel"
+        assert rig.refused("wire_busy") == 1
+        rig.agree()
+        wait_for(lambda: "armed" in rig.connection.status.flags, "not armed again")
+        assert rig.fire()
+        rig.agree()
 
 
 # 2. Armed only when all is sent, and between messages
@@ -247,6 +264,19 @@ def without_a_lease_not_even_a_cancel_leaves(build: Build) -> None:
             rig.engine.orders.cancel(1)
 
 
+def what_waits_is_not_sent_without_a_lease(build: Build) -> None:
+    with build.rig() as rig:
+        ref = live_order(rig)
+        with hold(rig):
+            rig.engine.orders.cancel(ref)
+            rig.engine.lease.lapse()
+        time.sleep(0.02)
+        rig.agree()
+        rig.engine.lease.forever()
+        rig.expected += cancel_of(ref)
+        rig.agree()
+
+
 def a_connection_that_is_not_established_is_not_sent_on(build: Build) -> None:
     """The FIN came while the hook did not look: it has only the kernel's word for it."""
     with build.rig() as rig:
@@ -291,6 +321,7 @@ class Guard:
 GUARDS = [
     Guard(the_hook_sends_only_when_armed, hook=("OWNER",)),
     Guard(an_ordinary_send_waits_for_the_merge, native=("OWNER",)),
+    Guard(nothing_newer_leaves_while_a_cancel_waits, hook=("WAITING",)),
     Guard(a_write_behind_the_hooks_back_stops_it, hook=("STEP",)),
     Guard(a_fin_of_the_peer_ends_it_at_once, hook=("CLOSE",)),
     Guard(what_the_kernel_has_not_sent_holds_the_hook_back, hook=("UNSENT", "WINDOW"), native=("UNSENT",)),
@@ -301,6 +332,7 @@ GUARDS = [
     Guard(nothing_leaves_that_the_peer_has_no_room_for, hook=("WINDOW",)),
     Guard(a_report_out_of_order_is_never_merged, native=("ORDER",)),
     Guard(without_a_lease_not_even_a_cancel_leaves, hook=("LEASE",)),
+    Guard(what_waits_is_not_sent_without_a_lease, native=("LEASE",)),
     Guard(a_connection_that_is_not_established_is_not_sent_on, hook=("STATE",)),
     Guard(nothing_leaves_behind_a_hole, hook=("RECOVERY",)),
 ]

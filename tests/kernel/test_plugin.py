@@ -460,8 +460,8 @@ def test_an_object_of_another_version(engine: Engine, make: Compile, tmp_path: P
         (here / name).write_text(
             (ROOT / "bpf" / "hft" / name)
             .read_text()
-            .replace("HFT_STRATEGY_ABI 4", "HFT_STRATEGY_ABI 3")
-            .replace("HFT_ABI_VERSION = 4", "HFT_ABI_VERSION = 3")
+            .replace("HFT_STRATEGY_ABI 5", "HFT_STRATEGY_ABI 3")
+            .replace("HFT_ABI_VERSION = 5", "HFT_ABI_VERSION = 3")
         )
     refused(engine, _with(tmp_path, BUYER), "version 3", "header-dir")
 
@@ -509,7 +509,7 @@ def test_a_larger_signal_would_be_the_engines_memory(engine: Engine, make: Compi
 typedef unsigned int __u32; typedef unsigned long long __u64;
 struct hft_signal { char bytes[2048]; };
 struct hft_intents { __u32 count; };
-__attribute__((btf_decl_tag("hft_abi_4")))
+__attribute__((btf_decl_tag("hft_abi_5")))
 int hft_user_strategy(struct hft_signal *signal, struct hft_intents *intents)
 {
 	if (!signal || !intents)

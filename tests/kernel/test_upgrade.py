@@ -97,7 +97,7 @@ def test_the_program_changes_and_its_state_stays(rig: Rig, tmp_path: Path) -> No
             ("enum hft_kill: HFT_HALTED was 0, is 1", "enum hft_kill: HFT_ACTIVE was 1, is 0"),
         ),
         ((ABI, "HFT_C_FRAMES = 0,", "HFT_C_NEW = 0, HFT_C_FRAMES,"), ("enum hft_counter: HFT_C_FRAMES was 0, is 1",)),
-        ((ABI, "HFT_ABI_VERSION = 4", "HFT_ABI_VERSION = 5"), ("ABI version 5", "runs 4")),
+        ((ABI, "HFT_ABI_VERSION = 5", "HFT_ABI_VERSION = 6"), ("ABI version 6", "runs 5")),
         (
             ("hft/maps.bpf.h", "HFT_ARRAY(fees, __s64, 256,", "HFT_ARRAY(fees, __u32, 256,"),
             ("map fees, its value was __s64, is __u32",),

@@ -339,6 +339,9 @@ class FakeEngine(Switch):
     def refusals(self) -> dict[str, int]:
         return dict(self.refused)
 
+    def cancels_handed(self) -> tuple[int, int]:
+        return 3, 2
+
     def itch_counts(self) -> dict[str, int]:
         return {"A": 7, "D": 0}
 

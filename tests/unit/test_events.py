@@ -26,6 +26,8 @@ from turbo_hft.events import event_from, reason_name
         ("rejected", 0x11, "0x11"),
         ("rejected", ord("J"), "0x4A"),
         ("accepted", 0, ""),
+        ("cancel_sent", 0, ""),
+        ("cancel_sent", lib.HFT_REASON_WIRE_WINDOW, "wire_window"),
         ("lost", 7, ""),
     ],
 )

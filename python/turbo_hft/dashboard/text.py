@@ -121,7 +121,9 @@ def event(row: EventRow) -> str:
             detail = f"{row.side} {order} in place of #{row.other_ref}"
         case "broken":
             detail = f"{row.side} {order} taken back -> position {row.position}"
-        case "cancel_sent" | "cancel_pending" | "cancel_rejected" | "priority" | "modified" | "restated" | "lost":
+        case "cancel_sent":
+            detail = f"{row.side} {order}{f', by user space: {row.reason}' if row.reason else ''}"
+        case "cancel_pending" | "cancel_rejected" | "priority" | "modified" | "restated" | "lost":
             detail = f"{row.side} {order}"
         case "latched":
             detail = f"{row.reason}{'' if row.strategy == 'none' else f' of {row.strategy}'}"

@@ -25,6 +25,7 @@ _FLAGS = {
     "firing": lib.HFT_WIRE_FIRING,
     "held": lib.HFT_WIRE_HELD,
     "closed": lib.HFT_WIRE_CLOSED,
+    "waiting": lib.HFT_WIRE_WAITING,
 }
 
 
@@ -41,7 +42,9 @@ class Status:
 
     `fired`: sends of the hook; `merged` of them are in the kernel's connection, `unmerged` not yet. `sent`: ordinary
     sends. `retries`: times the kernel had no room for a merge. `acks_delivered`: acknowledgements that were held back
-    and delivered again. `flags`: of armed, firing, held, closed. `error`: empty, or why the connection is lost.
+    and delivered again. `waiting`: segments of cancels that the hook could not send, and that wait for an ordinary send
+    now; `longest_wait_ns` is the longest that one had. `flags`: of armed, firing, held, closed, waiting. `error`:
+    empty, or why the connection is lost.
     `congestion` is the kernel's state: open, disorder, cwr, recovery, loss. `send_window` in bytes, `rtt_us` smoothed.
     `keeper`: process that closes the connection should this one die; 0 = it is gone.
     """
@@ -51,6 +54,8 @@ class Status:
     unmerged: int
     batches: int
     sent: int
+    waiting: int
+    longest_wait_ns: int
     retries: int
     acks_delivered: int
     acks_failed: int
@@ -117,6 +122,7 @@ class Connection:
         setup = self._ffi.new("struct hft_delegated_setup *")
         setup.socket, setup.wire_fd, setup.link_fd = sock.fileno(), map_fd, link_fd
         setup.wire = self._ffi.cast("struct hft_tcp_wire *", int(ffi.cast("uintptr_t", self._wire)))
+        setup.lease_until_ns = self._ffi.cast("unsigned long long *", int(ffi.cast("uintptr_t", engine.lease.word)))
         setup.ifindex = interface_index(engine.interface)
         setup.merge_cpu = -1 if merge_cpu is None else merge_cpu
         setup.poll_ns = int(poll_s * _NS)

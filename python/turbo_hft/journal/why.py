@@ -442,7 +442,8 @@ def _decision_lines(decision: dict[str, Any], run: int) -> Iterator[str]:
     what = f"{event['side']} {event['qty']} {event['symbol']} at {_price(event['price_e4'])}"
     heads = {
         "order": f"Order {event['user_ref']} left: {what}",
-        "cancel_sent": f"A cancel of order {event['user_ref']} left",
+        "cancel_sent": f"A cancel of order {event['user_ref']} "
+        + (f"was handed to user space to be sent ({event['reason']})" if event["reason"] else "left"),
         "refused": f"Refused ({event['reason']}): {what}",
         "shadow": f"In shadow, {event['strategy']} would have sent {what}"
         + (f", and the gate refused it ({event['reason']})" if event["reason"] else ", and it would have left"),
