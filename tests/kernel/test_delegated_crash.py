@@ -39,7 +39,7 @@ def test_dies_at_a_step_of_a_merge(lab: Lab, tmp_path: Path, step: int) -> None:
     assert not end.reset
 
 
-@pytest.mark.parametrize(("step", "cancels"), CANCEL_STEPS if ROUNDS else random.sample(CANCEL_STEPS, 1))
+@pytest.mark.parametrize(("step", "cancels"), CANCEL_STEPS if ROUNDS else lots().sample(CANCEL_STEPS, 1))
 def test_dies_as_a_cancel_is_sent_that_the_hook_could_not_send(
     lab: Lab, tmp_path: Path, step: int, cancels: int
 ) -> None:
