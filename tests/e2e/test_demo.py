@@ -39,6 +39,7 @@ def test_twice_in_a_row_as_plain_lines(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert "the three ledgers agree to the share and the 1/10000 dollar" in done.stdout
         assert "TRADING" in done.stdout and "hook: packet to order" in done.stdout
+        assert "orders in ouch50 over soupbintcp" in done.stdout and " by the kernel itself, " in done.stdout
         assert "DIFFERENT" not in done.stdout and "PROBLEM" not in done.stdout
         assert "\x1b" not in done.stdout + done.stderr
         assert leftovers() == []
@@ -74,9 +75,9 @@ def _read(master: int) -> bytes:
         return b""
 
 
-@pytest.mark.parametrize("protocol", ["ouch50", "ouch42"])
-def test_json_holds_everything(protocol: str) -> None:
-    done = demo("--duration", "4", "--no-latency", "--protocol", protocol, "--json")
+@pytest.mark.parametrize(("protocol", "transport"), [("ouch50", "ufo"), ("ouch42", "soupbintcp")])
+def test_json_holds_everything(protocol: str, transport: str) -> None:
+    done = demo("--duration", "4", "--no-latency", "--protocol", protocol, "--transport", transport, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["ok"] is True
@@ -89,18 +90,28 @@ def test_json_holds_everything(protocol: str) -> None:
     assert report["hook"]["p50_ns"] <= report["hook"]["p99_ns"]
     feed = report["exchange"]["feed"]
     assert feed["messages"] == report["view"]["messages"]
-    # The other port was not used, this one took every order.
-    assert report["exchange"]["accounts"]["HFT001"]["AAPL"]["orders"] > 0
+    # The other way was not used, this one took every order.
+    assert report["transport"] == transport
+    by_tcp = report["exchange"]["soupbintcp"][protocol]
+    if transport == "ufo":
+        assert report["wire"] is None and by_tcp["connections"] == 0
+    else:
+        assert by_tcp["messages"] == total["orders"] == report["wire"]["fired"] == report["wire"]["merged"]
+        assert by_tcp["ended"] == 1 and report["wire"]["waited_share"] < 0.01
 
 
 @pytest.mark.long
-def test_with_the_latency_comparison() -> None:
-    done = demo("--duration", "2", "--latency-rounds", "100", "--latency-repetitions", "1", "--json")
+@pytest.mark.parametrize(
+    ("transport", "beside", "orders"), [("soupbintcp", set(), 2 * (100 + 500)), ("ufo", {"echo"}, 2 * (100 + 200))]
+)
+def test_with_the_latency_comparison(transport: str, beside: set[str], orders: int) -> None:
+    words = ("--latency-rounds", "100", "--latency-repetitions", "1", "--transport", transport)
+    done = demo("--duration", "2", *words, "--json")
     report = json.loads(done.stdout)
     assert report["comparison_failure"] is None
     assert done.returncode == 0, done.stderr
-    assert {one["responder"] for one in report["comparison"]["series"]} == {"engine", "python", "echo"}
-    assert report["comparison"]["orders_compared"] == 2 * (100 + 200)
+    assert {one["responder"] for one in report["comparison"]["series"]} == {"engine", "python", *beside}
+    assert report["comparison"]["orders_compared"] == orders
     assert all(run["missed"] == 0 for one in report["comparison"]["series"] for run in one["repetitions"])
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from turbo_hft import settings
-from turbo_hft.cli.common import count
+from turbo_hft.cli.common import count, cpu
 from turbo_hft.errors import ConfigError, TurboHftError
 from turbo_hft.settings import SymbolSpec, parse_symbol
 
@@ -35,7 +35,7 @@ def add_session_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--merge-cpu",
-        type=count,
+        type=cpu,
         metavar="CPU",
         help="SoupBinTCP: a CPU for the thread alone that merges what the hook sent (default: it rests in between)",
     )
