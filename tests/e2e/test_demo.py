@@ -35,7 +35,7 @@ def demo(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_twice_in_a_row_as_plain_lines(tmp_path: Path) -> None:
     for attempt in (1, 2):
-        done = demo("--duration", "4", "--no-latency", "--seed", str(attempt), "--screenshot", f"{tmp_path}/view.svg")
+        done = demo("--duration", "3", "--no-latency", "--seed", str(attempt), "--screenshot", f"{tmp_path}/view.svg")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "the three ledgers agree to the share and the 1/10000 dollar" in done.stdout
         assert "TRADING" in done.stdout and "hook: packet to order" in done.stdout
@@ -77,7 +77,7 @@ def _read(master: int) -> bytes:
 
 @pytest.mark.parametrize(("protocol", "transport"), [("ouch50", "ufo"), ("ouch42", "soupbintcp")])
 def test_json_holds_everything(protocol: str, transport: str) -> None:
-    done = demo("--duration", "4", "--no-latency", "--protocol", protocol, "--transport", transport, "--json")
+    done = demo("--duration", "3", "--no-latency", "--protocol", protocol, "--transport", transport, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["ok"] is True
@@ -115,18 +115,28 @@ def test_with_the_latency_comparison(transport: str, beside: set[str], orders: i
     assert all(run["missed"] == 0 for one in report["comparison"]["series"] for run in one["repetitions"])
 
 
+def ends(log: Path) -> list[str]:
+    """Why connections ended, as the exchange saw it."""
+    entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return [entry["reason"] for entry in entries if entry["kind"] == "disconnected"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("after_s", [0.5, 1.5, 3.0])
 def test_signal_at_any_moment_leaves_nothing(tmp_path: Path, number: signal.Signals, after_s: float) -> None:
-    words = ("demo", *NAME_OPTIONS, "--duration", "20", "--no-latency")
+    log = tmp_path / "log"
+    words = ("demo", *NAME_OPTIONS, "--duration", "20", "--no-latency", "--exchange-log", str(log))
     with running(*words, out=tmp_path / "out", talk=tmp_path / "talk") as process:
         # Before that the interpreter is still starting, and a signal ends it as it ends any program.
         eventually(lambda: b"lab:" in (tmp_path / "talk").read_bytes(), "the demo says it raises the lab")
         time.sleep(after_s - 0.5)
         process.send_signal(number)
         assert process.wait(20) == 130
-    assert (tmp_path / "talk").read_text().splitlines()[-1] == "turbo-hft: interrupted"
-    assert "Traceback" not in (tmp_path / "talk").read_text()
+    talk = (tmp_path / "talk").read_text()
+    assert talk.splitlines()[-1] == "turbo-hft: interrupted"
+    assert "Traceback" not in talk
+    if "logged in" in talk:
+        assert ends(log) == ["logouts"]
 
 
 def test_signal_while_measuring_leaves_nothing(tmp_path: Path) -> None:
@@ -140,11 +150,14 @@ def test_signal_while_measuring_leaves_nothing(tmp_path: Path) -> None:
 
 def test_next_run_cleans_up_after_a_killed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # the killed one cannot remove its files
-    words = ("demo", *NAME_OPTIONS, "--duration", "20", "--no-latency")
+    log = tmp_path / "log"
+    words = ("demo", *NAME_OPTIONS, "--duration", "20", "--no-latency", "--exchange-log", str(log))
     with running(*words, out=tmp_path / "out", talk=tmp_path / "talk") as process:
         eventually(lambda: b"trading for" in (tmp_path / "talk").read_bytes(), "the demo trades")
         process.kill()
         process.wait()
+    # Both ends of the connection go at once: it ends in order, by whoever is first.
+    eventually(lambda: ends(log) in (["left"], ["ended"]), "the keeper, or the exchange, ends the connection")
     # Nobody could take the lab down; the exchange must not outlive its demo, and the program is off the wire.
     eventually(lambda: not any("process" in left for left in leftovers()), "the exchange ends with its demo")
     assert leftovers()

@@ -23,15 +23,16 @@ _NEEDED = ("local", "remote", "local_mac", "remote_mac", "account", "feed")
 _DEFAULT_SYMBOLS = ("AAPL", "MSFT")
 
 
-def add_session_options(parser: argparse.ArgumentParser) -> None:
-    """Everything an engine is configured with. Whatever is left away is the standard lab's."""
+def add_session_options(parser: argparse.ArgumentParser, transport: str | None = "ufo") -> None:
+    """Everything an engine is configured with. Whatever is left away is the standard lab's; `transport` None: that of
+    the program that was found."""
     group = parser.add_argument_group("session and feed (defaults: the standard lab's)")
     group.add_argument("--protocol", choices=("ouch50", "ouch42"), default="ouch50", help="default %(default)s")
     group.add_argument(
         "--transport",
         choices=("ufo", "soupbintcp"),
-        default="ufo",
-        help="what carries the orders: datagrams, or a TCP connection (default %(default)s)",
+        default=transport,
+        help=f"what carries the orders: datagrams, or a TCP connection (default {transport or 'as it was loaded'})",
     )
     group.add_argument(
         "--merge-cpu",
