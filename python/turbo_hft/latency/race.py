@@ -242,6 +242,7 @@ def _check(times: list[int], taken: bytes, prices: list[int], threshold: Thresho
             wanted = _demanded(threshold, user_ref, price).hex()
             raise ExchangeError(f"the order for tick {number + 1} is {order.hex()}, the decision demands {wanted}")
         times[number], late = 0, late + 1
+        given_up.add(price)  # its own order comes behind this one
     return compared, late
 
 
