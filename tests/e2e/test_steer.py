@@ -194,12 +194,14 @@ def test_a_program_that_ip_link_loaded_is_found_and_configured(exchange: Path, t
 def test_a_program_that_was_loaded_for_tcp_is_configured_for_tcp(exchange: Path) -> None:
     with Engine.open(A.device, transport="soupbintcp") as loaded:
         loaded.attach()
-        words = ["dashboard", *ON, *SESSION, "--symbol", "AAPL:buy_below=200,base_qty=10", "--json", "--duration", "2"]
+        session = [word.replace(f":{A.engine_port}", ":0") for word in SESSION]
+        words = ["dashboard", *ON, *session, "--symbol", "AAPL:buy_below=200,base_qty=10", "--json", "--duration", "3"]
         done = turbo_hft(*words)
         assert done.returncode == 0, done.stderr
         last = json.loads(done.stdout.splitlines()[-1])
         assert last["configured"] and last["totals"]["fills"] > 0
-        assert status()["state"] == "halted"
+        after = status()
+        assert after["state"] == "halted"
     taken = [line for line in lines(exchange) if line["kind"] == "order"]
-    assert len(taken) == last["totals"]["orders"] and {line["transport"] for line in taken} == {"soupbintcp"}
+    assert len(taken) == after["totals"]["orders"] and {line["transport"] for line in taken} == {"soupbintcp"}
     assert [line["reason"] for line in lines(exchange) if line["kind"] == "disconnected"] == ["logouts"]
