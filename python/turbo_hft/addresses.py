@@ -93,13 +93,13 @@ def lab_feed() -> FeedAddress:
     return FeedAddress(lab.FEED_GROUP, lab.FEED_PORT, lab.EXCHANGE_ADDRESS)
 
 
-def lab_session(protocol: Protocol = "ouch50", tif: TimeInForce = "ioc") -> OrderSession:
-    """The order-entry session of the standard lab."""
+def lab_session(protocol: Protocol = "ouch50", tif: TimeInForce = "ioc", transport: Transport = "ufo") -> OrderSession:
+    """The order-entry session of the standard lab; over TCP from any port."""
     from turbo_hft import lab
 
     port = lab.OUCH50_PORT if protocol == "ouch50" else lab.OUCH42_PORT
     return OrderSession(
-        local=(lab.HOST_ADDRESS, lab.ENGINE_PORT),
+        local=(lab.HOST_ADDRESS, lab.ENGINE_PORT if transport == "ufo" else 0),
         remote=(lab.EXCHANGE_ADDRESS, port),
         local_mac=lab.HOST_MAC,
         remote_mac=lab.EXCHANGE_MAC,
@@ -107,4 +107,5 @@ def lab_session(protocol: Protocol = "ouch50", tif: TimeInForce = "ioc") -> Orde
         password=lab.PASSWORD,
         protocol=protocol,
         tif=tif,
+        transport=transport,
     )

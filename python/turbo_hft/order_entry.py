@@ -36,13 +36,14 @@ _TOKEN_PREFIX = 6
 
 
 class OrderEntry:
-    """A UFO session for one engine. A context manager: leaving it halts the engine, then logs off.
+    """A session for one engine. A context manager: leaving it halts the engine, then logs off.
 
     `rearm`: after a silence that left nothing uncertain, bring the engine back into the state it was in, unless
     a person has halted it meanwhile.
     `lost_after_s`: while halted, an order without an answer is lost so long after the replies were whole (seconds).
     `silence_s`: so long the exchange may say nothing before it counts as silent (seconds; it beats once in each).
-    `merge_cpu`, `poll_s`: of a SoupBinTCP session, as `turbo_hft.delegated.Connection`.
+    `merge_cpu`: SoupBinTCP, a CPU for the thread alone that merges what the hook sent, to spin on; without one it rests
+    for 50 µs between two looks, or for `poll_s` (seconds).
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class OrderEntry:
         lost_after_s: float = 5.0,
         silence_s: float = 5.0,
         merge_cpu: int | None = None,
-        poll_s: float = 0.0,
+        poll_s: float | None = None,
     ) -> None:
         self.engine = engine
         self.session = session

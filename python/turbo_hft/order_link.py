@@ -25,6 +25,7 @@ _PAUSE_S = 0.01
 _MOST_BYTES = 1_400  # of the replies that the hook is given at once
 _MOST_REPLIES = 64
 _LOGIN_S = 5.0
+_REST_S = 50e-6
 _NS = 1_000_000_000
 
 
@@ -115,15 +116,16 @@ class SoupLink:
         session: OrderSession,
         *,
         merge_cpu: int | None = None,
-        poll_s: float = 0.0,
+        poll_s: float | None = None,
         silence_s: float = 5.0,
     ) -> None:
-        """`merge_cpu`, `poll_s`: as `Connection`. Raises ConfigError."""
+        """`merge_cpu`, `poll_s`: as `OrderEntry`. Raises ConfigError."""
         self.connected = False
         self._engine = engine
         self._session = session
         self._merge_cpu = merge_cpu
-        self._poll_s = poll_s
+        # A thread that spins takes a CPU from those that have other work on it.
+        self._poll_s = poll_s if poll_s is not None else 0.0 if merge_cpu is not None else _REST_S
         self._silence_ns = int(silence_s * _NS)
         self._client: Client | None = None
         self._wire: DelegatedWire | None = None
@@ -248,7 +250,9 @@ class SoupLink:
             self._client.close()
 
 
-def link_of(engine: Engine, session: OrderSession, silence_s: float, merge_cpu: int | None, poll_s: float) -> Link:
+def link_of(
+    engine: Engine, session: OrderSession, silence_s: float, merge_cpu: int | None, poll_s: float | None
+) -> Link:
     """What the session's transport asks for. Raises ConfigError."""
     if session.transport == "soupbintcp":
         return SoupLink(engine, session, merge_cpu=merge_cpu, poll_s=poll_s, silence_s=silence_s)

@@ -35,10 +35,11 @@ def demo(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_twice_in_a_row_as_plain_lines(tmp_path: Path) -> None:
     for attempt in (1, 2):
-        done = demo("--duration", "4", "--no-latency", "--seed", str(attempt), "--screenshot", f"{tmp_path}/view.svg")
+        done = demo("--duration", "3", "--no-latency", "--seed", str(attempt), "--screenshot", f"{tmp_path}/view.svg")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "the three ledgers agree to the share and the 1/10000 dollar" in done.stdout
         assert "TRADING" in done.stdout and "hook: packet to order" in done.stdout
+        assert "orders in ouch50 over soupbintcp" in done.stdout and " by the kernel itself, " in done.stdout
         assert "DIFFERENT" not in done.stdout and "PROBLEM" not in done.stdout
         assert "\x1b" not in done.stdout + done.stderr
         assert leftovers() == []
@@ -74,9 +75,9 @@ def _read(master: int) -> bytes:
         return b""
 
 
-@pytest.mark.parametrize("protocol", ["ouch50", "ouch42"])
-def test_json_holds_everything(protocol: str) -> None:
-    done = demo("--duration", "4", "--no-latency", "--protocol", protocol, "--json")
+@pytest.mark.parametrize(("protocol", "transport"), [("ouch50", "ufo"), ("ouch42", "soupbintcp")])
+def test_json_holds_everything(protocol: str, transport: str) -> None:
+    done = demo("--duration", "3", "--no-latency", "--protocol", protocol, "--transport", transport, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["ok"] is True
@@ -89,33 +90,53 @@ def test_json_holds_everything(protocol: str) -> None:
     assert report["hook"]["p50_ns"] <= report["hook"]["p99_ns"]
     feed = report["exchange"]["feed"]
     assert feed["messages"] == report["view"]["messages"]
-    # The other port was not used, this one took every order.
-    assert report["exchange"]["accounts"]["HFT001"]["AAPL"]["orders"] > 0
+    # The other way was not used, this one took every order.
+    assert report["transport"] == transport
+    by_tcp = report["exchange"]["soupbintcp"][protocol]
+    if transport == "ufo":
+        assert report["wire"] is None and by_tcp["connections"] == 0
+    else:
+        assert by_tcp["messages"] == total["orders"] == report["wire"]["fired"] == report["wire"]["merged"]
+        assert by_tcp["ended"] == 1 and report["wire"]["waited_share"] < 0.01
 
 
 @pytest.mark.long
-def test_with_the_latency_comparison() -> None:
-    done = demo("--duration", "2", "--latency-rounds", "100", "--latency-repetitions", "1", "--json")
+@pytest.mark.parametrize(
+    ("transport", "beside", "orders"), [("soupbintcp", set(), 2 * (100 + 500)), ("ufo", {"echo"}, 2 * (100 + 200))]
+)
+def test_with_the_latency_comparison(transport: str, beside: set[str], orders: int) -> None:
+    words = ("--latency-rounds", "100", "--latency-repetitions", "1", "--transport", transport)
+    done = demo("--duration", "2", *words, "--json")
     report = json.loads(done.stdout)
     assert report["comparison_failure"] is None
     assert done.returncode == 0, done.stderr
-    assert {one["responder"] for one in report["comparison"]["series"]} == {"engine", "python", "echo"}
-    assert report["comparison"]["orders_compared"] == 2 * (100 + 200)
+    assert {one["responder"] for one in report["comparison"]["series"]} == {"engine", "python", *beside}
+    assert report["comparison"]["orders_compared"] == orders
     assert all(run["missed"] == 0 for one in report["comparison"]["series"] for run in one["repetitions"])
+
+
+def ends(log: Path) -> list[str]:
+    """Why connections ended, as the exchange saw it."""
+    entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return [entry["reason"] for entry in entries if entry["kind"] == "disconnected"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("after_s", [0.5, 1.5, 3.0])
 def test_signal_at_any_moment_leaves_nothing(tmp_path: Path, number: signal.Signals, after_s: float) -> None:
-    words = ("demo", *NAME_OPTIONS, "--duration", "20", "--no-latency")
+    log = tmp_path / "log"
+    words = ("demo", *NAME_OPTIONS, "--duration", "20", "--no-latency", "--exchange-log", str(log))
     with running(*words, out=tmp_path / "out", talk=tmp_path / "talk") as process:
         # Before that the interpreter is still starting, and a signal ends it as it ends any program.
         eventually(lambda: b"lab:" in (tmp_path / "talk").read_bytes(), "the demo says it raises the lab")
         time.sleep(after_s - 0.5)
         process.send_signal(number)
         assert process.wait(20) == 130
-    assert (tmp_path / "talk").read_text().splitlines()[-1] == "turbo-hft: interrupted"
-    assert "Traceback" not in (tmp_path / "talk").read_text()
+    talk = (tmp_path / "talk").read_text()
+    assert talk.splitlines()[-1] == "turbo-hft: interrupted"
+    assert "Traceback" not in talk
+    if "logged in" in talk:
+        assert ends(log) == ["logouts"]
 
 
 def test_signal_while_measuring_leaves_nothing(tmp_path: Path) -> None:
@@ -129,11 +150,14 @@ def test_signal_while_measuring_leaves_nothing(tmp_path: Path) -> None:
 
 def test_next_run_cleans_up_after_a_killed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # the killed one cannot remove its files
-    words = ("demo", *NAME_OPTIONS, "--duration", "20", "--no-latency")
+    log = tmp_path / "log"
+    words = ("demo", *NAME_OPTIONS, "--duration", "20", "--no-latency", "--exchange-log", str(log))
     with running(*words, out=tmp_path / "out", talk=tmp_path / "talk") as process:
         eventually(lambda: b"trading for" in (tmp_path / "talk").read_bytes(), "the demo trades")
         process.kill()
         process.wait()
+    # Both ends of the connection go at once: it ends in order, by whoever is first.
+    eventually(lambda: ends(log) in (["left"], ["ended"]), "the keeper, or the exchange, ends the connection")
     # Nobody could take the lab down; the exchange must not outlive its demo, and the program is off the wire.
     eventually(lambda: not any("process" in left for left in leftovers()), "the exchange ends with its demo")
     assert leftovers()

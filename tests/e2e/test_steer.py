@@ -26,6 +26,7 @@ from e2e.helpers import (
     turbo_hft,
     turbo_hft_json,
 )
+from turbo_hft.engine import Engine
 from turbo_hft.lab import PASSWORD, USERNAME
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel, pytest.mark.timeout(180)]
@@ -177,6 +178,9 @@ def test_a_program_that_ip_link_loaded_is_found_and_configured(exchange: Path, t
         load = ["unshare", "--mount", "ip", "link", "set", "dev", A.device, "xdpgeneric", "obj", str(OBJECT)]
         subprocess.run([*load, "sec", "xdp"], check=True)
         stack.callback(subprocess.run, ["ip", "link", "set", "dev", A.device, "xdpgeneric", "off"], check=True)
+        refused = turbo_hft("dashboard", *ON, *SESSION, "--transport", "soupbintcp")
+        assert refused.returncode == 2 and "was loaded for ufo" in refused.stderr
+        assert not status()["configured"] and not status()["symbols"]
         words = ["dashboard", *ON, *SESSION, "--symbol", "AAPL:buy_below=200,base_qty=10", "--json", "--duration", "3"]
         done = turbo_hft(*words)
         assert done.returncode == 0, done.stderr
@@ -185,3 +189,19 @@ def test_a_program_that_ip_link_loaded_is_found_and_configured(exchange: Path, t
         assert last["event_counts"]["executed"] == last["totals"]["fills"]
         # Nobody looks after the session any more: it must not trade on.
         assert status()["state"] == "halted"
+
+
+def test_a_program_that_was_loaded_for_tcp_is_configured_for_tcp(exchange: Path) -> None:
+    with Engine.open(A.device, transport="soupbintcp") as loaded:
+        loaded.attach()
+        session = [word.replace(f":{A.engine_port}", ":0") for word in SESSION]
+        words = ["dashboard", *ON, *session, "--symbol", "AAPL:buy_below=200,base_qty=10", "--json", "--duration", "3"]
+        done = turbo_hft(*words)
+        assert done.returncode == 0, done.stderr
+        last = json.loads(done.stdout.splitlines()[-1])
+        assert last["configured"] and last["totals"]["fills"] > 0
+        after = status()
+        assert after["state"] == "halted"
+    taken = [line for line in lines(exchange) if line["kind"] == "order"]
+    assert len(taken) == after["totals"]["orders"] and {line["transport"] for line in taken} == {"soupbintcp"}
+    assert [line["reason"] for line in lines(exchange) if line["kind"] == "disconnected"] == ["logouts"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,19 @@ def test_another_strategy_of_ones_own_is_named(engine: Engine, tmp_path: Path) -
     other = changed(("lease_s = 2", f'strategy_object = "{second}"'))
     with pytest.raises(ConfigError, match=r"engine.strategy_object: sha256 \w+ -> sha256 \w+ .needs `turbo-hft"):
         apply(engine, other)
+
+
+def test_an_engine_over_tcp_as_a_file_is_over_tcp_from_any_port() -> None:
+    over_tcp = 'local = "10.1.0.7:0"\ntransport = "soupbintcp"'
+    config = changed(('pin = true\non_restart = "trade"\n', ""), ('local = "10.1.0.7:26400"', over_tcp))
+    with Engine.load(**config.load_settings()) as engine:
+        session = replace(config.session.order_session(), local=("10.1.0.7", 33_000))  # as once it is connected
+        engine.configure(session, config.feed.address())
+        engine.interface = "eth1"
+        text = as_toml(engine).replace('# username = "…"', 'username = "U" #')
+        again = parse(text.replace('# password = "…"', 'password = "P"'))
+        assert again.session.transport == "soupbintcp" and again.session.local == config.session.local
+        assert [one.key for one in differences(engine, again)] == []
 
 
 def test_a_running_engine_as_a_file_is_that_engine(engine: Engine) -> None:

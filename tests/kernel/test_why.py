@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gate_rig import GateRig
 from turbo_hft import abi
+from turbo_hft.addresses import lab_session
 from turbo_hft.announce import because
 from turbo_hft.cli import main
 from turbo_hft.errors import ConfigError, OrderRefused
 from turbo_hft.events import Event
 from turbo_hft.journal import EventRecord, Journal, JournalReader, Recorder
 from turbo_hft.journal.reasons import EXPLAINED, Case, met
-from turbo_hft.journal.why import explain_event, explain_order, explain_sequence, lines
+from turbo_hft.journal.why import _transport, explain_event, explain_order, explain_sequence, lines
+from turbo_hft.template import order_template
 from turbo_hft.testing import Hook
 
 pytestmark = pytest.mark.kernel
@@ -75,6 +78,13 @@ def test_a_refusal_has_the_limit_of_then_and_who_set_it(recorded: Path) -> None:
     }  # fmt: skip
     assert decision["open_orders_before"]["buy_qty"] == 100 and decision["strategy"] == "manual"
     assert decision["book"] == {"bid_e4": 1_500_000, "ask_e4": 1_501_000}
+
+
+@pytest.mark.parametrize("vlan", [None, 7])
+def test_what_carried_an_order_is_named(vlan: int | None) -> None:
+    for session, name in ((lab_session(), "UFO"), (lab_session(transport="soupbintcp"), "SoupBinTCP")):
+        template = order_template(replace(session, vlan=vlan))[0]
+        assert _transport(bytes(template.headers)[: template.headers_len]) == name
 
 
 def test_a_halt_is_named(recorded: Path) -> None:

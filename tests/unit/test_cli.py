@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import pytest
 from turbo_hft import program, settings
-from turbo_hft.addresses import FeedAddress
+from turbo_hft.addresses import FeedAddress, Rerequest, lab_session
 from turbo_hft.cli import common, main, session_options
 from turbo_hft.cli.signals import Interrupted, StopFlag
 from turbo_hft.errors import CapabilityError, ConfigError, LoadError, NotRunning, TurboHftError
@@ -64,6 +64,9 @@ def test_help_lists_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) 
         ["demo", "--duration", "inf"],
         ["demo", "--rate", "-1"],
         ["demo", "--symbols", "AAPL,AAPL"],
+        ["demo", "--transport", "tcp"],
+        ["demo", "--merge-cpu", "-1"],
+        ["run", "--remote", "10.0.0.1:0"],
         ["run", "--symbol", "AAPL:nonsense=1"],
         ["run", "--feed", "10.0.0.1"],
         ["dashboard", "--remote", "10.0.0.1:70000"],
@@ -369,6 +372,11 @@ def test_session_defaults_are_the_labs() -> None:
     assert (session.local, session.remote) == (("10.77.0.1", 26400), ("10.77.0.2", 26450))
     assert (session.username, session.password, session.tif) == ("HFT001", "SECRET", "ioc")
     assert (feed.group, feed.port) == ("239.77.0.1", 26477)
+    session, feed = session_options.session_from(options("--transport", "soupbintcp"))
+    assert session == lab_session(transport="soupbintcp") and session.local == ("10.77.0.1", 0)
+    assert feed.rerequest == Rerequest(("10.77.0.2", 26478), ("10.77.0.1", 26401))
+    with pytest.raises(ConfigError, match="--local: the port is 1 to 65535 over UFO"):
+        session_options.session_from(options("--local", "10.77.0.1:0"))
     session, _ = session_options.session_from(options("--protocol", "ouch42", "--firm", "TEST", "--vlan", "7"))
     assert (session.remote[1], session.firm, session.vlan) == (26442, "TEST", 7)
 

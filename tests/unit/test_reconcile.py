@@ -25,7 +25,8 @@ from turbo_hft.demo.reconcile import (
 )
 from turbo_hft.demo.report import DemoReport, ledger_lines, verdict_lines
 from turbo_hft.demo.steering import Steering, targets_e4
-from turbo_hft.errors import ExchangeError, LabError
+from turbo_hft.demo.wire import WireUse, session_problems
+from turbo_hft.errors import ConfigError, ExchangeError, LabError
 from turbo_hft.exchange.ledger import Position
 from unit.fakes import FakeEvent, FakeState, FakeSymbol
 
@@ -311,14 +312,16 @@ def test_own_arithmetic_agrees_with_the_exchange(trades: list[tuple[str, int, in
     assert (ours.sold_qty, ours.sold_e4) == (theirs.sold_qty, theirs.sold_e4)
 
 
-def report(result: Reconciliation) -> DemoReport:
+def report(result: Reconciliation, wire: WireUse | None = None) -> DemoReport:
     return DemoReport(
         seconds=4.0,
         protocol="ouch50",
+        transport="soupbintcp" if wire else "ufo",
         mode="native",
         kernel="test",
         reconciliation=result,
         hook=HookTimes.of([5, 1, 3]),
+        wire=wire,
         events=10,
         target_changes=2,
         exchange={"feed": {"messages": 8_000}},
@@ -340,6 +343,53 @@ def test_report_of_equal_ledgers() -> None:
     right = Reconciliation((Row("AAPL", "orders", (3, 3, 3)),), ())
     assert report(right).ok and report(right).as_dict()["ok"] is True
     assert verdict_lines(report(right))[-1].startswith("the three ledgers agree")
+
+
+USED = WireUse(
+    fired=6, merged=6, unmerged=0, sent=4, retransmitted=0, error="", refused={"wire_unmerged": 2, "wire_busy": 0}
+)
+
+
+def test_report_says_how_the_wire_was_used() -> None:
+    right = Reconciliation((Row("AAPL", "orders", (3, 3, 3)),), ())
+    words = "\n".join(verdict_lines(report(right, USED)))
+    assert "over soupbintcp" in words and "refused for the wire: wire_unmerged 2 (25.0% wire_unmerged)" in words
+    shown: Any = report(right, USED).as_dict()
+    assert shown["wire"]["waited_share"] == 0.25 and shown["transport"] == "soupbintcp"
+    assert USED.problems(sends=6) == []
+
+
+@pytest.mark.parametrize(
+    ("use", "sends", "why"),
+    [
+        (USED, 7, "the hook sent 7 segments, 6 by"),
+        (replace(USED, merged=5, unmerged=1), 6, "the kernel has 5 of them"),
+        (replace(USED, error="Connection reset by peer"), 6, "lost: Connection reset by peer"),
+    ],
+)
+def test_what_the_kernel_did_not_get_is_a_problem(use: WireUse, sends: int, why: str) -> None:
+    (problem,) = use.problems(sends)
+    assert why in problem
+
+
+def test_a_session_that_was_not_whole_is_a_problem() -> None:
+    names = ["connections", "refused", "logins", "malformed_messages", "logins_rejected", "login_timeouts", "malformed"]
+    names += ["silent", "slow", "logouts", "left", "superseded", "cut", "dropped", "ended"]
+    whole = dict.fromkeys(names, 0) | {"connections": 1, "logins": 1, "ended": 1}
+    assert session_problems({"soupbintcp": {"ouch50": whole}}, "ouch50") == []
+    again = whole | {"logins": 2, "cut": 1}
+    assert session_problems({"soupbintcp": {"ouch50": again}}, "ouch50") == [
+        "the SoupBinTCP session was not whole at the exchange: 2 logins, 1 expected, 1 cut"
+    ]
+    with pytest.raises(ExchangeError, match="'ouch42'"):
+        session_problems({"soupbintcp": {"ouch50": whole}}, "ouch42")
+
+
+def test_what_cannot_be_together_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"--mode generic.*--transport ufo"):
+        DemoConfig(mode="generic")
+    with pytest.raises(ConfigError, match="--merge-cpu"):
+        DemoConfig(transport="ufo", merge_cpu=1)
 
 
 @pytest.mark.parametrize(("values", "expected"), [([], (0, None, None, None)), (range(1, 101), (100, 50, 99, 100))])

@@ -91,6 +91,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def cpu(text: str) -> int:
+    """Type of an option: the number of a CPU, from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: give the number of a CPU, 0 or more")
+    return int(text)
+
+
 def port(text: str) -> int:
     """Type of an option: a UDP port."""
     if not text.isdecimal() or not 0 < int(text) <= 65_535:

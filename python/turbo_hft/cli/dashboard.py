@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-configure", action="store_true", help="leave it so, only watch")
     group.add_argument("--halted", action="store_true", help="configure it, but do not let it trade yet")
     session_options.add_symbol_option(parser)
-    session_options.add_session_options(parser)
+    session_options.add_session_options(parser, transport=None)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,13 +73,21 @@ def run(args: argparse.Namespace) -> int:
 def _configure(engine: Engine, args: argparse.Namespace, stack: ExitStack) -> None:
     from turbo_hft.order_entry import OrderEntry
 
+    loaded_for = engine.program.config.transport
+    args.transport = args.transport or loaded_for
+    if args.transport != loaded_for:  # before anything is changed
+        raise ConfigError(
+            f"the program on {engine.interface} was loaded for {loaded_for}, and has the code of that alone: leave "
+            f"--transport away, or have it loaded with `turbo-hft run --transport {args.transport}`. What `ip link` "
+            "loads is for ufo"
+        )
     session, feed = session_options.session_from(args)
     missing = [spec for spec in args.symbol or session_options.default_symbols() if spec.name not in engine.symbols]
     session_options.add_symbols(engine, missing)
     if engine.untouched:
         engine.use_default_limits()
     engine.configure(session, feed)
-    stack.enter_context(OrderEntry(engine, session)).login(args.login_timeout)
+    stack.enter_context(OrderEntry(engine, session, merge_cpu=args.merge_cpu)).login(args.login_timeout)
     if not args.halted:
         engine.lease.beat()
         engine.resume()

@@ -1,6 +1,10 @@
 """The main job, from nothing: raise the lab, start the exchange in its namespace, attach the engine, trade for a
 while with a live view, stop, and hold three ledgers against each other: the engine's maps, its event stream, the
-exchange's own books. Then measure tick-to-order latency beside a plain Python recv() bot. Leaves nothing behind.
+exchange's own books. Then measure tick-to-order latency beside a plain Python recv() bot over the same transport.
+Leaves nothing behind.
+
+Orders leave on a live TCP connection (SoupBinTCP), as at an exchange; --transport ufo sends datagrams instead. The
+thread that tells the kernel what the hook sent looks every 50 µs and needs no CPU of its own; --merge-cpu gives it one.
 
 Without a terminal the live view becomes plain lines. On a terminal ? shows the keys; q ends trading now.
 Exit code 0 only if every figure agrees and no event was lost.
@@ -29,6 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", choices=("ouch50", "ouch42"), default="ouch50", help="default %(default)s")
     parser.add_argument(
         "--mode", choices=("native", "generic"), default="native", help="XDP mode (default %(default)s)"
+    )
+    parser.add_argument(
+        "--transport",
+        choices=("soupbintcp", "ufo"),
+        default="soupbintcp",
+        help="what carries the orders: a TCP connection, or datagrams (default %(default)s)",
+    )
+    parser.add_argument(
+        "--merge-cpu",
+        type=common.cpu,
+        metavar="CPU",
+        help="SoupBinTCP: a CPU for the thread alone that merges what the hook sent (default: it rests in between)",
     )
     parser.add_argument("--seed", type=int, default=1, help="of the market's order flow (default %(default)s)")
     parser.add_argument(
@@ -60,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
         duration_s=args.duration,
         symbols=args.symbols,
         protocol=args.protocol,
+        transport=args.transport,
+        merge_cpu=args.merge_cpu,
         mode=args.mode,
         seed=args.seed,
         rate=args.rate,

@@ -59,7 +59,6 @@ example, in the lab:
 )
 _STEP_S = 0.02
 _SETTLE_S = 1.0
-_MERGE_REST_S = 50e-6  # between two looks of the thread that merges, when it has no CPU to itself
 _STILL_S = 2.0  # the recorder may stand still for so long, in a slow disk
 
 
@@ -352,8 +351,7 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
         engine.attach()
     entry = None
     if own.login and not (adopted and engine.session.health == "ended"):
-        poll_s = _MERGE_REST_S if own.merge_cpu is None else 0.0
-        entry = OrderEntry(engine, session, rearm=own.rearm, merge_cpu=own.merge_cpu, poll_s=poll_s)
+        entry = OrderEntry(engine, session, rearm=own.rearm, merge_cpu=own.merge_cpu)
         stack.callback(_let_go, engine, entry)
     kept = _give_up_privileges(engine, config, file)
     if entry is not None:

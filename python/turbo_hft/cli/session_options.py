@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from turbo_hft import settings
-from turbo_hft.cli.common import count
+from turbo_hft.cli.common import count, cpu
 from turbo_hft.errors import ConfigError, TurboHftError
 from turbo_hft.settings import SymbolSpec, parse_symbol
 
@@ -23,23 +23,29 @@ _NEEDED = ("local", "remote", "local_mac", "remote_mac", "account", "feed")
 _DEFAULT_SYMBOLS = ("AAPL", "MSFT")
 
 
-def add_session_options(parser: argparse.ArgumentParser) -> None:
-    """Everything an engine is configured with. Whatever is left away is the standard lab's."""
+def add_session_options(parser: argparse.ArgumentParser, transport: str | None = "ufo") -> None:
+    """Everything an engine is configured with. Whatever is left away is the standard lab's; `transport` None: that of
+    the program that was found."""
     group = parser.add_argument_group("session and feed (defaults: the standard lab's)")
     group.add_argument("--protocol", choices=("ouch50", "ouch42"), default="ouch50", help="default %(default)s")
     group.add_argument(
         "--transport",
         choices=("ufo", "soupbintcp"),
-        default="ufo",
-        help="what carries the orders: datagrams, or a TCP connection (default %(default)s)",
+        default=transport,
+        help=f"what carries the orders: datagrams, or a TCP connection (default {transport or 'as it was loaded'})",
     )
     group.add_argument(
         "--merge-cpu",
-        type=count,
+        type=cpu,
         metavar="CPU",
         help="SoupBinTCP: a CPU for the thread alone that merges what the hook sent (default: it rests in between)",
     )
-    group.add_argument("--local", type=endpoint, metavar="ADDR:PORT", help="the engine's order-entry address")
+    group.add_argument(
+        "--local",
+        type=own_endpoint,
+        metavar="ADDR:PORT",
+        help="the engine's order-entry address; port 0: any, of SoupBinTCP only",
+    )
     group.add_argument("--remote", type=endpoint, metavar="ADDR:PORT", help="the exchange's order-entry address")
     group.add_argument("--local-mac", metavar="MAC", help="of the interface")
     group.add_argument("--remote-mac", metavar="MAC", help="of the next hop to the exchange")
@@ -118,10 +124,12 @@ def session_from(args: argparse.Namespace) -> tuple[OrderSession, FeedAddress]:
         missing = [f"--{name.replace('_', '-')}" for name in _NEEDED if getattr(args, name) is None]
         if missing:
             raise ConfigError(f"{', '.join(missing)} missing: give them, or leave --no-lab-defaults away")
-    lab = lab_session(args.protocol, args.tif)
+    if args.local is not None and not args.local[1] and args.transport == "ufo":
+        raise ConfigError("--local: the port is 1 to 65535 over UFO")
+    lab = lab_session(args.protocol, args.tif, args.transport)
     username, password = account_from(args.account)
     session = OrderSession(
-        local=args.local or (lab.local if args.transport == "ufo" else (lab.local[0], 0)),
+        local=args.local or lab.local,
         remote=args.remote or lab.remote,
         local_mac=args.local_mac or lab.local_mac,
         remote_mac=args.remote_mac or lab.remote_mac,
@@ -143,13 +151,15 @@ def session_from(args: argparse.Namespace) -> tuple[OrderSession, FeedAddress]:
         group_b, port_b = args.feed_b or (None, None)
         feed = replace(feed, group_b=group_b, port_b=port_b, source_b=args.feed_b_source)
     if args.rerequest is not None:
-        local = args.rerequest_local or (session.local[0], (session.local[1] or lab.local[1]) + 1)
+        local = args.rerequest_local or (session.local[0], (session.local[1] or lab_addresses.ENGINE_PORT) + 1)
         feed = replace(feed, rerequest=Rerequest(args.rerequest, local))
     elif args.rerequest_local is not None:
         raise ConfigError("--rerequest-local without a server: give --rerequest too")
     elif not args.no_lab_defaults:
         server = (lab_addresses.EXCHANGE_ADDRESS, lab_addresses.REREQUEST_PORT)
-        feed = replace(feed, rerequest=Rerequest(server, (session.local[0], (session.local[1] or lab.local[1]) + 1)))
+        feed = replace(
+            feed, rerequest=Rerequest(server, (session.local[0], (session.local[1] or lab_addresses.ENGINE_PORT) + 1))
+        )
     return session, feed
 
 
@@ -203,14 +213,19 @@ def add_symbols(engine: Engine, specs: Iterable[SymbolSpec]) -> None:
         settings.add(engine, spec)
 
 
-def endpoint(text: str) -> tuple[str, int]:
+def own_endpoint(text: str) -> tuple[str, int]:
+    """Type of an option: ADDR:PORT, the port may be 0."""
+    return endpoint(text, least=0)
+
+
+def endpoint(text: str, *, least: int = 1) -> tuple[str, int]:
     """Type of an option: ADDR:PORT."""
     address, _, port = text.rpartition(":")
     octets = address.split(".")
     if len(octets) != 4 or not all(octet.isdecimal() and int(octet) < 256 for octet in octets):
         raise argparse.ArgumentTypeError(f"{text!r}: write ADDR:PORT with an IPv4 address")
-    if not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r}: the port is 1 to {_LAST_PORT}")
+    if not port.isdecimal() or not least <= int(port) <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r}: the port is {least} to {_LAST_PORT}")
     return address, int(port)
 
 

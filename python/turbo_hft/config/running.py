@@ -338,6 +338,9 @@ def _session_toml(engine: Engine) -> list[str]:
     if not engine.configured:
         return ["", "# It is not configured yet: no session, no feed."]
     facts = _frame_facts(engine.template)
+    if (transport := engine.program.config.transport) != "ufo":
+        # The port is that of a connection which ends with the process: the next one takes any other.
+        facts |= {"transport": transport, "local": facts["local"].partition(":")[0] + ":0"}
     tif = "ioc" if facts["tif"] in ("3", 0) else "day"
     lines = ["", "[session]"]
     for key, value in facts.items():

@@ -270,8 +270,8 @@ class Config:
             return "engine.leave", "only an engine that is pinned can be left: give engine.pin too"
         if pinned and self.session.transport == "soupbintcp":
             return "engine.pin", (
-                "a connection ends with its process: over SoupBinTCP an engine is not pinned. Leave engine.pin away, "
-                "and start again with engine.recover"
+                "a TCP connection ends with its process, so over SoupBinTCP an engine is not pinned. Leave engine.pin "
+                "(--pin) away; with engine.recover (--recover) the next start has the day's orders and positions back"
             )
         return None
 

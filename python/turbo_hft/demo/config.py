@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from turbo_hft.addresses import Transport
+from turbo_hft.errors import ConfigError
 from turbo_hft.lab import LabAddresses
 
 
@@ -17,6 +19,8 @@ class DemoConfig:
     duration_s: float = 20.0
     symbols: tuple[str, ...] = ("AAPL", "MSFT")
     protocol: Literal["ouch50", "ouch42"] = "ouch50"
+    transport: Transport = "soupbintcp"
+    merge_cpu: int | None = None
     mode: Literal["native", "generic"] = "native"
     seed: int = 1
     rate: int = 2000  # ITCH messages a second
@@ -30,6 +34,12 @@ class DemoConfig:
     addresses: LabAddresses = field(init=False)
 
     def __post_init__(self) -> None:
-        """Work out the lab's addresses. Raises LabError for names that cannot be."""
+        """Work out the lab's addresses. Raises LabError for names, ConfigError for values that cannot be."""
+        if self.transport == "soupbintcp" and self.mode != "native":
+            raise ConfigError(
+                "--mode generic: orders on a TCP connection leave from the driver only. Give --transport ufo too"
+            )
+        if self.transport == "ufo" and self.merge_cpu is not None:
+            raise ConfigError("--merge-cpu: over UFO nothing is merged. Leave it away, or --transport ufo")
         addresses = LabAddresses() if self.lab is None else LabAddresses.of(*self.lab)
         object.__setattr__(self, "addresses", addresses)

@@ -23,12 +23,14 @@ from turbo_hft.demo.latency import HookTimes, comparison
 from turbo_hft.demo.reconcile import EventLedger, exchange_ledger, feed_problems, maps_ledger, reconcile
 from turbo_hft.demo.report import DemoReport
 from turbo_hft.demo.steering import Steering
+from turbo_hft.demo.wire import WireUse, session_problems, transport_words
 from turbo_hft.engine import Engine, Mode
 from turbo_hft.errors import ExchangeError, LabError, NotRunning
 from turbo_hft.events import Event
 from turbo_hft.lab import PASSWORD, USERNAME, Lab
 from turbo_hft.latency import needs
 from turbo_hft.order_entry import OrderEntry
+from turbo_hft.order_link import SoupLink
 
 _STEP_S = 0.02
 _SETTLE_S = 5.0
@@ -58,11 +60,12 @@ class Demo:
         if config.screenshot is not None:
             need_textual()
         with ExitStack() as stack:
-            engine, exchange = self._raise(stack)
+            engine, exchange, entry = self._raise(stack)
             self._trade(engine, exchange)
+            wire = self._merged(engine, entry)
             summary = self._close(engine, exchange)
             view = ViewCollector(engine).collect()
-            result = self._reconcile(engine, summary)
+            result = self._reconcile(engine, summary, wire)
         if config.screenshot is not None and self._last is not None:
             from turbo_hft.dashboard.terminal import export_svg
 
@@ -71,10 +74,12 @@ class Demo:
         return DemoReport(
             seconds=self._seconds,
             protocol=config.protocol,
+            transport=config.transport,
             mode=config.mode,
             kernel=platform.release(),
             reconciliation=result,
             hook=HookTimes.of(self._ledger.hook_ns),
+            wire=wire,
             events=self._ledger.count,
             target_changes=self._changes,
             exchange=summary,
@@ -90,14 +95,17 @@ class Demo:
         found, failure = None, None
         try:
             found = comparison(
-                self._stop.wait, repetitions=self._config.latency_repetitions, rounds=self._config.latency_rounds
+                self._stop.wait,
+                transport=self._config.transport,
+                repetitions=self._config.latency_repetitions,
+                rounds=self._config.latency_rounds,
             )
         except ExchangeError as error:
             failure = str(error)
         self._stop.check()
         return replace(report, comparison=found, comparison_failure=failure)
 
-    def _raise(self, stack: ExitStack) -> tuple[Engine, ExchangeProcess]:
+    def _raise(self, stack: ExitStack) -> tuple[Engine, ExchangeProcess, OrderEntry]:
         """Lab, exchange, engine, login. Everything is put on the stack as soon as it is there."""
         config, a = self._config, self._config.addresses
         _refuse_if_busy(a.device)
@@ -107,7 +115,7 @@ class Demo:
         self._stop.check()
         exchange = stack.enter_context(ExchangeProcess(self._exchange_arguments(), directory))
         self._stop.check()
-        engine = stack.enter_context(Engine.open(a.device, mode=Mode(config.mode)))
+        engine = stack.enter_context(Engine.open(a.device, mode=Mode(config.mode), transport=config.transport))
         self._stop.check()
         engine.limits.orders_per_second = config.orders_per_second
         for name in config.symbols:
@@ -115,30 +123,35 @@ class Demo:
                 name, base_qty=100, step_qty=20, cap_qty=300, max_order_qty=300, max_long=config.max_long
             )
         session = OrderSession(
-            local=(a.host_address, a.engine_port),
+            local=(a.host_address, a.engine_port if config.transport == "ufo" else 0),
             remote=(a.exchange_address, a.ouch50_port if config.protocol == "ouch50" else a.ouch42_port),
             local_mac=a.host_mac,
             remote_mac=a.exchange_mac,
             username=USERNAME,
             password=PASSWORD,
             protocol=config.protocol,
+            transport=config.transport,
         )
         engine.configure(session, FeedAddress(a.feed_group, a.feed_port, a.exchange_address))
         self._ledger.add(engine.events)  # opens the stream: from here on every event is read
         engine.attach()
         exchange.wait_ready(self._stop.wait)
         self._stop.check()
-        entry = stack.enter_context(OrderEntry(engine, session))
+        entry = stack.enter_context(OrderEntry(engine, session, merge_cpu=config.merge_cpu))
         entry.login()
         self._stop.check()
-        say(f"engine on {a.device} ({config.mode}), logged in ({config.protocol}): trading for {config.duration_s:g} s")
-        return engine, exchange
+        say(
+            f"engine on {a.device} ({config.mode}), logged in ({config.protocol} over {transport_words(config)}): "
+            f"trading for {config.duration_s:g} s"
+        )
+        return engine, exchange, entry
 
     def _exchange_arguments(self) -> list[str]:
         config, a = self._config, self._config.addresses
         arguments = ["--netns", a.namespace, "--bind", a.exchange_address]
         arguments += ["--feed", f"{a.feed_group}:{a.feed_port}"]
         arguments += ["--ouch50", str(a.ouch50_port), "--ouch42", str(a.ouch42_port)]
+        arguments += ["--ouch50-tcp", str(a.ouch50_port), "--ouch42-tcp", str(a.ouch42_port)]
         arguments += ["--symbols", ",".join(config.symbols), "--seed", str(config.seed), "--rate", str(config.rate)]
         arguments += ["--wait-for-login", "--duration", str(config.duration_s + _EXCHANGE_SPARE_S)]
         if config.exchange_log is not None:
@@ -172,6 +185,16 @@ class Demo:
         self._ledger.add(events)
         return events
 
+    def _merged(self, engine: Engine, entry: OrderEntry) -> WireUse | None:
+        """Halted: what was sent on the TCP connection, once the kernel has all of it or no longer gets it."""
+        if not isinstance(entry.link, SoupLink) or entry.link.wire is None:
+            return None
+        connection = entry.link.wire.connection
+        end = time.monotonic() + _SETTLE_S
+        while connection.status.unmerged and time.monotonic() < end:
+            self._pause(engine)
+        return WireUse.of(connection.status, engine.refusals())
+
     def _close(self, engine: Engine, exchange: ExchangeProcess) -> dict[str, Any]:
         """Halted; wait for orders in flight, let the exchange close and end, read the rest of the events."""
         say("halted; waiting for orders in flight, then the exchange closes")
@@ -200,10 +223,13 @@ class Demo:
             symbol.snapshot().open_orders for symbol in engine.symbols
         )
 
-    def _reconcile(self, engine: Engine, summary: dict[str, Any]) -> Any:
+    def _reconcile(self, engine: Engine, summary: dict[str, Any], wire: WireUse | None) -> Any:
         counters, feed = engine.counters(), engine.feed
         problems = self._ledger.problems(counters["events"], counters["events_lost"])
         problems += feed_problems(summary["feed"]["by_type"], engine.itch_counts(), gaps=feed.gaps, missed=feed.missed)
+        if wire is not None:
+            problems += wire.problems(engine.counters()["wire_sends"])
+            problems += session_problems(summary, self._config.protocol)
         maps = maps_ledger(symbol.snapshot() for symbol in engine.symbols)
         if not any(ledger.fills for ledger in maps.values()):
             problems.append("nothing was traded: give it a longer --duration or another --seed")

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from turbo_hft.addresses import Transport
 from turbo_hft.demo.exchange_process import child_environment, die_with_parent
 from turbo_hft.errors import ExchangeError
 from turbo_hft.latency.results import Results
@@ -39,10 +40,10 @@ class HookTimes:
         return cls(len(ordered), rank[0], rank[1], ordered[-1])
 
 
-def comparison(wait: Callable[[float], bool], *, repetitions: int, rounds: int) -> Results | None:
+def comparison(wait: Callable[[float], bool], *, transport: Transport, repetitions: int, rounds: int) -> Results | None:
     """Run the comparison; what it found, or None when `wait` said stop. Raises ExchangeError when it fails."""
     command = [sys.executable, "-m", "turbo_hft.latency.compare"]
-    command += ["--repetitions", str(repetitions), "--rounds", str(rounds)]
+    command += ["--transport", transport, "--repetitions", str(repetitions), "--rounds", str(rounds)]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as talk:
         process = subprocess.Popen(
             command,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from turbo_hft.dashboard.text import duration
 from turbo_hft.demo.latency import HookTimes
 from turbo_hft.demo.reconcile import LEDGERS, Reconciliation, Row
+from turbo_hft.demo.wire import WireUse
 from turbo_hft.exchange.fees import E8
 from turbo_hft.latency.results import Results
 from turbo_hft.wire.price import format_money_e4
@@ -17,16 +18,23 @@ if TYPE_CHECKING:
     from turbo_hft.latency.statistics import Interval
 
 
+#: On what kind of connection engine and bot were compared.
+TRANSPORTS = {"soupbintcp": "the same kind of TCP connection", "ufo": "UFO"}
+
+
 @dataclass(frozen=True, slots=True)
 class DemoReport:
-    """Everything of one run. `comparison` is None when it was left out, or failed for the reason in the other field."""
+    """Everything of one run. `comparison` is None when it was left out, or failed for the reason in the other field;
+    `wire` over UFO."""
 
     seconds: float
     protocol: str
+    transport: str
     mode: str
     kernel: str
     reconciliation: Reconciliation
     hook: HookTimes
+    wire: WireUse | None
     events: int
     target_changes: int
     exchange: dict[str, Any]
@@ -45,10 +53,12 @@ class DemoReport:
             "ok": self.ok,
             "seconds": round(self.seconds, 3),
             "protocol": self.protocol,
+            "transport": self.transport,
             "mode": self.mode,
             "kernel": self.kernel,
             "reconciliation": self.reconciliation.as_dict(),
             "hook": asdict(self.hook),
+            "wire": None if self.wire is None else asdict(self.wire) | {"waited_share": self.wire.waited_share},
             "events": self.events,
             "target_changes": self.target_changes,
             "exchange": self.exchange,
@@ -110,9 +120,15 @@ def latency_lines(report: DemoReport) -> list[str]:
     p50, p99 = (ratio(series[BOT], series[ENGINE], percentile) for percentile in (50.0, 99.0))
     lines.append(f"  {'bot / engine':<38}{_times(p50):>12}{_times(p99):>12}")
     repetitions = len(series[ENGINE].repetitions)
+    for name, at in ((name, Distribution.of(series[side])) for side, name in ((ENGINE, "engine"), (BOT, "recv() bot"))):
+        if at.missed:
+            lines.append(
+                f"  {name}: {at.missed} of {at.triggers} ticks brought no order in time; they are in no percentile"
+            )
     lines.append(
         f"  {repetitions} x {series[ENGINE].repetitions[0].triggers} ticks each, in turns, in a closed loop; "
-        f"{found.orders_compared} orders, each the right bytes"
+        f"{found.orders_compared} orders, each the right bytes, "
+        f"over {TRANSPORTS[report.transport]}"
         + (f"; p50 ratio {p50.low:.1f} to {p50.high:.1f} ({p50.words})" if p50 else "")
     )
     rig, machine = found.rigs[0], found.machine
@@ -139,9 +155,12 @@ def verdict_lines(report: DemoReport) -> list[str]:
     orders = sum(row.values[0] for row in result.rows if row.field == "orders")
     fills = sum(row.values[0] for row in result.rows if row.field == "fills")
     lines = [
-        f"{feed['messages']} ITCH messages in {report.seconds:.1f} s, {orders} orders over {report.protocol}, "
+        f"{feed['messages']} ITCH messages in {report.seconds:.1f} s, {orders} orders in {report.protocol} over "
+        f"{report.transport}, "
         f"{fills} fills, {report.events} events, targets moved {report.target_changes} times"
     ]
+    if report.wire is not None:
+        lines.append(report.wire.line())
     for row in result.differences:
         figures = ", ".join(f"{name} {value}" for name, value in zip(LEDGERS, _values(row), strict=True))
         lines.append(f"DIFFERENT: {row.symbol} {row.field}: {figures}")

@@ -312,7 +312,8 @@ def _frame(event: Event, settings: dict[str, Any]) -> dict[str, Any]:
     """What the message carried, as far as the event and the template tell."""
     protocol = {lib.HFT_OUCH50: "OUCH 5.0", lib.HFT_OUCH42: "OUCH 4.2"}.get(settings.get("template.protocol", 0), "?")
     action = _action(event)
-    frame: dict[str, Any] = {"protocol": f"{protocol} in UFO", "message": action, "user_ref": event.user_ref}
+    carried = f"{protocol} in {_transport(bytes.fromhex(settings.get('template.headers', '')))}"
+    frame: dict[str, Any] = {"protocol": carried, "message": action, "user_ref": event.user_ref}
     if action == "cancel":
         return frame | {"quantity": 0}
     tif = {"quoter": "day", "threshold": "session", "imbalance": "session", "momentum": "session"}.get(event.strategy)
@@ -323,6 +324,12 @@ def _frame(event: Event, settings: dict[str, Any]) -> dict[str, Any]:
         frame |= {"replaces": event.other_ref}
         frame["quantity"] = f"{event.qty} shall be open; the message adds what its chain has executed"
     return frame
+
+
+def _transport(headers: bytes) -> str:
+    """What carried the order, by the IPv4 protocol of its headers."""
+    tagged = headers[12:14] == b"\x81\x00"
+    return {b"\x11": "UFO", b"\x06": "SoupBinTCP"}.get(headers[27:28] if tagged else headers[23:24], "?")
 
 
 def _reply(event: Event) -> str:

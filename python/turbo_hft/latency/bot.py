@@ -33,6 +33,7 @@ _ACCEPTED_STATE = 47
 _QUANTITY = struct.Struct(">13xI")
 _ORDER = struct.Struct(">HccIcI8sQ21s")  # length prefix, UFO type, Enter Order; the last 21 bytes never change
 _END_OF_SESSION = 0xFFFF
+_SEQUENCED_DATA = ord("S")  # SoupBinTCP
 
 
 class Offers:
@@ -82,9 +83,9 @@ class Offers:
 class Bot:
     """One feed, one order-entry session, the books of some symbols."""
 
-    def __init__(self, sockets: PeerSockets, work: Work) -> None:
-        self._sockets = sockets
-        self._feed, self._entry = sockets.feed, sockets.entry
+    def __init__(self, feed: socket.socket, entry: socket.socket, work: Work) -> None:
+        """`feed` is a member of the group, `entry` is connected to order entry."""
+        self._feed, self._entry = feed, entry
         books = [Offers(one.symbol, one) for one in work.armed] + [Offers(name, None) for name in work.kept]
         self._names = {book.name: book for book in books}
         self._books: dict[int, Offers] = {}  # by locate
@@ -97,9 +98,9 @@ class Bot:
         self.packets = 0
         self.orders = 0
 
-    def login(self) -> None:
+    def login(self, sockets: PeerSockets) -> None:
         """Log in to order entry. Raises ExchangeError when the exchange refuses or does not answer."""
-        self._next_ref = self._sockets.login(self._hear)
+        self._next_ref = sockets.login(self._hear)
 
     def _hear(self, datagram: bytes) -> None:
         answer = ufo.decode_downstream(datagram)
@@ -229,3 +230,31 @@ class Bot:
         if book.open_qty <= 0:
             book.in_flight = 0
             del self._asked[ref]
+
+
+class TcpBot(Bot):
+    """The same on a TCP connection: orders are the same bytes there, replies come in SoupBinTCP. Nobody logs in."""
+
+    def __init__(self, feed: socket.socket, entry: socket.socket, work: Work) -> None:
+        super().__init__(feed, entry, work)
+        self._stream = bytearray()
+
+    def _read_replies(self) -> None:
+        try:
+            data = self._entry.recv(LARGEST_DATAGRAM, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        if not data:
+            raise ExchangeError("the exchange closed the connection: start the bot again")
+        stream = self._stream
+        stream += data
+        at = 0
+        while len(stream) - at >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(stream, at)
+            end = at + _LENGTH.size + length
+            if end > len(stream):
+                break
+            if stream[at + 2] == _SEQUENCED_DATA:
+                self._reply(bytes(stream[at + 3 : end]))
+            at = end
+        del stream[:at]

@@ -132,8 +132,8 @@ def load(addresses: LabAddresses, work: Work, sockets: PeerSockets) -> Pipeline:
 def _run(method: str, device: str, addresses: LabAddresses, work: Work, cpu: int | None) -> dict[str, int | str | None]:
     with PeerSockets(addresses) as sockets:
         if method in BOTS:
-            bot = Bot(sockets, work)
-            bot.login()
+            bot = Bot(sockets.feed, sockets.entry, work)
+            bot.login(sockets)
             _ready()
             bot.run(busy=BOTS[method])
             return {**bot.counts(), "lost": sockets.lost()}
