@@ -54,7 +54,7 @@ def hold(model: ModelState, segment: Segment) -> None:
 
 
 def replies(model: ModelState, segment: Segment) -> bool:
-    """Apply the replies in a segment that goes on where the last one ended, whole packets and nothing else. Was it so?"""
+    """Apply the replies in a segment that goes on where the last one ended, whole packets and no more. Was it so?"""
     session, wire = model.session, model.wire
     if session.health != SessionHealth.UP or session.highest_seq != session.expected_seq or session.expected_seq == 0:
         return False

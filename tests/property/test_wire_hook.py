@@ -1,0 +1,355 @@
+"""Orders on a TCP connection (rule 11), the loaded program against its model: a real connection of the kernel's, whose
+peer and whose user space are the test. Whatever state it is in and whatever arrives, both do the same."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from conftest import FUZZ_EXAMPLES
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+from lone_socket import LOCAL, MSS, REMOTE, LoneSocket, own_namespace
+from turbo_hft.addresses import Protocol
+from turbo_hft.errors import MalformedMessage
+from turbo_hft.model.names import EventKind, Reason, SessionHealth, WireFlag, XdpAction
+from turbo_hft.testing import Hook
+from turbo_hft.testing.order_desk import OrderDesk
+from turbo_hft.testing.scenario import Scenario
+from turbo_hft.wire import soupbintcp, ufo
+from turbo_hft.wire.frame import TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, parse_udp, tcp_frame, udp_frame
+from twin import FEED, SESSION
+from wire_twin import UnsettledError, WireTwin
+
+pytestmark = [pytest.mark.kernel, pytest.mark.fuzz]
+
+FEED_FLOW = ((str(FEED.source), 40000), (FEED.group, FEED.port))
+COMMANDER = ("240.0.0.0", 1)
+MACS = (SESSION.remote_mac, SESSION.local_mac)
+SYMBOLS = {"AAPL": 13, "MSFT": 14, "ZVZZT": 15}
+PROTOCOLS: tuple[Protocol, ...] = ("ouch50", "ouch50", "ouch42")
+ETHERNET = 14
+MOST = 2**64 - 1
+
+KINDS = (
+    ("data",) * 14
+    + ("order",) * 5
+    + ("tell",) * 10
+    + ("say",) * 4
+    + ("kernel",) * 3
+    + ("merge",) * 5
+    + ("noise",) * 3
+    + ("market", "word", "word", "knob", "reply", "control", "again", "reconnect")
+)
+
+_frames = 0
+_did: Counter[str] = Counter()
+_unsettled = 0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _report() -> Iterator[None]:
+    yield
+    print(f"\n{_frames} frames compared with the model; {_unsettled} runs left: the kernel interfered; what they did:")
+    print(dict(sorted(_did.items())))
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[Hook]:
+    with own_namespace(), Hook(kept=64, transport="soupbintcp") as hook:
+        yield hook
+
+
+def _count(twin: WireTwin) -> None:
+    global _frames  # noqa: PLW0603 - one figure for the whole module, printed at its end
+    _frames += twin.frames
+    _did.update({name: value for name, value in twin.differences().items() if value})
+
+
+class Day:
+    """A market that trades, over a connection; `do` has something happen, of `KINDS`."""
+
+    def __init__(self, hook: Hook, rng: random.Random, *, faults: float = 0.0) -> None:
+        self.rng = rng
+        session = replace(SESSION, protocol=rng.choice(PROTOCOLS), vlan=rng.choice((None, None, 7)))
+        self.twin = WireTwin(hook, self._socket(), session)
+        for strategy in (4, 1, 4):
+            slot = len(self.twin.model.params)
+            self.twin.add_symbol(
+                list(SYMBOLS)[slot],
+                strategy=strategy,
+                shadow=rng.choice((0, 0b11110)),
+                buy_below_e4=1_632_500,
+                sell_above_e4=1_629_000,
+                base_qty=100,
+                cap_qty=500,
+                imbalance_ppm=500_000,
+                imbalance_qty=50,
+                quote_half_spread_e4=100,
+                quote_qty=100,
+                quote_inventory=1000,
+                quote_requote_e4=100,
+            )
+        self.twin.widen()
+        self.scenario = Scenario(
+            dict(SYMBOLS),
+            FEED_FLOW,
+            self.twin.replies,
+            MACS,
+            faults=faults,
+            salt=rng.randrange(2**32),
+            commands=(COMMANDER, self.twin.commands),
+            nonce=self.twin.model.command_nonce,
+            buckets=self.twin.buckets,
+            kept_mask=self.twin.config.kept_mask,
+            desk=OrderDesk(session.protocol),
+        )
+        for kind in ("login", "directory", "data", "data"):
+            self.play(kind, rng.randrange(2**32))
+
+    def close(self) -> None:
+        self.twin.lone.close()
+
+    def _socket(self) -> LoneSocket:
+        rng = self.rng
+        return LoneSocket(
+            rng,
+            timestamps=rng.random() < 0.7,
+            sack=rng.random() < 0.7,
+            window=rng.choice((0, 30, 49, 50, 120, 180, 60_000, 60_000, 60_000)),
+            near_wrap=rng.random() < 0.3,
+        )
+
+    def do(self, kind: str, seed: int) -> None:
+        rng = self.rng = random.Random(seed)
+        steps: dict[str, Callable[[], None]] = {
+            "tell": self.tell,
+            "say": self.say,
+            "kernel": self.kernel,
+            "merge": self.twin.merge,
+            "noise": self.noise,
+            "word": self.word,
+            "knob": self.knob,
+            "reconnect": self.reconnect,
+        }
+        if rng.random() < 0.25:
+            self.mend()
+        steps.get(kind, partial(self.play, kind, seed))()
+
+    def play(self, kind: str, seed: int) -> None:
+        """Frames of the scenario. What leaves is taken by its exchange."""
+        for frame in self.scenario.several(kind, seed):
+            outcome = self.twin.packet(frame)
+            if outcome.verdict == XdpAction.TX:
+                payload = outcome.frame[self.twin.model.template.headers_len :]
+                self.scenario.observe(
+                    udp_frame(
+                        src_mac=MACS[0], dst_mac=MACS[1], src=SESSION.local, dst=SESSION.remote, payload=payload
+                    )
+                )
+
+    def mend(self) -> None:
+        """Put right what would let nothing leave any more."""
+        twin, model = self.twin, self.twin.model
+        twin.merge()
+        state = twin.socket
+        if not state.established:
+            self.reconnect()
+            return
+        if state.write_seq != state.snd_una or state.congestion:
+            twin.lone.say(ack=state.snd_nxt, window=60_000)
+        if state.snd_wnd < 1000:
+            twin.lone.say(ack=state.snd_nxt, window=60_000)
+        if model.wire.unmerged == 0 or model.wire.flags != WireFlag.ARMED:
+            twin.align()
+        twin.set_names(twin.lone.remote, twin.lone.local)
+        twin.set_control(lease_until_ns=MOST)
+        if model.wire.held.version % 2:
+            twin.set_held_version(model.wire.held.version + 1)
+        if model.session.health != SessionHealth.UP:
+            twin.set_session(health=SessionHealth.UP, highest_seq=model.session.expected_seq)
+        self.scenario.heard = max(0, model.session.expected_seq - 1)
+
+    def reconnect(self) -> None:
+        """The next connection of the day."""
+        self.twin.lone.close()
+        self.twin.connect(self._socket())
+
+    def knob(self) -> None:
+        """What stops all orders, and symbols whose one strategy is in shadow."""
+        self.rng.choice(
+            (
+                lambda: self.twin.set_control(lease_until_ns=self.twin.model.feeds[0].seen_ns),
+                lambda: self.twin.set_held_version(self.rng.choice((1, 6, 7))),
+                lambda: self.twin.set_names(None, self.twin.lone.local),
+                lambda: self.twin.set_names((REMOTE, 1), self.twin.lone.local),
+                lambda: self.twin.set_params(0, strategy=self.rng.choice((0, 1, 4)), shadow=0b11110),
+            )
+        )()
+
+    def word(self) -> None:
+        """Any word: flags, sends that are not merged, a sequence that the kernel is short of or beyond."""
+        rng, write_seq = self.rng, self.twin.socket.write_seq
+        unmerged = rng.choice((0, 0, 1, 2, 63, 64, 65, 255))
+        apart = rng.choice((0, 0, 1, -1, 512 * unmerged, 512 * unmerged + 1, rng.randrange(2**32)))
+        flags = rng.choice((1, 1, 1, 1, 0, 3, 4, 5, 8, 9, 12, 13, 17))
+        self.twin.set_word((write_seq + apart) % 2**32, unmerged, flags)
+
+    def kernel(self) -> None:
+        """The kernel's side changes: what it sends, what the peer acknowledges, has room for, or misses."""
+        lone, rng, state = self.twin.lone, self.rng, self.twin.socket
+        if not state.established:
+            return
+        length = rng.choice((1, 100, 3000, 3000, 70_000))
+        kinds = ("write", "ack", "sack", "again", "window", "read", "shut", "end", "reset")
+        match rng.choices(kinds, (4, 3, 4, 3, 4, 2, 1, 1, 1))[0]:
+            case "write":
+                lone.write(bytes(length))
+            case "ack":
+                between = (state.snd_nxt - state.snd_una) % 2**32
+                lone.say(ack=(state.snd_una + rng.choice((between, between // 2))) % 2**32)
+            case "sack" if (state.snd_nxt - state.snd_una) % 2**32 > MSS:
+                lone.say(ack=state.snd_una, sack=((state.snd_una + MSS) % 2**32, state.snd_nxt))
+            case "again":
+                for _ in range(4):
+                    lone.say(ack=state.snd_una, window=state.snd_wnd)
+            case "window":
+                lone.say(ack=state.snd_nxt, window=rng.choice((0, 48, 52, 104, 150, 1000, 60_000)))
+            case "read":
+                lone.say(bytes(rng.choice((1, 900))), ack=state.snd_nxt)
+                lone.read()
+            case "shut":
+                lone.shut()
+            case "end":
+                lone.say(ack=state.snd_nxt, flags=TCP_ACK | TCP_FIN)
+            case "reset":
+                lone.say(ack=state.snd_nxt, flags=TCP_RST)
+            case _:
+                pass
+
+    # What the peer says, by way of the hook
+
+    def frame(self, seq: int, payload: bytes, *, flags: int = 0, spoilt: bool = False) -> bytes:
+        """A segment of the peer's; its acknowledgement is mostly about what is not merged."""
+        rng, wire, lone = self.rng, self.twin.model.wire, self.twin.lone
+        apart = (wire.seq - wire.merged_seq) % 2**32
+        ack = wire.merged_seq + rng.choice((0, 0, 1, -1, apart // 2, apart, apart, apart + 1, rng.randrange(2**32)))
+        frame = bytearray(
+            tcp_frame(
+                src_mac=MACS[0],
+                dst_mac=MACS[1],
+                src=lone.remote,
+                dst=lone.local,
+                seq=seq % 2**32,
+                ack=ack % 2**32,
+                flags=flags or rng.choice((TCP_ACK, TCP_ACK | TCP_PSH, TCP_ACK | TCP_PSH, TCP_PSH)),
+                window=rng.randrange(2**16),
+                timestamps=(rng.randrange(2**32), rng.randrange(2**32)) if rng.random() < 0.5 else None,
+                vlans=rng.choice(((), (), (), (5,), (5, 6))),
+                payload=payload,
+            )
+        )
+        if spoilt:
+            frame[rng.randrange(len(frame))] ^= 1 << rng.randrange(8)
+        return bytes(frame)
+
+    def tell(self) -> None:
+        """Replies: in the stream, whole or not and where they belong or not, and mostly by user space as well."""
+        rng, twin = self.rng, self.twin
+        for frame in self.scenario.several(rng.choice(("reply", "reply", "again")), rng.randrange(2**32)):
+            try:
+                said = ufo.decode_downstream(parse_udp(frame).payload)
+            except MalformedMessage:
+                said = None
+            if isinstance(said, ufo.Sequenced):
+                self.stream(said.messages)
+            if rng.random() < 0.6:
+                twin.packet(frame)
+        if twin.model.session.expected_seq:
+            self.scenario.heard = twin.model.session.expected_seq - 1
+
+    def stream(self, messages: tuple[bytes, ...]) -> None:
+        rng, twin = self.rng, self.twin
+        expected = twin.model.session.expected_seq
+        packets = [soupbintcp.SequencedData(message).encode() for message in messages]
+        for _ in range(rng.choice((0, 0, 1, 3))):
+            packets.insert(rng.randrange(len(packets) + 1), soupbintcp.ServerHeartbeat().encode())
+        if rng.random() < 0.15:
+            bad = (b"\0\0", b"\0", b"\0\1Z", b"\0\1U", b"\0\1S", b"\xff\xffS", b"\0\2H", b"\0\3H!!", bytes(1600))
+            packets.insert(rng.randrange(len(packets) + 1), rng.choice(bad))
+        payload = b"".join(packets)
+        seq, number = twin.model.wire.reply_next
+        if number != expected or rng.random() < 0.3:
+            seq = rng.choice((twin.socket.rcv_nxt, 2**32 - 1))
+            twin.set_sync(*rng.choice(((seq, expected), (seq, expected), (seq, expected + 1), (seq - 1, expected))))
+        cut = rng.choice((0, 0, 0, rng.randrange(len(payload) + 1)))
+        for piece in filter(None, (payload[:cut], payload[cut:])):
+            flags = TCP_ACK | rng.choice((TCP_PSH,) * 20 + (TCP_FIN, TCP_RST))
+            twin.packet(self.frame(seq, piece, flags=flags, spoilt=rng.random() < 0.1))
+            seq += len(piece)
+        if twin.model.wire.flags & WireFlag.CLOSED and rng.random() < 0.8:
+            twin.set_word(twin.model.wire.seq, twin.model.wire.unmerged)
+
+    def say(self) -> None:
+        """A segment without replies."""
+        rng, state = self.rng, self.twin.socket
+        flags = TCP_ACK | rng.choice((0,) * 20 + (TCP_FIN, TCP_RST, TCP_FIN | TCP_RST))
+        self.twin.packet(self.frame(state.rcv_nxt, b"", flags=flags, spoilt=rng.random() < 0.1))
+        if self.twin.model.wire.flags & WireFlag.CLOSED and rng.random() < 0.8:
+            self.twin.set_word(self.twin.model.wire.seq, self.twin.model.wire.unmerged)
+
+    def noise(self) -> None:
+        """Headers that cannot be, or just may be: every byte in front of the payload, its end, and other addresses."""
+        rng = self.rng
+        frame = bytearray(self.frame(self.twin.socket.rcv_nxt, rng.choice((b"", b"\0\1H", bytes(1500), bytes(1516)))))
+        for _ in range(rng.choice((1, 1, 2))):
+            at = rng.choice((ETHERNET, ETHERNET + 3, ETHERNET + 6, 46, 47, rng.randrange(len(frame)), rng.randrange(74)))
+            frame[at % len(frame)] = rng.choice((0, 1, 0x45, 0x46, 0x50, 0x5F, 0x80, 0xF0, rng.randrange(256)))
+        end = rng.choice((len(frame), len(frame), rng.randrange(ETHERNET, len(frame))))
+        self.twin.packet(bytes(frame[:end]))
+
+
+@given(st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 2**32 - 1)), min_size=10, max_size=80), st.integers(0))
+def test_hook_and_model_agree_whatever_the_connection_does(
+    loaded: Hook, steps: list[tuple[str, int]], seed: int
+) -> None:
+    day = Day(loaded, random.Random(seed), faults=0.02)
+    try:
+        for kind, number in steps:
+            day.do(kind, number)
+        day.twin.compare_state()
+        _count(day.twin)
+    except UnsettledError:
+        left()
+        reject()
+    finally:
+        day.close()
+
+
+def left() -> None:
+    """A run that cannot be compared any more."""
+    global _unsettled  # noqa: PLW0603 - as above
+    _unsettled += 1
+
+
+def test_days_of_given_seeds_agree_with_the_model(loaded: Hook) -> None:
+    """What they reach does not depend on luck."""
+    for seed in range(1000 if settings().max_examples >= FUZZ_EXAMPLES else 30):
+        rng = random.Random(seed)
+        day = Day(loaded, rng, faults=rng.choice((0.0, 0.02)))
+        steps = [(rng.choice(KINDS), rng.randrange(2**32)) for _ in range(120)]
+        try:
+            for kind, number in steps:
+                day.do(kind, number)
+            day.twin.compare_state()
+            _count(day.twin)
+        except AssertionError as error:
+            raise AssertionError(f"the day of seed {seed}: {error}") from error
+        except UnsettledError:
+            left()
+        finally:
+            day.close()
