@@ -8,20 +8,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 from conftest import FUZZ_EXAMPLES
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
-from lone_socket import LOCAL, MSS, REMOTE, LoneSocket, own_namespace
+from lone_socket import MSS, REMOTE, LoneSocket, own_namespace
 from turbo_hft.addresses import Protocol
 from turbo_hft.errors import MalformedMessage
-from turbo_hft.model.names import EventKind, Reason, SessionHealth, WireFlag, XdpAction
+from turbo_hft.model.connection import Endpoint
+from turbo_hft.model.names import Congestion, Reason, SessionHealth, WireFlag, XdpAction
+from turbo_hft.model.state import Event
 from turbo_hft.testing import Hook
 from turbo_hft.testing.order_desk import OrderDesk
 from turbo_hft.testing.scenario import Scenario
-from turbo_hft.wire import soupbintcp, ufo
+from turbo_hft.wire import itch50, soupbintcp, ufo
 from turbo_hft.wire.frame import TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, parse_udp, tcp_frame, udp_frame
+from turbo_hft.wire.moldudp64 import Packet
 from twin import FEED, SESSION
 from wire_twin import UnsettledError, WireTwin
 
@@ -34,10 +38,13 @@ SYMBOLS = {"AAPL": 13, "MSFT": 14, "ZVZZT": 15}
 PROTOCOLS: tuple[Protocol, ...] = ("ouch50", "ouch50", "ouch42")
 ETHERNET = 14
 MOST = 2**64 - 1
+TRIES = 5
+LOW_E4, HIGH_E4 = 1_500_000, 1_800_000  # of quotes far from where the scenario trades, 1/10000 dollar
 
 KINDS = (
     ("data",) * 14
-    + ("order",) * 5
+    + ("hand",) * 8
+    + ("order",) * 2
     + ("tell",) * 10
     + ("say",) * 4
     + ("kernel",) * 3
@@ -73,10 +80,10 @@ def _count(twin: WireTwin) -> None:
 class Day:
     """A market that trades, over a connection; `do` has something happen, of `KINDS`."""
 
-    def __init__(self, hook: Hook, rng: random.Random, *, faults: float = 0.0) -> None:
+    def __init__(self, hook: Hook, rng: random.Random, *, faults: float = 0.0, lone: LoneSocket | None = None) -> None:
         self.rng = rng
         session = replace(SESSION, protocol=rng.choice(PROTOCOLS), vlan=rng.choice((None, None, 7)))
-        self.twin = WireTwin(hook, self._socket(), session)
+        self.twin = WireTwin(hook, lone or self._socket(), session)
         for strategy in (4, 1, 4):
             slot = len(self.twin.model.params)
             self.twin.add_symbol(
@@ -95,12 +102,15 @@ class Day:
                 quote_requote_e4=100,
             )
         self.twin.widen()
+        for slot in range(len(SYMBOLS)):
+            for parity in (0, 1):
+                self.twin.set_symbol_limits(slot, parity, reference=2, short_ok=1, max_short=1000)
         self.scenario = Scenario(
             dict(SYMBOLS),
             FEED_FLOW,
             self.twin.replies,
             MACS,
-            faults=faults,
+            faults=0.0,  # orders, and not the feed, are the matter
             salt=rng.randrange(2**32),
             commands=(COMMANDER, self.twin.commands),
             nonce=self.twin.model.command_nonce,
@@ -108,8 +118,34 @@ class Day:
             kept_mask=self.twin.config.kept_mask,
             desk=OrderDesk(session.protocol),
         )
-        for kind in ("login", "directory", "data", "data"):
-            self.play(kind, rng.randrange(2**32))
+        self.scenario.desk.faults = faults
+        for kind in ("login", "directory"):
+            self.play(kind, 1)
+        self.quote()
+
+    def quote(self) -> None:
+        """Both sides of every book are there all day, far from where the scenario trades."""
+        messages = []
+        for number, (name, locate) in enumerate(SYMBOLS.items()):
+            for side, price in (("B", LOW_E4), ("S", HIGH_E4)):
+                add = itch50.AddOrder(
+                    stock_locate=locate,
+                    tracking_number=0,
+                    timestamp=self.scenario.clock_ns,
+                    order_ref=10**9 + 2 * number + (side == "S"),
+                    side=side,
+                    shares=10**6,
+                    stock=name,
+                    price=price,
+                )
+                messages.append(add.encode())
+        first = self.scenario.feed_seq
+        self.scenario.history += messages
+        self.scenario.cursor["a"] = self.scenario.feed_seq
+        packet = Packet(self.scenario.session, first, tuple(messages)).encode()
+        self.twin.packet(
+            udp_frame(src_mac=MACS[0], dst_mac=MACS[1], src=FEED_FLOW[0], dst=FEED_FLOW[1], payload=packet)
+        )
 
     def close(self) -> None:
         self.twin.lone.close()
@@ -127,6 +163,7 @@ class Day:
     def do(self, kind: str, seed: int) -> None:
         rng = self.rng = random.Random(seed)
         steps: dict[str, Callable[[], None]] = {
+            "hand": self.hand,
             "tell": self.tell,
             "say": self.say,
             "kernel": self.kernel,
@@ -142,15 +179,27 @@ class Day:
 
     def play(self, kind: str, seed: int) -> None:
         """Frames of the scenario. What leaves is taken by its exchange."""
-        for frame in self.scenario.several(kind, seed):
+        self.frames(*self.scenario.several(kind, seed))
+
+    def frames(self, *frames: bytes) -> list[Event]:
+        """Through both; the events."""
+        events = []
+        for frame in frames:
             outcome = self.twin.packet(frame)
+            events += outcome.events
             if outcome.verdict == XdpAction.TX:
                 payload = outcome.frame[self.twin.model.template.headers_len :]
-                self.scenario.observe(
-                    udp_frame(
-                        src_mac=MACS[0], dst_mac=MACS[1], src=SESSION.local, dst=SESSION.remote, payload=payload
-                    )
+                datagram = udp_frame(
+                    src_mac=MACS[0], dst_mac=MACS[1], src=SESSION.local, dst=SESSION.remote, payload=payload
                 )
+                self.scenario.observe(datagram)
+        return events
+
+    def hand(self, slot: int | None = None) -> Reason:
+        """An order of a person, that nothing but the connection refuses when the market is open."""
+        slot = self.rng.randrange(len(SYMBOLS)) if slot is None else slot
+        (event,) = self.frames(self.scenario.by_hand(slot, 1, 0, LOW_E4 + slot, 1))[-1:]
+        return Reason(event.reason)
 
     def mend(self) -> None:
         """Put right what would let nothing leave any more."""
@@ -285,7 +334,7 @@ class Day:
         seq, number = twin.model.wire.reply_next
         if number != expected or rng.random() < 0.3:
             seq = rng.choice((twin.socket.rcv_nxt, 2**32 - 1))
-            twin.set_sync(*rng.choice(((seq, expected), (seq, expected), (seq, expected + 1), (seq - 1, expected))))
+            twin.set_sync(*rng.choice(((seq, expected), (seq, expected), (seq, expected + 1), ((seq - 1) % 2**32, expected))))
         cut = rng.choice((0, 0, 0, rng.randrange(len(payload) + 1)))
         for piece in filter(None, (payload[:cut], payload[cut:])):
             flags = TCP_ACK | rng.choice((TCP_PSH,) * 20 + (TCP_FIN, TCP_RST))
@@ -353,3 +402,179 @@ def test_days_of_given_seeds_agree_with_the_model(loaded: Hook) -> None:
             left()
         finally:
             day.close()
+
+
+def trading_day(hook: Hook, **options: Any) -> Day:
+    """One on which an order by hand leaves, if the connection is not against it. `options` of the socket."""
+    wanted: dict[str, Any] = {"timestamps": True, "sack": True, "window": 60_000, "near_wrap": False} | options
+    day = Day(hook, random.Random(7), lone=LoneSocket(random.Random(7), **wanted))
+    day.twin.set_params(2, strategy=0, shadow=0)
+    day.twin.merge()
+    if day.twin.model.wire.unmerged == 0:
+        day.twin.lone.say(ack=day.twin.socket.snd_nxt, window=wanted["window"])
+    return day
+
+
+def worded(apart: int = 0, unmerged: int = 0, flags: int = WireFlag.ARMED) -> Callable[[Day], None]:
+    """The word is that, as far apart from where the kernel stands."""
+
+    def arrange(day: Day) -> None:
+        day.twin.set_word((day.twin.socket.write_seq + apart) % 2**32, unmerged, flags)
+
+    return arrange
+
+
+def no_lease(day: Day) -> None:
+    day.twin.set_control(lease_until_ns=day.twin.model.feeds[0].seen_ns)
+
+
+def lease_of_a_moment(day: Day) -> None:
+    day.twin.set_control(lease_until_ns=day.twin.model.feeds[0].seen_ns + 1)
+
+
+def named(remote: Endpoint | None) -> Callable[[Day], None]:
+    return lambda day: day.twin.set_names(remote, day.twin.lone.local)
+
+
+def shut(day: Day) -> None:
+    day.twin.lone.shut()
+
+
+def ended_by_the_peer(day: Day) -> None:
+    day.twin.lone.say(ack=day.twin.socket.snd_nxt, flags=TCP_ACK | TCP_FIN)
+
+
+def unsent(day: Day) -> None:
+    """More than the window; the word knows of all of it."""
+    day.twin.lone.write(bytes(70_000))
+    day.twin.align()
+
+
+def room_for(room: int) -> Callable[[Day], None]:
+    """That many bytes are left of the window."""
+
+    def arrange(day: Day) -> None:
+        day.twin.lone.say(ack=day.twin.socket.snd_nxt, window=room)
+        assert day.twin.socket.snd_wnd == room
+
+    return arrange
+
+
+def no_room_any_more(day: Day) -> None:
+    """The peer takes back what it had room for."""
+    day.twin.lone.write(bytes(MSS))
+    state = day.twin.socket
+    day.twin.lone.say(b"x", ack=state.snd_una, window=60_000)
+    day.twin.lone.say(ack=state.snd_una, window=MSS // 2)  # newer, so that the kernel takes its word
+    assert day.twin.socket.snd_wnd < MSS
+    day.twin.align()
+
+
+def sacked(day: Day) -> None:
+    """One segment is missing, and one behind it is there: nothing is taken for lost yet."""
+    day.twin.lone.write(bytes(2 * MSS))
+    state = day.twin.socket
+    day.twin.lone.say(ack=state.snd_una, sack=((state.snd_una + MSS) % 2**32, state.snd_nxt))
+    day.twin.align()
+
+
+def lost(day: Day) -> None:
+    day.twin.lone.write(bytes(5 * MSS))
+    state = day.twin.socket
+    for many in (2, 3, 4, 5):
+        end = (state.snd_una + many * MSS) % 2**32
+        day.twin.lone.say(ack=state.snd_una, sack=((state.snd_una + MSS) % 2**32, end))
+    day.twin.align()
+    assert day.twin.socket.lost_out
+
+
+def recovered(day: Day) -> None:
+    """Without SACK the state stays when all is there again."""
+    day.twin.lone.write(bytes(5 * MSS))
+    state = day.twin.socket
+    for _ in range(4):
+        day.twin.lone.say(ack=state.snd_una, window=state.snd_wnd)
+    day.twin.lone.say(ack=state.snd_nxt, window=state.snd_wnd)
+    state = day.twin.socket
+    assert (state.congestion, state.sacked_out + state.lost_out + state.retrans_out) == (Congestion.RECOVERY, 0)
+    day.twin.align()
+
+
+def sending_again(day: Day) -> None:
+    recovered(day)
+    day.twin.lone.write(bytes(100))
+    state = day.twin.socket
+    assert (state.congestion, state.sacked_out + state.lost_out + state.retrans_out) == (Congestion.RECOVERY, 0)
+    day.twin.align()
+
+
+def both(first: Callable[[Day], None], second: Callable[[Day], None]) -> Callable[[Day], None]:
+    def arrange(day: Day) -> None:
+        first(day)
+        second(day)
+
+    return arrange
+
+
+PLAIN = {"sack": False, "timestamps": False}
+# What is so, what the gate says, and of which socket.
+CASES: list[tuple[str, Callable[[Day], None], Reason, dict[str, Any]]] = [
+    ("all is well", worded(), Reason.NONE, {}),
+    ("without time stamps", worded(), Reason.NONE, {"timestamps": False}),
+    ("past 2^32", worded(), Reason.NONE, {"near_wrap": True}),
+    ("not armed", worded(flags=0), Reason.WIRE_DOWN, {}),
+    ("firing", worded(flags=WireFlag.ARMED | WireFlag.FIRING), Reason.WIRE_DOWN, {}),
+    ("closed", worded(flags=WireFlag.ARMED | WireFlag.CLOSED), Reason.WIRE_DOWN, {}),
+    ("a flag that there is not", worded(flags=17), Reason.WIRE_DOWN, {}),
+    ("held", worded(flags=WireFlag.HELD), Reason.WIRE_BUSY, {}),
+    ("held and armed", worded(flags=WireFlag.ARMED | WireFlag.HELD), Reason.WIRE_BUSY, {}),
+    ("held and closed", worded(flags=WireFlag.HELD | WireFlag.CLOSED), Reason.WIRE_DOWN, {}),
+    ("no lease", no_lease, Reason.LEASE, {}),
+    ("a lease of a moment", lease_of_a_moment, Reason.NONE, {}),
+    ("held, no lease", both(worded(flags=WireFlag.HELD), no_lease), Reason.WIRE_BUSY, {}),
+    ("no lease, unmerged", both(worded(0, 64), no_lease), Reason.LEASE, {}),
+    ("63 unmerged", worded(0, 63), Reason.NONE, {}),
+    ("64 unmerged", worded(0, 64), Reason.WIRE_UNMERGED, {}),
+    ("255 unmerged", worded(0, 255), Reason.WIRE_UNMERGED, {}),
+    ("unmerged, no socket", both(worded(0, 64), named((REMOTE, 1))), Reason.WIRE_UNMERGED, {}),
+    ("no connection", named(None), Reason.WIRE_DOWN, {}),
+    ("no such socket", named((REMOTE, 1)), Reason.WIRE_DOWN, {}),
+    ("shut", shut, Reason.WIRE_DOWN, {}),
+    ("ended by the peer", ended_by_the_peer, Reason.WIRE_DOWN, {}),
+    ("the kernel is short", worded(1), Reason.WIRE_DOWN, {}),
+    ("the kernel is beyond", worded(-1), Reason.WIRE_DOWN, {}),
+    ("unmerged, as short as can be", worded(512, 1), Reason.NONE, {}),
+    ("unmerged, shorter", worded(513, 1), Reason.WIRE_DOWN, {}),
+    ("unmerged, beyond", worded(-1, 1), Reason.WIRE_DOWN, {}),
+    ("unmerged, all merged", worded(0, 1), Reason.NONE, {}),
+    ("unsent", unsent, Reason.WIRE_BUSY, {}),
+    ("unsent, not in step", both(unsent, worded(1)), Reason.WIRE_DOWN, {}),
+    ("unsent, unmerged", both(unsent, worded(0, 1)), Reason.WIRE_WINDOW, {}),
+    ("one sacked", sacked, Reason.WIRE_RECOVERY, {}),
+    ("lost", lost, Reason.WIRE_RECOVERY, {}),
+    ("recovered", recovered, Reason.NONE, PLAIN),
+    ("recovered, sending", sending_again, Reason.WIRE_RECOVERY, PLAIN),
+    ("room for one", room_for(50), Reason.NONE, {"window": 50}),
+    ("room for less", room_for(49), Reason.WIRE_WINDOW, {"window": 49}),
+    ("room for none", room_for(0), Reason.WIRE_WINDOW, {"window": 0}),
+    ("no room any more", no_room_any_more, Reason.WIRE_WINDOW, {}),
+    ("sacked, no room", both(sacked, worded(60_000, 118)), Reason.WIRE_UNMERGED, {}),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case[0] for case in CASES])
+def test_every_reason_is_found_by_both(loaded: Hook, case: tuple[str, Callable[[Day], None], Reason, Any]) -> None:
+    _, arrange, expected, options = case
+    for _ in range(TRIES):
+        day = trading_day(loaded, **options)
+        try:
+            arrange(day)
+            assert day.hand(2) == expected
+            day.twin.compare_state()
+            _count(day.twin)
+            return
+        except UnsettledError:
+            left()
+        finally:
+            day.close()
+    pytest.fail("the kernel interfered each time")
