@@ -24,7 +24,14 @@ from turbo_hft.wire.frame import TCP_ACK, checksum
 LOCAL, REMOTE = "10.77.0.1", "10.77.0.2"
 
 # linux/tcp.h, linux/sockios.h, linux/sched.h
-TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ, TCP_REPAIR_OPTIONS, TCP_TIMESTAMP, TCP_REPAIR_WINDOW = 19, 20, 21, 22, 24, 29
+TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ, TCP_REPAIR_OPTIONS, TCP_TIMESTAMP, TCP_REPAIR_WINDOW = (
+    19,
+    20,
+    21,
+    22,
+    24,
+    29,
+)
 REPAIR_ON, REPAIR_OFF = 1, -1  # without a window probe
 RECV_QUEUE, SEND_QUEUE = 1, 2
 OPTION_MSS, OPTION_WSCALE, OPTION_SACK, OPTION_TIMESTAMPS = 2, 3, 4, 8
@@ -143,8 +150,8 @@ class LoneSocket:
         )
 
     def _tsoffset(self) -> int:
-        """The kernel says it with the clock added, newer ones with the lowest bit taken away: so in an even and in an odd
-        millisecond, each read from its beginning to its end in the same one."""
+        """The kernel says it with the clock added, newer ones with the lowest bit taken away: so it is read in an even and
+        in an odd millisecond, each time from beginning to end in the same one."""
         found: dict[int, int] = {}
         while len(found) < 2:
             before = time.monotonic_ns() // NS_PER_MS
@@ -157,8 +164,9 @@ class LoneSocket:
     # What we do
 
     def write(self, data: bytes) -> None:
-        """As an application writes: the kernel sends what windows allow."""
-        self.socket.send(data)
+        """As an application writes, as much as the kernel has room for: it sends what windows allow."""
+        with suppress(BlockingIOError):
+            self.socket.send(data)
 
     def merge(self, seq: int, data: bytes) -> bool:
         """As the merging thread writes: queued as sent already. False if the connection does not stand at `seq`."""
@@ -167,9 +175,11 @@ class LoneSocket:
             return False
         self._repair(REPAIR_ON)
         self._set(TCP_REPAIR_QUEUE, SEND_QUEUE)
-        assert self.socket.send(data) == len(data)
+        with suppress(BlockingIOError):  # no room
+            assert self.socket.send(data) == len(data)
+            state.write_seq += len(data)
         self._repair(REPAIR_OFF)
-        return True
+        return state.write_seq != seq
 
     def shut(self) -> None:
         """We send FIN."""

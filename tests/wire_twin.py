@@ -177,7 +177,7 @@ class WireTwin(Twin):
 
 def word_of(seq: int, unmerged: int, flags: int) -> int:
     """``word`` of ``struct hft_tcp_wire``."""
-    return seq << lib.HFT_WIRE_SEQ_SHIFT | unmerged << lib.HFT_WIRE_UNMERGED_SHIFT | flags
+    return int(seq << lib.HFT_WIRE_SEQ_SHIFT | unmerged << lib.HFT_WIRE_UNMERGED_SHIFT | flags)
 
 
 def address_be(address: str) -> int:

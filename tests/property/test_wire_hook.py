@@ -18,13 +18,13 @@ from lone_socket import MSS, REMOTE, LoneSocket, own_namespace
 from turbo_hft.addresses import Protocol
 from turbo_hft.errors import MalformedMessage
 from turbo_hft.model.connection import Endpoint
-from turbo_hft.model.names import Congestion, Reason, SessionHealth, WireFlag, XdpAction
+from turbo_hft.model.names import COUNTERS, Congestion, Reason, SessionHealth, WireFlag, XdpAction
 from turbo_hft.model.state import Event
 from turbo_hft.testing import Hook
 from turbo_hft.testing.order_desk import OrderDesk
 from turbo_hft.testing.scenario import Scenario
-from turbo_hft.wire import itch50, soupbintcp, ufo
-from turbo_hft.wire.frame import TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, parse_udp, tcp_frame, udp_frame
+from turbo_hft.wire import itch50, ouch50, soupbintcp, ufo
+from turbo_hft.wire.frame import TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, checksum, parse_udp, tcp_frame, udp_frame
 from turbo_hft.wire.moldudp64 import Packet
 from twin import FEED, SESSION
 from wire_twin import UnsettledError, WireTwin
@@ -163,7 +163,7 @@ class Day:
     def do(self, kind: str, seed: int) -> None:
         rng = self.rng = random.Random(seed)
         steps: dict[str, Callable[[], None]] = {
-            "hand": self.hand,
+            "hand": self.by_hand,
             "tell": self.tell,
             "say": self.say,
             "kernel": self.kernel,
@@ -195,9 +195,12 @@ class Day:
                 self.scenario.observe(datagram)
         return events
 
-    def hand(self, slot: int | None = None) -> Reason:
-        """An order of a person, that nothing but the connection refuses when the market is open."""
-        slot = self.rng.randrange(len(SYMBOLS)) if slot is None else slot
+    def by_hand(self) -> None:
+        """An order of a person."""
+        self.hand(self.rng.randrange(len(SYMBOLS)))
+
+    def hand(self, slot: int) -> Reason:
+        """An order of a person, that nothing but the connection refuses when the market is open: what was said."""
         (event,) = self.frames(self.scenario.by_hand(slot, 1, 0, LOW_E4 + slot, 1))[-1:]
         return Reason(event.reason)
 
@@ -334,7 +337,9 @@ class Day:
         seq, number = twin.model.wire.reply_next
         if number != expected or rng.random() < 0.3:
             seq = rng.choice((twin.socket.rcv_nxt, 2**32 - 1))
-            twin.set_sync(*rng.choice(((seq, expected), (seq, expected), (seq, expected + 1), ((seq - 1) % 2**32, expected))))
+            twin.set_sync(
+                *rng.choice(((seq, expected), (seq, expected), (seq, expected + 1), ((seq - 1) % 2**32, expected)))
+            )
         cut = rng.choice((0, 0, 0, rng.randrange(len(payload) + 1)))
         for piece in filter(None, (payload[:cut], payload[cut:])):
             flags = TCP_ACK | rng.choice((TCP_PSH,) * 20 + (TCP_FIN, TCP_RST))
@@ -356,7 +361,9 @@ class Day:
         rng = self.rng
         frame = bytearray(self.frame(self.twin.socket.rcv_nxt, rng.choice((b"", b"\0\1H", bytes(1500), bytes(1516)))))
         for _ in range(rng.choice((1, 1, 2))):
-            at = rng.choice((ETHERNET, ETHERNET + 3, ETHERNET + 6, 46, 47, rng.randrange(len(frame)), rng.randrange(74)))
+            at = rng.choice(
+                (ETHERNET, ETHERNET + 3, ETHERNET + 6, 46, 47, rng.randrange(len(frame)), rng.randrange(74))
+            )
             frame[at % len(frame)] = rng.choice((0, 1, 0x45, 0x46, 0x50, 0x5F, 0x80, 0xF0, rng.randrange(256)))
         end = rng.choice((len(frame), len(frame), rng.randrange(ETHERNET, len(frame))))
         self.twin.packet(bytes(frame[:end]))
@@ -578,3 +585,262 @@ def test_every_reason_is_found_by_both(loaded: Hook, case: tuple[str, Callable[[
         finally:
             day.close()
     pytest.fail("the kernel interfered each time")
+
+
+def tcp(day: Day, payload: bytes = b"", **changed: Any) -> bytes:
+    """A segment of the peer's, acknowledging all that was merged."""
+    twin = day.twin
+    values: dict[str, Any] = {
+        "src_mac": MACS[0],
+        "dst_mac": MACS[1],
+        "src": twin.lone.remote,
+        "dst": twin.lone.local,
+        "seq": SEQ,
+        "ack": twin.model.wire.merged_seq,
+        "window": 500,
+        "payload": payload,
+    }
+    return tcp_frame(**values | changed)
+
+
+def with_byte(at: int, value: int) -> Callable[[bytes], bytes]:
+    """That byte is another one; the checksum of TCP is right if it was and can be."""
+    return lambda frame: summed(frame[:at] + bytes([value]) + frame[at + 1 :])
+
+
+def summed(frame: bytes) -> bytes:
+    """With the checksum of TCP that goes with what the headers say."""
+    at, total = ETHERNET + (frame[ETHERNET] & 15) * 4, int.from_bytes(frame[ETHERNET + 2 : ETHERNET + 4])
+    end = min(ETHERNET + total, len(frame))
+    if at + 18 > end:
+        return frame
+    plain = frame[at : at + 16] + bytes(2) + frame[at + 18 : end]
+    pseudo = frame[ETHERNET + 12 : ETHERNET + 20] + bytes([0, 6]) + len(plain).to_bytes(2)
+    return frame[: at + 16] + checksum(pseudo + plain).to_bytes(2) + frame[at + 18 :]
+
+
+def spoilt(frame: bytes) -> bytes:
+    """With a checksum that is not right."""
+    return frame[:50] + bytes([frame[50] ^ 1]) + frame[51:]
+
+
+def sequenced(*messages: bytes) -> bytes:
+    return b"".join(soupbintcp.SequencedData(message).encode() for message in messages)
+
+
+def as_it_is(frame: bytes) -> bytes:
+    return frame
+
+
+SEQ = 2**32 - 5  # of the peer's segments, so that they run past 2^32
+TAKEN, LEFT = ({"wire_packets", "reply_packets", name} for name in ("wire_replies", "wire_replies_left"))
+EVENT = b"S" + bytes(8) + b"S"  # a System event of OUCH 5.0
+WHOLE = sequenced(EVENT)
+H = b"\0\1H"
+FIN_BYTE, OFFSET_BYTE = ETHERNET + 20 + 13, ETHERNET + 20 + 12
+# What comes in, what is done to it, and what is counted.
+SEGMENTS: list[tuple[str, bytes, dict[str, Any], Callable[[bytes], bytes], set[str]]] = [
+    ("nothing", b"", {}, as_it_is, {"wire_packets"}),
+    ("heartbeat", H, {}, as_it_is, {"wire_packets", "reply_packets"}),
+    ("reply", WHOLE, {}, as_it_is, TAKEN),
+    ("reply, padded", WHOLE, {}, lambda frame: frame + bytes(9), TAKEN),
+    ("replies", H + WHOLE + H + WHOLE, {}, as_it_is, TAKEN),
+    ("tagged", WHOLE, {"vlans": (1, 2)}, as_it_is, TAKEN),
+    ("spoilt", WHOLE, {}, spoilt, LEFT),
+    ("elsewhere", WHOLE, {"seq": SEQ + 1}, as_it_is, LEFT),
+    ("split", WHOLE[:-1], {}, as_it_is, LEFT),
+    ("a byte more", WHOLE + b"\0", {}, as_it_is, LEFT),
+    ("a length more", WHOLE + b"\0\1", {}, as_it_is, LEFT),
+    ("a packet of nothing", WHOLE + b"\0\0", {}, as_it_is, LEFT),
+    ("a packet of nothing in front", b"\0\0" + WHOLE, {}, as_it_is, LEFT),
+    ("other packet", b"\0\1Z" + WHOLE, {}, as_it_is, LEFT),
+    ("1,536 bytes of TCP", H * 504 + b"\0\2H!", {}, as_it_is, {"wire_packets", "reply_packets"}),
+    ("1,537 bytes of TCP", H * 504 + b"\0\3H!!", {}, as_it_is, LEFT),
+    ("cut off", WHOLE, {}, lambda frame: frame[:-1], LEFT),
+    ("FIN", b"", {"flags": TCP_ACK | TCP_FIN}, as_it_is, {"wire_packets", "wire_closes"}),
+    ("RST", b"", {"flags": TCP_RST}, as_it_is, {"wire_packets", "wire_closes"}),
+    ("FIN, spoilt", b"", {"flags": TCP_ACK | TCP_FIN}, spoilt, {"wire_packets"}),
+    ("FIN, spoilt, with a reply", WHOLE, {"flags": TCP_ACK | TCP_FIN}, spoilt, {"wire_packets"}),
+    ("FIN with a reply", WHOLE, {"flags": TCP_FIN}, as_it_is, {*TAKEN, "wire_closes"}),
+    ("header too short", b"", {}, with_byte(OFFSET_BYTE, 0x40), {"wire_packets"}),
+    ("header too short, FIN", b"", {"flags": TCP_FIN}, with_byte(OFFSET_BYTE, 0x40), {"wire_packets"}),
+    ("header longer than all", b"", {}, with_byte(OFFSET_BYTE, 0x60), {"wire_packets"}),
+    ("header longer than all, FIN", b"", {"flags": TCP_FIN}, with_byte(OFFSET_BYTE, 0x60), {"wire_packets"}),
+    ("not IPv4", WHOLE, {}, with_byte(ETHERNET - 1, 6), {"not_ours"}),
+    ("version 6", WHOLE, {}, with_byte(ETHERNET, 0x65), {"not_ours"}),
+    ("another protocol", WHOLE, {}, with_byte(ETHERNET + 9, 7), {"not_ours"}),
+    ("short IPv4 header", WHOLE, {}, with_byte(ETHERNET, 0x44), {"not_ours"}),
+    ("first fragment", WHOLE, {}, with_byte(ETHERNET + 6, 0x20), {"not_ours"}),
+    ("later fragment", WHOLE, {}, with_byte(ETHERNET + 7, 1), {"not_ours"}),
+    ("do not fragment", WHOLE, {}, with_byte(ETHERNET + 6, 0x40), TAKEN),
+    ("no room for TCP", WHOLE, {}, with_byte(ETHERNET + 3, 39), {"not_ours"}),
+    ("just room for TCP", WHOLE, {}, with_byte(ETHERNET + 3, 40), {"wire_packets"}),
+    ("cut in the header", WHOLE, {}, lambda frame: frame[: ETHERNET + 39], {"not_ours"}),
+    ("of another peer", WHOLE, {"src": ("10.77.0.9", 26450)}, as_it_is, {"not_ours"}),
+    ("of another port", WHOLE, {"src": (REMOTE, 26451)}, as_it_is, {"not_ours"}),
+    ("to another address", WHOLE, {}, with_byte(ETHERNET + 19, 9), {"not_ours"}),
+    ("to another port", WHOLE, {}, with_byte(ETHERNET + 22, 0), {"not_ours"}),
+]  # fmt: skip
+
+
+def counted(day: Day, frame: bytes) -> set[str]:
+    """What both count of it, but for frames, events and what the reply itself does."""
+    names = ("not_ours", *(name for name in COUNTERS if name.startswith("wire_")), "reply_packets")
+    before = dict(day.twin.model.counter)
+    day.twin.packet(frame)
+    return {name for name in names if day.twin.model.counter[name] != before[name]}
+
+
+@pytest.fixture
+def quiet(loaded: Hook) -> Iterator[Day]:
+    """A day on which the next reply is expected at `SEQ`, and 300 bytes are sent and not merged."""
+    day = trading_day(loaded)
+    day.scenario.desk.protocol = "ouch50"
+    day.twin.set_template("protocol", 1)
+    day.twin.align()
+    seq = day.twin.model.wire.merged_seq
+    day.twin.set_word((seq + 300) % 2**32, 2)
+    day.twin.set_sync(SEQ, day.twin.model.session.expected_seq)
+    try:
+        yield day
+        day.twin.compare_state()
+        _count(day.twin)
+    finally:
+        day.close()
+
+
+@pytest.mark.parametrize("case", SEGMENTS, ids=[case[0] for case in SEGMENTS])
+def test_what_comes_in_is_read_by_both(quiet: Day, case: tuple[str, bytes, Any, Any, set[str]]) -> None:
+    _, payload, changed, spoil, expected = case
+    assert counted(quiet, spoil(tcp(quiet, payload, **changed))) == expected
+
+
+def as_told(day: Day) -> None:
+    """Nothing is changed."""
+    del day
+
+
+def nothing_unmerged(day: Day) -> None:
+    day.twin.set_word(day.twin.model.wire.seq)
+
+
+def being_written(day: Day) -> None:
+    day.twin.set_held_version(5)
+
+
+ONLY, HELD = {"wire_packets"}, {"wire_packets", "wire_acks_held"}
+# How many bytes more it acknowledges than are merged, of the 300 that were sent.
+ACKS: list[tuple[str, int, dict[str, Any], Callable[[Day], None], Callable[[bytes], bytes], set[str]]] = [
+    ("what is merged", 0, {}, as_told, as_it_is, ONLY),
+    ("less", -1, {}, as_told, as_it_is, ONLY),
+    ("a byte", 1, {}, as_told, as_it_is, HELD),
+    ("all that was sent", 300, {}, as_told, as_it_is, HELD),
+    ("what never was", 301, {}, as_told, as_it_is, ONLY),
+    ("far away", 2**31, {}, as_told, as_it_is, ONLY),
+    ("no flag ACK", 1, {"flags": TCP_PSH}, as_told, as_it_is, ONLY),
+    ("spoilt", 1, {}, as_told, spoilt, ONLY),
+    ("nothing unmerged", 1, {}, nothing_unmerged, as_it_is, ONLY),
+    ("being written", 1, {}, being_written, as_it_is, HELD),
+    ("with time stamps", 1, {"timestamps": (77, 88)}, as_told, as_it_is, HELD),
+    ("with another option", 1, {"timestamps": (77, 88)}, as_told, with_byte(ETHERNET + 42, 5), HELD),
+    ("with FIN", 1, {"flags": TCP_ACK | TCP_FIN}, as_told, as_it_is, {*HELD, "wire_closes"}),
+    ("with a reply", 1, {"payload": WHOLE}, as_told, as_it_is, {*HELD, "reply_packets", "wire_replies"}),
+    ("with a reply, spoilt", 1, {"payload": WHOLE}, as_told, spoilt, ONLY),
+    ("with replies of other bytes", 1, {"payload": WHOLE[:-1]}, as_told, as_it_is, {*HELD, *LEFT}),
+]
+
+
+@pytest.mark.parametrize("case", ACKS, ids=[case[0] for case in ACKS])
+def test_acknowledgements_are_held_by_both(quiet: Day, case: tuple[str, int, Any, Any, Any, set[str]]) -> None:
+    _, apart, changed, arrange, spoil, expected = case
+    arrange(quiet)
+    ack = (quiet.twin.model.wire.merged_seq + apart) % 2**32
+    assert counted(quiet, spoil(tcp(quiet, **{"ack": ack} | changed))) == expected
+
+
+def told(**words: int) -> Callable[[Day], None]:
+    return lambda day: day.twin.set_session(**words)
+
+
+def synced(seq: int, more: int) -> Callable[[Day], None]:
+    """User space has read to there, and so many replies more than are expected."""
+    return lambda day: day.twin.set_sync(seq, day.twin.model.session.expected_seq + more)
+
+
+def replies_missing(day: Day) -> None:
+    day.twin.set_session(highest_seq=day.twin.model.session.expected_seq + 1)
+
+
+def nobody_logged_in(day: Day) -> None:
+    day.twin.set_session(expected_seq=0, highest_seq=0)
+    day.twin.set_sync(SEQ, 0)
+
+
+def late_in_the_day(number: int) -> Callable[[Day], None]:
+    """The next reply has that number."""
+
+    def arrange(day: Day) -> None:
+        day.twin.set_session(expected_seq=number, highest_seq=number)
+        day.twin.set_sync(SEQ, number)
+
+    return arrange
+
+
+def heard_before(day: Day) -> None:
+    """The hook has read up to `SEQ` itself; user space is behind."""
+    assert counted(day, tcp(day, H, seq=SEQ - 3)) == LEFT
+    day.twin.set_sync(SEQ - 3, day.twin.model.session.expected_seq)
+    assert counted(day, tcp(day, H, seq=SEQ - 3)) == LEFT - {"wire_replies_left"}
+
+
+# What is so when a good reply comes, and whether it is applied.
+STANDS: list[tuple[str, Callable[[Day], None], set[str]]] = [
+    ("as told", as_told, TAKEN),
+    ("the hook's own place", heard_before, TAKEN),
+    ("another place", synced(SEQ - 1, 0), LEFT),
+    ("another number", synced(SEQ, 1), LEFT),
+    ("suspect", told(health=SessionHealth.SUSPECT), LEFT),
+    ("recovering", told(health=SessionHealth.RECOVERING), LEFT),
+    ("down", told(health=SessionHealth.DOWN), LEFT),
+    ("replies are missing", replies_missing, LEFT),
+    ("nobody logged in", nobody_logged_in, LEFT),
+    ("the last number but one", late_in_the_day(2**32 - 2), TAKEN),
+    ("the last number", late_in_the_day(2**32 - 1), LEFT),
+]
+
+
+@pytest.mark.parametrize("case", STANDS, ids=[case[0] for case in STANDS])
+def test_a_reply_is_applied_by_both_where_the_stream_stands(
+    quiet: Day, case: tuple[str, Callable[[Day], None], set[str]]
+) -> None:
+    _, arrange, expected = case
+    arrange(quiet)
+    assert counted(quiet, tcp(quiet, WHOLE)) == expected
+
+
+def test_a_reply_in_doubt_does_not_stop_those_behind_it(quiet: Day) -> None:
+    """Each counts once, and what comes after is where the segment ended."""
+    unknown = ouch50.Rejected(timestamp=0, user_ref_num=4000, reason=1, cl_ord_id="").encode()
+    first = quiet.twin.model.session.expected_seq
+    taken = sequenced(EVENT, unknown, b"", EVENT)
+    assert counted(quiet, tcp(quiet, taken)) == TAKEN
+    assert quiet.twin.model.session.health == SessionHealth.SUSPECT
+    assert quiet.twin.model.wire.reply_next == ((SEQ + len(taken)) % 2**32, first + 4)
+    assert counted(quiet, tcp(quiet, WHOLE, seq=(SEQ + len(taken)) % 2**32)) == LEFT
+
+
+# A run that never sends, refuses, holds or leaves anything proves nothing.
+_REACHED = (
+    *(f"refused {reason.name.lower()}" for reason in Reason if reason.name.startswith("WIRE_")),
+    *("refused lease", "refused no_room", "orders", "cancels", "order_frames", "fills"),
+    *(name for name in COUNTERS if name.startswith("wire_")),
+    *("event replaced", "event executed", "event session_suspect", "event shadow", "shadow wire_down"),
+)
+
+
+def test_fuzz_reaches_all_of_the_rule() -> None:
+    long_run = settings().max_examples >= FUZZ_EXAMPLES
+    assert _frames >= (200_000 if long_run else 4000)
+    assert _unsettled * 20 <= _frames
+    missing = [name for name in _REACHED if not _did[name]]
+    assert not missing, f"no frame ever reached {missing}"
