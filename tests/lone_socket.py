@@ -150,8 +150,8 @@ class LoneSocket:
         )
 
     def _tsoffset(self) -> int:
-        """The kernel says it with the clock added, newer ones with the lowest bit taken away: so it is read in an even and
-        in an odd millisecond, each time from beginning to end in the same one."""
+        """The kernel says it with the clock added, a newer one with the lowest bit taken away: so it is read in an even
+        and in an odd millisecond, each time from beginning to end in the same one."""
         found: dict[int, int] = {}
         while len(found) < 2:
             before = time.monotonic_ns() // NS_PER_MS
