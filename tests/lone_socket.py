@@ -37,6 +37,7 @@ RECV_QUEUE, SEND_QUEUE = 1, 2
 OPTION_MSS, OPTION_WSCALE, OPTION_SACK, OPTION_TIMESTAMPS = 2, 3, 4, 8
 SIOCOUTQ, SIOCOUTQNSD = 0x5411, 0x894B
 CLONE_NEWNET = 0x40000000
+ACKNOWLEDGE_LATE, ACKNOWLEDGE_NOW = 0, 1  # of TCP_QUICKACK
 ESTABLISHED = 1
 
 MSS = 1000
@@ -102,6 +103,7 @@ class LoneSocket:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._repair(REPAIR_OFF)
         self.socket.setblocking(False)
+        self._set(socket.TCP_QUICKACK, ACKNOWLEDGE_LATE)
 
     def _set(self, option: int, value: int) -> None:
         self.socket.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -232,7 +234,11 @@ class LoneSocket:
 
     def deliver(self, packet: bytes, tsval: int) -> None:
         """An IPv4 packet of the peer's into the kernel; of the connection's, in order, with that time stamp."""
+        self.read()
+        for how in (ACKNOWLEDGE_NOW, ACKNOWLEDGE_LATE):
+            self._set(socket.TCP_QUICKACK, how)
         before = self.state()
+        # The time stamp of a segment behind what was acknowledged is not taken.
         if before.established and self.timestamps and before.rcv_wup == before.rcv_nxt:
             self.ts_recent = tsval
         self.raw.sendto(packet, (LOCAL, 0))

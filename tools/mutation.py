@@ -23,10 +23,15 @@ from pathlib import Path
 from tools.clauses import ROOT, WHOLE, Clause, ClauseError, build, clauses
 
 GATE_SUITE = ("tests/kernel/test_gate.py",)
-WIRE_SUITE = (
-    "tests/property/test_wire_hook.py::test_every_reason_is_found_by_both",
-    "tests/property/test_wire_hook.py::test_what_comes_in_is_read_by_both",
-    "tests/property/test_wire_hook.py::test_days_of_given_seeds_agree_with_the_model",
+WIRE_SUITE = tuple(
+    f"tests/property/test_wire_hook.py::test_{name}"
+    for name in (
+        "every_reason_is_found_by_both",
+        "what_comes_in_is_read_by_both",
+        "acknowledgements_are_held_by_both",
+        "a_reply_is_applied_by_both_where_the_stream_stands",
+        "days_of_given_seeds_agree_with_the_model",
+    )
 )
 WIRE_FILES = ("tcp.bpf.h", "soup.bpf.h")
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
