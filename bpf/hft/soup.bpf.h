@@ -32,7 +32,8 @@ static long soup_check(__u32 index, void *unused)
 	if (offset == rx_len)
 		return 1;
 	walk->offset = offset + 2 + length;
-	if (CLAUSE(offset + SOUP_HEADER > rx_len) || CLAUSE(!length) || CLAUSE(walk->offset > rx_len) ||
+	/* One clause: without one of its parts another refuses. */
+	if (CLAUSE(offset + SOUP_HEADER > rx_len || !length || walk->offset > rx_len) ||
 	    CLAUSE(type != 'S' && type != 'H')) {
 		walk->bad = 1;
 		return 1;

@@ -84,6 +84,7 @@ class Day:
         self.rng = rng
         session = replace(SESSION, protocol=rng.choice(PROTOCOLS), vlan=rng.choice((None, None, 7)))
         self.twin = WireTwin(hook, lone or self._socket(), session)
+        self.twin.set_wire(fired=rng.choice((0, 62, 2**33 + 63)))
         for strategy in (4, 1, 4):
             slot = len(self.twin.model.params)
             self.twin.add_symbol(
