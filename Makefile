@@ -102,7 +102,7 @@ journal-check: build ## every truncation and flipped bit, 10 M records, rates, k
 trading-day: build ## a day on which orders go wrong in every way: are three ledgers equal? (TRADING_DAY_ARGS="--seconds 600")
 	$(PY) -m turbo_hft.testing.trading_day $(TRADING_DAY_ARGS)
 
-mutation: build ## leave out each clause of the gate in turn: does a test miss it? (MUTATION_ARGS="--sample 10")
+mutation: build ## leave out each clause of the gate, and of orders on TCP, in turn: does a test miss it? (MUTATION_ARGS="--sample 10")
 	$(PY) -m tools.mutation $(MUTATION_ARGS)
 
 wire-guards: build ## leave out each guard of delegated sends in turn: does a test miss it?

@@ -1,6 +1,6 @@
-"""Is every clause of the gate missed by a test when it is gone? One build of the program for each, without it.
+"""Is every clause of the gate, and of orders on TCP, missed by a test when it is gone? One build for each, without it.
 
-Each clause (bpf/hft/clause.h) is left out in turn, the program is compiled, and the tests of the gate run against it.
+Each clause (bpf/hft/clause.h) is left out in turn, the program is compiled, and the tests of its rule run against it.
 A mutant that no test fails on survives: a check that could be lost without anybody noticing. Exit status 1 then.
 """
 
@@ -22,7 +22,18 @@ from pathlib import Path
 
 from tools.clauses import ROOT, WHOLE, Clause, ClauseError, build, clauses
 
-SUITE = ("tests/kernel/test_gate.py",)
+GATE_SUITE = ("tests/kernel/test_gate.py",)
+WIRE_SUITE = tuple(
+    f"tests/property/test_wire_hook.py::test_{name}"
+    for name in (
+        "every_reason_is_found_by_both",
+        "what_comes_in_is_read_by_both",
+        "acknowledgements_are_held_by_both",
+        "a_reply_is_applied_by_both_where_the_stream_stands",
+        "days_of_given_seeds_agree_with_the_model",
+    )
+)
+WIRE_FILES = ("tcp.bpf.h", "soup.bpf.h")
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 TIMEOUT_S = 300
 
@@ -56,11 +67,16 @@ def try_suite(program: Path, suite: Sequence[str]) -> str:
     return failed[1] if failed else "a test"
 
 
+def suite_of(clause: Clause) -> Sequence[str]:
+    """The tests of the rule that the clause is of: 6, or 11."""
+    return WIRE_SUITE if Path(clause.file).name in WIRE_FILES else GATE_SUITE
+
+
 def attempt(clause: Clause, folder: Path, suite: Sequence[str]) -> Outcome:
-    """Build without a clause and look whether a test misses it."""
+    """Build without a clause and look whether a test misses it; without a `suite`, one of its own rule's."""
     begin = time.monotonic()
     program = build(clause.number, folder)
-    caught = try_suite(program, suite)
+    caught = try_suite(program, suite or suite_of(clause))
     program.unlink()
     return Outcome(clause, caught, time.monotonic() - begin)
 
@@ -91,14 +107,14 @@ def chosen_of(found: list[Clause], sample: int | None, only: Sequence[int]) -> l
 def _run(args: argparse.Namespace) -> int:
     found = clauses()
     chosen = chosen_of(found, args.sample, args.only)
-    suite = args.suite or SUITE
+    suites = {tuple(args.suite or suite_of(clause)) for clause in chosen}
     with tempfile.TemporaryDirectory(prefix="turbo-hft-mutants-") as name:
         folder = Path(name)
-        whole = try_suite(build(WHOLE, folder), suite)
-        if whole:
+        program = build(WHOLE, folder)
+        if whole := "".join(try_suite(program, suite) for suite in suites):
             raise MutationError(f"the whole program fails {whole} already: mend that first.")
         outcomes: list[Outcome] = []
-        for outcome in attempts(chosen, folder, suite, args.jobs):
+        for outcome in attempts(chosen, folder, args.suite, args.jobs):
             outcomes.append(outcome)
             print(row(outcome) if not args.json else f"{len(outcomes)} of {len(chosen)}", file=sys.stderr)
     survived = [outcome for outcome in outcomes if not outcome.caught_by]
@@ -114,7 +130,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="mutation", description=__doc__)
     parser.add_argument("--sample", type=int, metavar="N", help="that many clauses at random, not all")
     parser.add_argument("--only", type=int, nargs="*", default=[], metavar="NUMBER", help="these clauses")
-    parser.add_argument("--suite", nargs="*", metavar="TEST", help=f"the tests ({' '.join(SUITE)})")
+    parser.add_argument("--suite", nargs="*", default=[], metavar="TEST", help="the tests (of its rule)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="at a time (all CPUs)")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     try:

@@ -32,7 +32,9 @@ static long soup_check(__u32 index, void *unused)
 	if (offset == rx_len)
 		return 1;
 	walk->offset = offset + 2 + length;
-	if (offset + SOUP_HEADER > rx_len || !length || walk->offset > rx_len || (type != 'S' && type != 'H')) {
+	/* One clause: without one of its parts another refuses. */
+	if (CLAUSE(offset + SOUP_HEADER > rx_len || !length || walk->offset > rx_len) ||
+	    CLAUSE(type != 'S' && type != 'H')) {
 		walk->bad = 1;
 		return 1;
 	}
@@ -57,7 +59,7 @@ static long soup_apply(__u32 index, void *unused)
 
 hft_inline bool soup_goes_on(__u64 at, __u32 seq, __u32 number)
 {
-	return number && at == ((__u64)seq << 32 | number);
+	return !CLAUSE(!number) && !CLAUSE(at != ((__u64)seq << 32 | number));
 }
 
 /* `length` bytes of the stream at `offset` of the frame, from TCP sequence `seq` on. Inside the engine. 0 = applied. */
@@ -67,7 +69,8 @@ hft_inline int soup_segment(struct xdp_md *ctx, __u32 offset, __u32 length, __u3
 	__u32 expected = session->expected_seq;
 	struct soup_walk *walk = &soup_walk;
 
-	if (session->health != HFT_SESSION_UP || session->highest_seq > expected || length > HFT_MOST_SEGMENT ||
+	if (CLAUSE(session->health != HFT_SESSION_UP) || CLAUSE(session->highest_seq > expected) ||
+	    length > HFT_MOST_SEGMENT ||
 	    (!soup_goes_on(wire.reply_next, seq, expected) &&
 	     !soup_goes_on(*(volatile __u64 *)&wire.reply_sync, seq, expected)))
 		return -1;
@@ -77,7 +80,7 @@ hft_inline int soup_segment(struct xdp_md *ctx, __u32 offset, __u32 length, __u3
 	__builtin_memset(walk, 0, sizeof(*walk));
 	walk->number = expected;
 	bpf_loop(SOUP_MOST_PACKETS + 1, soup_check, NULL, 0);
-	if (walk->bad || walk->offset != length || expected + walk->replies < expected)
+	if (CLAUSE(walk->bad) || walk->offset != length || CLAUSE(expected + walk->replies < expected))
 		return -1;
 	walk->offset = 0;
 	bpf_loop(SOUP_MOST_PACKETS, soup_apply, NULL, 0);
@@ -97,7 +100,7 @@ hft_global int soup_entered(struct xdp_md *ctx, __u32 described)
 	if (header + TCP_HEADER > end)
 		return 0;
 	count(HFT_C_REPLY_PACKETS);
-	if (!segment_is_sound(ctx, tcp, offset - tcp + length) ||
+	if (CLAUSE(!segment_is_sound(ctx, tcp, offset - tcp + length)) ||
 	    soup_segment(ctx, offset, length, load_be32(header + 4)))
 		count(HFT_C_WIRE_REPLIES_LEFT);
 	return 0;

@@ -60,9 +60,9 @@ hft_inline __u32 window_told(const struct tcp_sock *tcp, __u32 ack)
 /* Something is missing at the peer, or being sent again. Without SACK the state stays when all is there again, until more is sent. */
 hft_inline bool in_recovery(const struct tcp_sock *tcp)
 {
-	return tcp->sacked_out || tcp->lost_out || tcp->retrans_out ||
-	       (tcp->snd_una != tcp->snd_nxt &&
-		BPF_CORE_READ_BITFIELD(&tcp->inet_conn, icsk_ca_state) >= TCP_CA_STATE_RECOVERY);
+	return CLAUSE(tcp->sacked_out || tcp->lost_out || tcp->retrans_out) ||
+	       CLAUSE(tcp->snd_una != tcp->snd_nxt &&
+		      BPF_CORE_READ_BITFIELD(&tcp->inet_conn, icsk_ca_state) >= TCP_CA_STATE_RECOVERY);
 }
 
 /* Does the kernel's connection stand where the word says? All that it was given is sent, up to where the hook goes on. */
@@ -71,8 +71,8 @@ hft_inline bool out_of_step(const struct tcp_sock *tcp, __u64 word)
 	__u32 seq = word_seq(word), unmerged = word_unmerged(word);
 
 	if (!unmerged)
-		return tcp->write_seq != seq;
-	return seq - tcp->write_seq > unmerged * (__u32)sizeof(wire.send[0].bytes);
+		return CLAUSE(tcp->write_seq != seq);
+	return CLAUSE(seq - tcp->write_seq > unmerged * (__u32)sizeof(wire.send[0].bytes));
 }
 
 hft_inline __u32 moment_take(const struct tcp_sock *tcp, __u64 word)
@@ -80,14 +80,14 @@ hft_inline __u32 moment_take(const struct tcp_sock *tcp, __u64 word)
 	__u32 seq = word_seq(word);
 	__s32 room = tcp->snd_una + tcp->snd_wnd - seq;
 
-	if (GUARD(STATE, tcp->inet_conn.icsk_inet.sk.__sk_common.skc_state != TCP_STATE_ESTABLISHED) ||
+	if (GUARD(STATE, CLAUSE(tcp->inet_conn.icsk_inet.sk.__sk_common.skc_state != TCP_STATE_ESTABLISHED)) ||
 	    GUARD(STEP, out_of_step(tcp, word)))
 		return HFT_REASON_WIRE_DOWN;
-	if (GUARD(UNSENT, !word_unmerged(word) && tcp->snd_nxt != tcp->write_seq))
+	if (GUARD(UNSENT, CLAUSE(!word_unmerged(word) && tcp->snd_nxt != tcp->write_seq)))
 		return HFT_REASON_WIRE_BUSY;
 	if (GUARD(RECOVERY, in_recovery(tcp)))
 		return HFT_REASON_WIRE_RECOVERY;
-	if (GUARD(WINDOW, room < (__s32)order_template.msg_len[HFT_ACTION_ENTER]))
+	if (GUARD(WINDOW, CLAUSE(room < (__s32)order_template.msg_len[HFT_ACTION_ENTER])))
 		return HFT_REASON_WIRE_WINDOW;
 	moment.room = room;
 	moment.seq = seq;
@@ -145,11 +145,11 @@ hft_global int wire_take(struct xdp_md *ctx)
 	__u64 word = wire_word();
 	__u32 reason;
 
-	if (GUARD(OWNER, (word & HFT_WIRE_FLAGS) != HFT_WIRE_ARMED))
+	if (GUARD(OWNER, CLAUSE((word & HFT_WIRE_FLAGS) != HFT_WIRE_ARMED)))
 		return word_is_busy(word) ? HFT_REASON_WIRE_BUSY : HFT_REASON_WIRE_DOWN;
-	if (GUARD(LEASE, decide_ns >= *(const volatile __u64 *)&control.lease_until_ns))
+	if (GUARD(LEASE, CLAUSE(decide_ns >= *(const volatile __u64 *)&control.lease_until_ns)))
 		return HFT_REASON_LEASE;
-	if (GUARD(BOUND, word_unmerged(word) >= HFT_MAX_UNMERGED))
+	if (GUARD(BOUND, CLAUSE(word_unmerged(word) >= HFT_MAX_UNMERGED)))
 		return HFT_REASON_WIRE_UNMERGED;
 	reason = moment_look(ctx, word);
 	return reason ?: word_fire(word);
@@ -227,7 +227,7 @@ hft_inline void ack_keep(const struct segment *segment)
 {
 	__u64 version = *(volatile __u64 *)&wire.held_version;
 
-	if (version & 1 || __sync_val_compare_and_swap(&wire.held_version, version, version + 1) != version)
+	if (CLAUSE(version & 1) || __sync_val_compare_and_swap(&wire.held_version, version, version + 1) != version)
 		return;
 	wire.held_ack = segment->ack;
 	wire.held_seq = segment->end;
@@ -256,7 +256,7 @@ hft_global int segment_is_sound(struct xdp_md *ctx, __u32 offset, __u32 length)
 	__u64 left = length % 8 * 8, word, sum;
 	__u32 at = 0;
 
-	if (length < TCP_HEADER || length > HFT_MOST_SEGMENT)
+	if (length < TCP_HEADER || CLAUSE(length > HFT_MOST_SEGMENT))
 		return 0;
 	sum = (__u64)wire.remote_addr_be + wire.local_addr_be + bpf_htons(IPV4_PROTOCOL_TCP) + bpf_htons(length);
 	hft_rolled for (; at < HFT_MOST_SEGMENT && at + 8 <= length; at += 8)
@@ -272,7 +272,7 @@ hft_global int segment_is_sound(struct xdp_md *ctx, __u32 offset, __u32 length)
 		sum += (__u32)word;
 		sum += word >> 32;
 	}
-	return fold(sum) == 0xffff;
+	return !CLAUSE(fold(sum) != 0xffff);
 }
 
 /* Does it acknowledge what the kernel's connection does not know of yet? What was never sent is the kernel's to judge. */
@@ -280,7 +280,8 @@ hft_inline bool ack_is_early(__u32 ack, __u32 merged)
 {
 	__u64 word = wire_word();
 
-	return GUARD(ACK, word_unmerged(word) && (__s32)(ack - merged) > 0 && (__s32)(ack - word_seq(word)) <= 0);
+	return GUARD(ACK, !CLAUSE(!word_unmerged(word)) && !CLAUSE((__s32)(ack - merged) <= 0) &&
+				  !CLAUSE((__s32)(ack - word_seq(word)) > 0));
 }
 
 /* What tcp_arrives says of a segment in one word: 1 = of the connection, and where its payload is. */
@@ -301,15 +302,15 @@ hft_global int segment_arrives(struct xdp_md *ctx, __u32 offset, __u32 length)
 		return SEGMENT_OURS;
 	header = (tcp[12] >> 4) * 4;
 	flags = tcp[TCP_FLAGS_AT];
-	if (header < TCP_HEADER || header > length)
+	if (CLAUSE(header < TCP_HEADER) || CLAUSE(header > length))
 		return SEGMENT_OURS;
 	described = SEGMENT_OURS | offset << 1 | (offset + header) << 8 | (length - header) << 16;
 	segment.end = load_be32(tcp + 4) + length - header + (flags & TCP_FIN);
 	segment.ack = load_be32(tcp + 8);
 	segment.window = load_be16(tcp + 14);
-	early = flags & TCP_ACK && ack_is_early(segment.ack, merged);
-	closes = GUARD(CLOSE, flags & (TCP_FIN | TCP_RST));
-	if ((early || closes) && !segment_is_sound(ctx, offset, length))
+	early = !CLAUSE(!(flags & TCP_ACK)) && ack_is_early(segment.ack, merged);
+	closes = GUARD(CLOSE, CLAUSE(flags & TCP_FIN) || CLAUSE(flags & TCP_RST));
+	if ((CLAUSE(early) || CLAUSE(closes)) && !segment_is_sound(ctx, offset, length))
 		return SEGMENT_OURS; /* the kernel drops it */
 	if (closes) {
 		__sync_fetch_and_or(&wire.word, HFT_WIRE_CLOSED);
@@ -349,15 +350,18 @@ hft_global int tcp_arrives(struct xdp_md *ctx)
 		offset += 4;
 	}
 	ip = data + offset;
-	if (type != bpf_htons(ETHERTYPE_IPV4) || ip + 20 > end || *ip >> 4 != 4 || ip[9] != IPV4_PROTOCOL_TCP)
+	if (CLAUSE(type != bpf_htons(ETHERTYPE_IPV4)) || ip + 20 > end || CLAUSE(*ip >> 4 != 4) ||
+	    CLAUSE(ip[9] != IPV4_PROTOCOL_TCP))
 		return 0;
 	ihl = (*ip & 0xf) * 4;
 	total = load_be16(ip + 2);
-	if (ihl < 20 || *(__u16 *)(ip + 6) & bpf_htons(IPV4_FRAGMENT_BITS) || total < ihl + TCP_HEADER ||
-	    *(__u32 *)(ip + 12) != wire.remote_addr_be || *(__u32 *)(ip + 16) != wire.local_addr_be)
+	if (CLAUSE(ihl < 20) || CLAUSE(*(__u16 *)(ip + 6) & bpf_htons(IPV4_FRAGMENT_BITS)) ||
+	    CLAUSE(total < ihl + TCP_HEADER) || CLAUSE(*(__u32 *)(ip + 12) != wire.remote_addr_be) ||
+	    CLAUSE(*(__u32 *)(ip + 16) != wire.local_addr_be))
 		return 0;
 	tcp = ip + ihl;
-	if (tcp + TCP_HEADER > end || *(__u16 *)tcp != wire.remote_port_be || *(__u16 *)(tcp + 2) != wire.local_port_be)
+	if (tcp + TCP_HEADER > end || CLAUSE(*(__u16 *)tcp != wire.remote_port_be) ||
+	    CLAUSE(*(__u16 *)(tcp + 2) != wire.local_port_be))
 		return 0;
 	count_outside(HFT_C_WIRE_PACKETS);
 	return segment_arrives(ctx, tcp - data, total - ihl);

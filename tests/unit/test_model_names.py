@@ -8,6 +8,7 @@ from enum import IntEnum
 from pathlib import Path
 
 import pytest
+from turbo_hft._native import ffi
 from turbo_hft.model import command, names, state
 
 HFT = Path(__file__).parents[2] / "bpf" / "hft"
@@ -51,6 +52,7 @@ def c_fields(struct: str) -> set[str]:
         ("hft_pending", "HFT_PENDING_", names.Pending),
         ("hft_side", "HFT_", names.Side),
         ("hft_clock", "HFT_CLOCK_", names.Clock),
+        ("hft_transport", "HFT_TRANSPORT_", names.Transport),
         ("hft_feed_health", "HFT_FEED_", names.FeedHealth),
         ("hft_book_health", "HFT_BOOK_", names.BookHealth),
         ("hft_doubt", "HFT_DOUBT_", names.Doubt),
@@ -110,6 +112,8 @@ def test_counters_and_itch_types_in_order() -> None:
         ("HFT_MAX_OPEN", names.MAX_OPEN),
         ("HFT_RECENT", names.RECENT),
         ("HFT_MAX_EXECUTIONS", names.MAX_EXECUTIONS),
+        ("HFT_MAX_UNMERGED", names.MAX_UNMERGED),
+        *((f"HFT_WIRE_{flag.name}", flag.value) for flag in names.WireFlag),
         ("HFT_MAX_POSITION", names.MAX_POSITION),
         ("HFT_ITCH_MAX_PRICE_E4", names.ITCH_MAX_PRICE_E4),
         ("HFT_OUCH_MAX_QTY", names.OUCH_MAX_QTY),
@@ -121,6 +125,13 @@ def test_bounds(macro: str, ours: int) -> None:
     found = re.search(rf"#define {macro} (\w+)", without_comments("limits.h"))
     assert found
     assert int(found[1], 0) == ours
+
+
+def test_lengths_of_sends_and_segments() -> None:
+    assert ffi.sizeof(ffi.typeof("struct hft_send").fields[-1][1].type) == names.SEND_BYTES
+    found = re.search(r"#define HFT_MOST_SEGMENT (\d+)", without_comments("tcp.bpf.h"))
+    assert found
+    assert int(found[1]) == names.MOST_SEGMENT
 
 
 @pytest.mark.parametrize(

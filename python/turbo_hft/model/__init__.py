@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from .connection import Held, Send, Socket, Wire
 from .engine import ModelEngine, Outcome
 from .names import (
     Action,
     BookHealth,
     Clock,
+    Congestion,
     Doubt,
     EventKind,
     FeedHealth,
@@ -27,7 +29,9 @@ from .names import (
     Strategy,
     Table,
     Tif,
+    Transport,
     Wait,
+    WireFlag,
     XdpAction,
 )
 from .state import (
@@ -66,6 +70,7 @@ __all__ = [
     "Book",
     "BookHealth",
     "Clock",
+    "Congestion",
     "Control",
     "Decision",
     "Doubt",
@@ -75,6 +80,7 @@ __all__ = [
     "FeedHealth",
     "FeedState",
     "Flow",
+    "Held",
     "Intent",
     "Intents",
     "Kill",
@@ -96,10 +102,12 @@ __all__ = [
     "Recent",
     "Reference",
     "Role",
+    "Send",
     "SessionHealth",
     "SessionState",
     "Side",
     "Signal",
+    "Socket",
     "Strategy",
     "StrategyLimits",
     "StrategyState",
@@ -110,7 +118,10 @@ __all__ = [
     "Template",
     "Tif",
     "Touch",
+    "Transport",
     "Wait",
+    "Wire",
+    "WireFlag",
     "WorkingOrder",
     "XdpAction",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from . import book, feed, itch, order, reply
+from . import book, feed, itch, order, reply, reserve
 from .names import (
     FEED_TYPES,
     ITCH_LENGTHS,
@@ -73,8 +73,7 @@ def handle(model: ModelState, payload: bytes) -> tuple[XdpAction, bytes]:
     if not done:
         return XdpAction.ABORTED, b""
     if command.op == Op.ORDER:
-        model.count("order_frames")
-        return XdpAction.TX, order.build_frame(model)
+        return XdpAction.TX, order.leave(model)
     return XdpAction.DROP, b""
 
 
@@ -331,6 +330,7 @@ def send_order(model: ModelState, command: Command) -> bool:
     exchange_ns = model.feeds[command.feed].exchange_ns
     decision = Decision(command.slot, Strategy.MANUAL, False, intent, number, exchange_ns)
     model.work.pending.append(decision)
+    reserve.reserve(model)
     left = order.meet_the_gate(model, decision)
     order.tell_decisions(model)
     return left

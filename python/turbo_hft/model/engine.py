@@ -1,9 +1,9 @@
 """The model of the whole hook: one frame in; verdict, frame and events out.
 
 An independent reading of ``docs/rules.md``, slow and obvious, without input or output, to compare the loaded XDP
-program with. Not modelled, because rules alone do not determine it: full tables (depends on hashing), `CONTENDED` and
-`FEED_SECOND_CPU` (depend on other CPUs), `EVENTS_LOST` (depends on the reader of the ring), ``hook_ns`` and the
-histograms.
+program with. Not modelled, because rules alone do not determine it: full tables (depends on hashing), `CONTENDED`,
+`FEED_SECOND_CPU` and the word of a TCP connection that changes meanwhile (depend on other CPUs), `EVENTS_LOST` (depends
+on the reader of the ring), ``hook_ns`` and the histograms. What the kernel's own TCP has (`Socket`) is an input.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from . import command, feed, session
-from .names import MAX_FEEDS, Role, Side, XdpAction
+from . import command, feed, session, stream
+from .names import MAX_FEEDS, Role, Side, Transport, XdpAction
 from .state import (
     Auction,
     Book,
@@ -90,6 +90,10 @@ class ModelEngine(ModelState):
         self.work = PacketWork(now_ns=now_ns, frame_len=len(frame))
         self.count("frames")
         found = read_frame(frame, self.flows, self.config.verify_checksums)
+        if found == "not_ours" and self.config.transport == Transport.SOUPBINTCP:
+            passed = stream.handle(self, frame)
+            if passed is not None:
+                return Outcome(XdpAction.PASS, passed, self.work.events)
         if isinstance(found, str):
             self.count(found)
             return Outcome(XdpAction.PASS, frame, [])

@@ -112,6 +112,32 @@ class Protocol(IntEnum):
     OUCH42 = 2
 
 
+class Transport(IntEnum):
+    """What carries OUCH, rule 11."""
+
+    UFO = 0
+    SOUPBINTCP = 1
+
+
+class WireFlag(IntEnum):
+    """Bits of the word that owns the TCP connection, rule 11."""
+
+    ARMED = 1
+    FIRING = 2
+    HELD = 4
+    CLOSED = 8
+
+
+class Congestion(IntEnum):
+    """Congestion states of the kernel's TCP (``enum tcp_ca_state`` of linux/tcp.h)."""
+
+    OPEN = 0
+    DISORDER = 1
+    CWR = 2
+    RECOVERY = 3
+    LOSS = 4
+
+
 class Clock(IntEnum):
     """Where holds, throttles, duplicates and the lease take their *now* from."""
 
@@ -428,6 +454,9 @@ MAX_EXECUTIONS: Final = 16384
 STRATEGIES: Final = 8
 MAX_REPLIES: Final = 256
 MAX_WORKING: Final = 4096
+MAX_UNMERGED: Final = 64
+SEND_BYTES: Final = 512
+MOST_SEGMENT: Final = 1536
 MAX_POSITION: Final = 1_000_000_000
 MAX_REF: Final = 2**44 - 1
 MAX_LEVEL_QTY: Final = 2**40 - 1

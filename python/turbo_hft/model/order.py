@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
-from . import position, risk, throttle
-from .names import MAX_WORKING, RECENT, U32_MAX, Action, EventKind, OrderState, Pending, Protocol, Reason, Side, Tif
+from . import position, reserve, risk, throttle
+from .connection import Send
+from .names import (
+    MAX_UNMERGED,
+    MAX_WORKING,
+    RECENT,
+    U32_MAX,
+    Action,
+    EventKind,
+    OrderState,
+    Pending,
+    Protocol,
+    Reason,
+    Side,
+    Tif,
+    Transport,
+)
+from .segment import build_segment
 from .state import Decision, Intent, ModelState, Recent, WorkingOrder
 from .wire import internet_sum, udp_pseudo_header
 
@@ -16,13 +32,13 @@ TIF_42 = {Tif.IOC: (0).to_bytes(4, "big"), Tif.DAY: (99998).to_bytes(4, "big")}
 
 def finish_packet(model: ModelState) -> bytes:
     """Every pending intent meets the gate, in order; returns the order frame, empty if nothing left."""
+    reserve.reserve(model)
     for decision in model.work.pending:
         meet_the_gate(model, decision)
     tell_decisions(model)
     if not model.work.sent:
         return b""
-    model.count("order_frames")
-    return build_frame(model)
+    return leave(model)
 
 
 def tell_decisions(model: ModelState) -> None:
@@ -181,7 +197,13 @@ def send_cancel(model: ModelState, decision: Decision) -> None:
 # What leaves
 
 
-def build_frame(model: ModelState) -> bytes:
+def leave(model: ModelState) -> bytes:
+    """The frame of what is to leave with this packet, by the transport."""
+    model.count("order_frames")
+    return build_datagram(model) if model.config.transport == Transport.UFO else send_segment(model)
+
+
+def build_datagram(model: ModelState) -> bytes:
     """Template headers, then the messages, with lengths, identification and checksums right."""
     template, sent = model.template, model.work.sent
     messages = b"".join(message for _, message in sent)
@@ -199,6 +221,20 @@ def build_frame(model: ModelState) -> bytes:
     checksum = 0xFFFF - internet_sum(pseudo_header + bytes(udp) + messages)
     udp[6:8] = (checksum or 0xFFFF).to_bytes(2, "big")
     return ethernet + bytes(ipv4) + bytes(udp) + messages
+
+
+def send_segment(model: ModelState) -> bytes:
+    """The messages on the TCP connection (rule 11): reported for user space to merge, and the word moves on."""
+    wire, sent = model.wire, model.work.sent
+    messages = b"".join(message for _, message in sent)
+    socket = reserve.the_socket(model)
+    frame = build_segment(model.template, wire, socket, messages, sent[0][0] & 0xFFFF, model.work.now_ns)
+    wire.send[wire.fired % MAX_UNMERGED] = Send(wire.seq, messages)
+    wire.fired += 1
+    wire.seq = (wire.seq + len(messages)) % 2**32
+    wire.unmerged += 1
+    model.count("wire_sends")
+    return frame
 
 
 def enter_message(model: ModelState, order: WorkingOrder, intent: Intent) -> bytes:

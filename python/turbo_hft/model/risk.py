@@ -25,6 +25,7 @@ from .names import (
     SessionHealth,
     Side,
     Tif,
+    Transport,
 )
 from .position import middle_e4
 from .state import Decision, Intent, ModelState, SymbolLimits, WorkingOrder
@@ -33,6 +34,8 @@ MESSAGE_LENGTHS = {Protocol.OUCH50: [50, 43, 12], Protocol.OUCH42: [52, 50, 22]}
 """Of ENTER, REPLACE and CANCEL, with the length prefix and the `U` of UFO."""
 
 HEADERS = (42, 46, 50)
+"""Bytes of Ethernet with up to two tags, IPv4 and UDP."""
+
 MILLION = 1_000_000
 
 
@@ -93,7 +96,7 @@ def refusal(model: ModelState, decision: Decision, epoch: int) -> Reason:
     if not makes_sense(model, slot, intent):
         return Reason.BAD_INTENT
     if intent.action == Action.CANCEL:
-        return Reason.NONE if decision.shadow or there_is_room(model, intent) else Reason.NO_ROOM
+        return model.work.wire_refusal if decision.shadow or there_is_room(model, intent) else Reason.NO_ROOM
 
     # The market.
     if feed.health != FeedHealth.LIVE:
@@ -177,6 +180,8 @@ def refusal(model: ModelState, decision: Decision, epoch: int) -> Reason:
         return Reason.REFS_EXHAUSTED
     if not decision.shadow and not there_is_room(model, intent):
         return Reason.NO_ROOM
+    if model.work.wire_refusal != Reason.NONE:
+        return model.work.wire_refusal
 
     # What a person may have changed meanwhile, read last.
     if model.control.changing or model.control.epoch != epoch:
@@ -194,8 +199,10 @@ def refusal(model: ModelState, decision: Decision, epoch: int) -> Reason:
 
 def template_ready(model: ModelState) -> bool:
     """A known protocol, and headers and messages of the right lengths."""
-    template = model.template
-    if template.protocol not in MESSAGE_LENGTHS or template.headers_len not in HEADERS:
+    template, more = model.template, 0
+    if model.config.transport == Transport.SOUPBINTCP:
+        more = 24 if model.wire.timestamps else 12
+    if template.protocol not in MESSAGE_LENGTHS or template.headers_len - more not in HEADERS:
         return False
     return template.msg_len[Action.ENTER :] == MESSAGE_LENGTHS[Protocol(template.protocol)]
 
@@ -219,8 +226,8 @@ def there_is_room(model: ModelState, intent: Intent) -> bool:
     template, work = model.template, model.work
     if len(work.sent) == MAX_ORDERS_PER_PACKET:
         return False
-    used = template.headers_len + sum(len(message) for _, message in work.sent)
-    return used + template.msg_len[intent.action] <= frame_length(model)
+    messages = sum(len(message) for _, message in work.sent) + template.msg_len[intent.action]
+    return template.headers_len + messages <= frame_length(model) and messages <= work.wire_room
 
 
 def frame_length(model: ModelState) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .connection import Endpoint, Socket, Wire
 from .names import (
     COUNTERS,
     DEFAULT_KEPT,
@@ -23,6 +24,7 @@ from .names import (
     MAX_WORKING,
     NO_SYMBOL,
     RECENT,
+    S63_MAX,
     STRATEGIES,
     Action,
     BookHealth,
@@ -40,6 +42,7 @@ from .names import (
     SessionHealth,
     Side,
     Tif,
+    Transport,
     Wait,
 )
 
@@ -59,6 +62,7 @@ class ModelConfig:
     kept_mask: int = DEFAULT_KEPT - 1
     hold_ns: int = 2_000_000
     crossed_ns: int = 1_000_000_000
+    transport: Transport = Transport.UFO
 
 
 @dataclass
@@ -539,7 +543,8 @@ class PacketWork:
     """What lives only while one packet is inside.
 
     ``dropped``: slots for which there was no place among those ``touched``. ``sent``: UserRefNum and message of what
-    leaves in its frame. ``told``: events of decisions that are yet to be written.
+    leaves in its frame. ``told``: events of decisions that are yet to be written. ``wire_refusal``: why the connection
+    cannot be had for it, ``wire_room``: bytes that the peer's window has left (rule 11).
     """
 
     now_ns: int
@@ -550,6 +555,8 @@ class PacketWork:
     sent: list[tuple[int, bytes]] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    wire_refusal: Reason = Reason.NONE
+    wire_room: int = S63_MAX
 
 
 UserStrategy = Callable[[Signal], Intents]
@@ -563,7 +570,8 @@ class ModelState:
     slot) are two sets each. ``fees``: by liquidity flag, 1/100,000,000 dollar a share. ``executions``: by place.
     ``orders``: (feed, reference) -> order of the book. ``bound``: (feed, locate) -> slot; ``closed_locates`` had
     messages before anybody asked for their symbol. ``kept``: (feed, place in its ring) -> message. ``swept``: slots
-    that lost their orders to a SWEEP, while the rest of their old book is still there.
+    that lost their orders to a SWEEP, while the rest of their old book is still there. ``sockets``: what the kernel has
+    by (remote, local), an input.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -591,6 +599,8 @@ class ModelState:
         self.feeds = [FeedState() for _ in range(MAX_FEEDS)]
         self.kept: dict[tuple[int, int], Kept] = {}
         self.session = SessionState()
+        self.wire = Wire()
+        self.sockets: dict[tuple[Endpoint, Endpoint], Socket] = {}
         self.working: dict[int, WorkingOrder] = {}
         self.counter: dict[str, int] = dict.fromkeys(COUNTERS, 0)
         self.itch: dict[str, int] = dict.fromkeys(ITCH_LENGTHS, 0)

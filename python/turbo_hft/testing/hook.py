@@ -29,6 +29,7 @@ _STATE = (
     "order_template",
     "feed_state",
     "session_state",
+    "wire",
     "working",
     "locates",
     "kept",

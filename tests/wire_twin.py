@@ -1,0 +1,193 @@
+"""Hook and model side by side on a TCP connection (rule 11): the kernel's socket is read before each frame, and is an
+input of the model."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from lone_socket import LoneSocket
+from turbo_hft._native import ffi, lib
+from turbo_hft.addresses import OrderSession
+from turbo_hft.model.connection import Endpoint, Send, Socket
+from turbo_hft.model.engine import Outcome
+from turbo_hft.model.names import MAX_UNMERGED, WireFlag
+from turbo_hft.testing import Hook, RunResult, Verdict
+from twin import SESSION, Twin, equal
+
+NS_PER_MS = 1_000_000
+TSVAL = 24
+"""Of a TCP header with time stamps."""
+
+
+class UnsettledError(Exception):
+    """The kernel's own timers changed the connection while the hook looked at it: nothing can be compared."""
+
+
+class WireTwin(Twin):
+    """A twin whose orders leave on `lone`; the word is the hook's to send, and stands where the kernel does."""
+
+    def __init__(self, hook: Hook, lone: LoneSocket, session: OrderSession = SESSION) -> None:
+        self.over_tcp = replace(session, transport="soupbintcp")
+        super().__init__(hook, self.over_tcp)
+        self.stored: Any = self.engine.wire[0][0]
+        self.connect(lone)
+
+    def connect(self, lone: LoneSocket) -> None:
+        """From now on it is this connection."""
+        self.lone = lone
+        kill = self.model.control.kill
+        self.set_control(kill=lib.HFT_HALTED)
+        session = replace(self.over_tcp, local=lone.local, remote=lone.remote)
+        self.engine.connected(session, timestamps=lone.timestamps)
+        self.set_control(kill=kill)
+        self._good_template = bytes(ffi.buffer(self.engine._template, ffi.sizeof("struct hft_template")))
+        self._copy_template()
+        self.set_wire(timestamps=int(lone.timestamps), rcv_wscale=lone.scale)
+        self.set_names(lone.remote, lone.local)
+        self.align()
+
+    # Both sides at once
+
+    def set_wire(self, **words: int) -> None:
+        """Store words that have the same name on both sides."""
+        for name, value in words.items():
+            setattr(self.stored, name, value)
+            setattr(self.model.wire, name, value)
+
+    def set_names(self, remote: Endpoint | None, local: Endpoint) -> None:
+        """What the connection is called; None: there is none."""
+        wire = self.stored
+        self.model.wire.remote, self.model.wire.local = remote, local
+        wire.remote_addr_be = address_be(remote[0]) if remote else 0
+        wire.remote_port_be = port_be(remote[1]) if remote else 0
+        wire.local_addr_be, wire.local_port_be = address_be(local[0]), port_be(local[1])
+
+    def set_word(self, seq: int, unmerged: int = 0, flags: int = WireFlag.ARMED) -> None:
+        """The word that owns the wire."""
+        wire = self.model.wire
+        wire.seq, wire.unmerged, wire.flags = seq, unmerged, flags
+        self.stored.word = word_of(seq, unmerged, flags)
+
+    def set_sync(self, seq: int, number: int) -> None:
+        """How far user space has read."""
+        self.model.wire.reply_sync = seq, number
+        self.stored.reply_sync = seq << 32 | number
+
+    def set_held_version(self, version: int) -> None:
+        """Odd: somebody is writing what is held."""
+        self.stored.held_version = self.model.wire.held.version = version
+
+    def merge(self) -> None:
+        """As the merging thread does: the kernel gets what the hook has sent, if it stands where that begins."""
+        wire = self.model.wire
+        for place in range(wire.fired - wire.unmerged, wire.fired):
+            send = wire.send.get(place % MAX_UNMERGED)
+            if send is None or not self.lone.merge(send.seq, send.data):
+                break
+            self.set_wire(merged_seq=(send.seq + len(send.data)) % 2**32)
+            self.set_word(wire.seq, wire.unmerged - 1, wire.flags)
+
+    def align(self) -> None:
+        """All is merged, and the hook may send from where the kernel stands."""
+        state = self.lone.state()
+        self.set_wire(merged_seq=state.write_seq)
+        self.set_word(state.write_seq)
+
+    # Frames
+
+    def packet(self, frame: bytes) -> Outcome:
+        """As `Twin.packet`, and the wire. Raises UnsettledError when the kernel interfered."""
+        outcome = super().packet(frame)
+        self.compare_wire()
+        return outcome
+
+    def run(self, frame: bytes) -> RunResult:
+        """The hook's part, between two looks at the kernel's socket."""
+        before = self.lone.state()
+        self._begin_ns = time.monotonic_ns()
+        result = super().run(frame)
+        self._end_ns = time.monotonic_ns()
+        if self.lone.state() != before:
+            stream = self.engine.events
+            while lib.hft_ring_drain(stream._ring, stream._records, 4096):
+                pass  # of this frame: nobody reads them, and the next run begins without
+            raise UnsettledError
+        self.model.sockets = {(self.lone.remote, self.lone.local): before}
+        return result
+
+    def clock_ns(self, result: RunResult) -> int:
+        """The clock that the frame tells, if it is one that the hook can have read."""
+        if result.verdict != Verdict.TX or not self.lone.timestamps:
+            return self._begin_ns
+        at = self.model.template.headers_len - 32 + TSVAL
+        tsval = int.from_bytes(result.frame[at : at + 4])
+        (socket,) = self.model.sockets.values()
+        first, last = self._begin_ns // NS_PER_MS, self._end_ns // NS_PER_MS
+        told = [ms for ms in range(first, last + 1) if (ms + socket.tsoffset) % 2**32 == tsval]
+        assert told, f"TSval {tsval} is not of {first} to {last} ms, offset {socket.tsoffset}"
+        return told[0] * NS_PER_MS
+
+    def compare_wire(self) -> None:
+        """Every word of the connection, and the reports."""
+        stored, wire = self.stored, self.model.wire
+        held = wire.held
+        equal(
+            "wire",
+            {
+                "word": stored.word,
+                "merged_seq": stored.merged_seq,
+                "fired": stored.fired,
+                "reply_next": (stored.reply_next >> 32, stored.reply_next % 2**32),
+                "held_version": stored.held_version,
+                "held_ack": stored.held_ack,
+                "held_seq": stored.held_seq,
+                "held_window": stored.held_window,
+                "held_tsval": stored.held_tsval,
+                "held_tsecr": stored.held_tsecr,
+            },
+            {
+                "word": word_of(wire.seq, wire.unmerged, wire.flags),
+                "merged_seq": wire.merged_seq,
+                "fired": wire.fired,
+                "reply_next": wire.reply_next,
+                "held_version": held.version,
+                "held_ack": held.ack,
+                "held_seq": held.seq,
+                "held_window": held.window,
+                "held_tsval": held.tsval,
+                "held_tsecr": held.tsecr,
+            },
+        )
+        for place, send in wire.send.items():
+            report = stored.send[place]
+            assert Send(report.seq, bytes(ffi.buffer(report.bytes, report.length))) == send, f"report {place}"
+
+    def compare_state(self) -> None:
+        """As `Twin.compare_state`; places of reports that nothing was sent from are empty."""
+        super().compare_state()
+        self.compare_wire()
+        empty = bytes(ffi.sizeof("struct hft_send"))
+        for place in set(range(MAX_UNMERGED)) - self.model.wire.send.keys():
+            assert bytes(ffi.buffer(ffi.addressof(self.stored.send, place))) == empty, f"report {place} is not empty"
+
+    @property
+    def socket(self) -> Socket:
+        """The kernel's socket, now."""
+        return self.lone.state()
+
+
+def word_of(seq: int, unmerged: int, flags: int) -> int:
+    """``word`` of ``struct hft_tcp_wire``."""
+    return int(seq << lib.HFT_WIRE_SEQ_SHIFT | unmerged << lib.HFT_WIRE_UNMERGED_SHIFT | flags)
+
+
+def address_be(address: str) -> int:
+    """As the wire has it, stored as it is."""
+    return int.from_bytes(bytes(map(int, address.split("."))), "little")
+
+
+def port_be(port: int) -> int:
+    """The same of a port."""
+    return int.from_bytes(port.to_bytes(2, "big"), "little")
