@@ -739,14 +739,17 @@ class Engine(Switch):
         return self.orders.cancel_all(timeout_s=timeout_s)
 
     def reduce(self) -> None:
-        """Let only orders leave that bring a position towards zero. Raises ConfigError without a lease."""
+        """Let only orders leave that bring a position towards zero. Raises ConfigError without a lease, and while order
+        entry is suspect."""
         self._need_lease()
+        self._need_trust()
         super().reduce()
 
     def resume(self) -> None:
         """Let orders leave, within every limit and each strategy's and symbol's own kill switch. Raises ConfigError
-        without a lease (`turbo_hft.lease`): nothing would leave."""
+        without a lease (`turbo_hft.lease`), and while order entry is suspect: nothing would leave."""
         self._need_lease()
+        self._need_trust()
         if self._changes.settle():
             raise ConfigError(
                 "a process ended in the middle of a change, and its parameters may be half changed: the engine is "
@@ -788,6 +791,14 @@ class Engine(Switch):
             raise ConfigError(
                 "the lease of this engine has lapsed: whoever runs it must renew it, with engine.lease.beat() in its "
                 "loop or inside `with engine.lease.keep():`; a replay says engine.lease.forever()."
+            )
+
+    def _need_trust(self) -> None:
+        if self._session[0].health == lib.HFT_SESSION_SUSPECT:
+            raise ConfigError(
+                "order entry is suspect: positions and orders may be others than the exchange's, and nothing but "
+                "cancels leaves. Hold them against the exchange's, then say `turbo-hft trust` and resume; or start "
+                "anew with --recover, which reads the day's replies."
             )
 
     @property
@@ -857,6 +868,15 @@ class Engine(Switch):
         if not self.halted:
             raise ConfigError("halt the engine before it logs in.")
         self._session[0].recover = recover
+
+    def doubt_session(self) -> None:
+        """Take an order entry that is up for suspect, as the hook does for a reply that it cannot apply: positions and
+        orders are not certain, nothing but cancels leaves until a person trusts it. Only while halted."""
+        if not self.halted:
+            raise ConfigError("halt the engine before its order entry is taken for suspect.")
+        if self._session[0].health == lib.HFT_SESSION_UP:
+            self._session[0].health = lib.HFT_SESSION_SUSPECT
+        self._changes.tell("takes order entry for suspect")
 
     def start_user_refs_at(self, user_ref: int) -> None:
         """Continue the day's UserRefNum sequence at `user_ref` if that is above the engine's own. Only while halted."""

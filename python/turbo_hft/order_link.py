@@ -25,6 +25,7 @@ _PAUSE_S = 0.01
 _MOST_BYTES = 1_400  # of the replies that the hook is given at once
 _MOST_REPLIES = 64
 _LOGIN_S = 5.0
+_ASK_S = 0.1
 _NS = 1_000_000_000
 
 
@@ -43,8 +44,12 @@ class Link(Protocol):
     def delivered(self) -> bool:
         """Can nothing that was sent arrive any more that has not arrived?"""
 
-    def open(self, *, recover: bool) -> None:
-        """Before the first login. Raises ExchangeError."""
+    def open(self, *, recover: bool, look: bool) -> None:
+        """Before the first login. `look`: `first_replies` will be asked for. Raises ExchangeError."""
+
+    def first_replies(self, count: int, deadline: float) -> list[bytes]:
+        """The day's first `count` replies, which the hook takes for known, in a session that is logged in. Raises
+        ExchangeError when they are not there at the deadline (monotonic)."""
 
     def send(self, *messages: ufo.Upstream) -> None:
         """Send, or lose: the protocol repeats."""
@@ -75,8 +80,24 @@ class UfoLink:
                 "Is the address on the interface, and no other engine running?"
             ) from None
 
-    def open(self, *, recover: bool) -> None:
+    def open(self, *, recover: bool, look: bool) -> None:
         """There is nothing to be opened."""
+
+    def first_replies(self, count: int, deadline: float) -> list[bytes]:
+        """They are sent again to who asks."""
+        found: list[bytes] = []
+        ask = 0.0
+        while len(found) < count:
+            now = time.monotonic()
+            if now > deadline:
+                raise _not_there(len(found), count)
+            if now >= ask:
+                self.send(ufo.RetransmissionRequest(len(found) + 1, count - len(found)))
+                ask = now + _ASK_S
+            for message in self.replies(min(ask, deadline)):
+                if isinstance(message, ufo.Sequenced) and message.sequence <= len(found) + 1:
+                    found += message.messages[len(found) + 1 - message.sequence :]
+        return found[:count]
 
     def send(self, *messages: ufo.Upstream) -> None:
         """One datagram."""
@@ -129,6 +150,7 @@ class SoupLink:
         self._wire: DelegatedWire | None = None
         self._end = 0  # of the day's replies that are read again, one past the last
         self._heard = 0.0
+        self._first: list[bytes] = []
 
     @property
     def heard(self) -> float:
@@ -161,12 +183,27 @@ class SoupLink:
         self._wire = DelegatedWire(self._engine, self._session, sock, self._merge_cpu, self._poll_s)
         return self._wire
 
-    def open(self, *, recover: bool) -> None:
-        """`recover`: log in for the end of the day's replies first, SoupBinTCP names it to who asks for nothing old."""
-        if recover:
+    def open(self, *, recover: bool, look: bool) -> None:
+        """`recover`: log in for the end of the day's replies first, SoupBinTCP names it to who asks for nothing old.
+        `look`: and from the first on, since old ones come to who logs in for them only."""
+        if recover or look:
             with self._new_client(0) as client:
                 self._end = client.login(_LOGIN_S).sequence
+        if look:
+            with self._new_client(1) as client:
+                client.login(_LOGIN_S)
+                end = time.monotonic() + _LOGIN_S
+                while len(self._first) < min(self._end - 1, _MOST_REPLIES) and time.monotonic() < end:
+                    events = client.step(_PAUSE_S)
+                    self._first += [one.data for one in events if isinstance(one, Message) and one.sequence is not None]
+            self._end = 0
         self._client = self._new_client(1 if recover else 0)
+
+    def first_replies(self, count: int, deadline: float) -> list[bytes]:
+        """Those that `open` has read."""
+        if len(self._first) < count:
+            raise _not_there(len(self._first), count)
+        return self._first[:count]
 
     def send(self, *messages: ufo.Upstream) -> None:
         """Only what OUCH has to say, and the end; the rest SoupBinTCP sees to."""
@@ -246,6 +283,13 @@ class SoupLink:
         """Close the connection without a word; after a logout nothing is left of it."""
         if self._client is not None:
             self._client.close()
+
+
+def _not_there(found: int, count: int) -> ExchangeError:
+    return ExchangeError(
+        f"{found} of the day's first {count} replies came: whether the account has traded today is not known. Give "
+        "login a longer timeout_s, or say start_flat (--start-flat) if it has not."
+    )
 
 
 def link_of(engine: Engine, session: OrderSession, silence_s: float, merge_cpu: int | None, poll_s: float) -> Link:

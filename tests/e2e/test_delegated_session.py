@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from e2e_rig import Rig, rig
 from turbo_hft.engine import Engine
+from turbo_hft.errors import NotFlat
 from turbo_hft.order_entry import OrderEntry
 from turbo_hft.symbols import SymbolView
 from turbo_hft.testing.wide import SYMBOL, widen
@@ -70,6 +71,12 @@ def test_a_restarted_engine_reads_the_day(tmp_path: Path) -> None:
                 engine.halt()
                 wait_for(lambda: not engine.orders.open(), "orders stay in flight")
                 before = view.snapshot()
+        with Engine.open(lab.addresses.device, transport="soupbintcp") as engine:
+            running(lab, engine)
+            with OrderEntry(engine, session, poll_s=20e-6) as entry:
+                with pytest.raises(NotFlat, match="has traded today"):
+                    entry.login()
+                assert engine.halted and engine.session.health == "suspect"
         with Engine.open(lab.addresses.device, transport="soupbintcp") as engine:
             view = running(lab, engine)
             with OrderEntry(engine, session, poll_s=20e-6) as entry:

@@ -166,6 +166,7 @@ def config_from(args: argparse.Namespace) -> Config:
         login=not args.no_login,
         login_timeout_s=args.login_timeout,
         recover=args.recover,
+        start_flat=args.start_flat,
         merge_cpu=args.merge_cpu,
         rearm=args.rearm,
         recovery=not args.no_recovery,
@@ -360,7 +361,10 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
         if adopted and engine.session.health != "down":
             entry.take_over(own.login_timeout_s, trade_on=trade)
         else:
-            entry.login(own.login_timeout_s, recover=own.recover)
+            trade = (
+                session_options.log_in(entry, own.login_timeout_s, recover=own.recover, start_flat=own.start_flat)
+                and trade
+            )
             if trade:
                 engine.lease.beat()
                 engine.resume()
