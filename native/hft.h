@@ -64,6 +64,9 @@ int hft_link_of_program(unsigned int program_id);
 /* From the next packet on the link has `program_fd`, if it had `replaced_fd` until now. */
 int hft_link_update(int link_fd, int program_fd, int replaced_fd);
 
+/* Take a link's program off its interface, whoever else has the link open. */
+int hft_link_detach(int link_fd);
+
 /* What a link of an interface holds; *ifindex 0: the interface has gone. -EINVAL for another kind of link. */
 int hft_link_facts(int link_fd, unsigned int *program_id, unsigned int *ifindex);
 

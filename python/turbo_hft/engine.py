@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import FeedAddress, FeedLine, OrderSession
-from turbo_hft.change import Changes, map_id
+from turbo_hft.change import Changes
 from turbo_hft.control_lock import ControlLock, StartLock, is_controlled
 from turbo_hft.errors import AttachError, CapabilityError, ConfigError, NotRunning, TurboHftError
 from turbo_hft.events import EventStream
@@ -102,6 +102,7 @@ class Engine(Switch):
         self._start_lock: StartLock | None = None
         self._memberships: Memberships | None = None
         self._groups: tuple[str, ...] = ()
+        self._ended = False  # `detach` has taken it away
         self.cut_off = False  # at `take_over` a change stood half-made: halted, for a person to look at its parameters
         self._events: EventStream | None = None
         self._control = program.share("control", writable=True)
@@ -115,7 +116,7 @@ class Engine(Switch):
         self._command_headers = b""
         self._kept = program.share("kept")
         self._tallies = program.share("tallies")
-        self._changes = Changes(program, f"turbo-hft change {map_id(program.map('control'))}")
+        self._changes = Changes(program, program.locks)
         self.symbols = Symbols(program, self._feeds, self._changes, self._rearm_symbol)
         self.strategies = Strategies(self._changes, self._account, self._rearm_strategy)
         self.limits = AccountLimits("all orders", self._changes, lambda: self._changes.limits().account)
@@ -158,6 +159,7 @@ class Engine(Switch):
     ) -> Engine:
         engine = cls(Program.load(built, **settings), interface=interface, mode=mode, pins=pins)
         try:
+            engine.program.locks.begin()
             engine.use_default_limits()
             engine._open_commands()
             if strategy is not None:
@@ -189,14 +191,14 @@ class Engine(Switch):
             return cls._loaded(interface, mode, settings, strategy)
         pins = Pins(pin, interface)
         check_bpffs(pins.layout.root)
-        starting = StartLock(interface)
+        starting = StartLock(pins)
         try:
             if pins.there:
                 raise ConfigError(
                     f"an engine of {interface} is pinned in {pins.layout.directory} already: adopt it (`turbo-hft run` "
                     "takes it over), or take it away with `turbo-hft detach`."
                 )
-            pins.remove()  # what a process has left behind that died before it was done
+            pins.clear()  # what a process has left behind that died before it was done
             engine = cls._loaded(interface, mode, settings, strategy, pins=pins)
         except BaseException:
             starting.close()
@@ -282,12 +284,15 @@ class Engine(Switch):
         self._link = link
         if self.pins is not None:
             self.pins.commit(link, program_id)
+            self.program.locks.outlives()
         self._started()
         self._join()
 
     def _started(self) -> None:
         """Or not to be, any more."""
         if self._start_lock is not None:
+            if self.pins is not None and not self.pins.there:
+                self.pins.remove()
             self._start_lock.close()
             self._start_lock = None
 
@@ -299,7 +304,7 @@ class Engine(Switch):
         ConfigError while another process has it.
         """
         if self._control_lock is None:
-            self._control_lock = ControlLock(map_id(self.program.map("control")), self.controller)
+            self._control_lock = ControlLock(self.program.locks, lambda: self.controller)
             self.program.generations.controller = os.getpid()
         self.cut_off = self._changes.settle()
         if self.pins is not None and self._link >= 0:
@@ -319,7 +324,7 @@ class Engine(Switch):
     @property
     def controller(self) -> int | None:
         """Process id of who has taken this engine over; None if nobody has."""
-        taken = is_controlled(map_id(self.program.map("control")))
+        taken = is_controlled(self.program.locks)
         return int(self.program.generations.controller) if taken else None
 
     def _link_fd(self) -> int | None:
@@ -350,6 +355,7 @@ class Engine(Switch):
             self.report("detach", interface=self.interface, open_orders=len(self.orders.open()))
             if self.pins is not None:
                 self.pins.remove()
+            self._ended = True
         self._let_go()
 
     def _let_go(self) -> None:
@@ -382,6 +388,8 @@ class Engine(Switch):
         self._changes.control = closed
         self.orders.close()
         self.symbols.close()
+        if self._ended or (self.owner and (self.pins is None or not self.pins.there)):
+            self.program.locks.end()
         self.program.close()
 
     def __enter__(self) -> Engine:
@@ -536,15 +544,12 @@ class Engine(Switch):
     def _open_commands(self) -> None:
         """A private destination that no wire carries, and a secret that a frame from outside would have to know."""
         at = _nowhere()
-        if not self._nonce[0]:
-            self._nonce[0] = 1 + secrets.randbelow((1 << 64) - 1)
         self._add_flow(at, lib.HFT_ROLE_COMMAND, (None, 0))
         self._command_headers = _command_frame(at)
 
     @property
     def command_nonce(self) -> int:
-        """The secret that a command must carry (``struct hft_command.nonce``); 0 before an adopted engine is
-        configured."""
+        """The secret that a command must carry (``struct hft_command.nonce``)."""
         return int(self._nonce[0])
 
     def command(self, payload: bytes) -> bool:

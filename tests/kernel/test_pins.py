@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from pin_rig import bpffs, pinned
 from turbo_hft import lab_feed, lab_session
-from turbo_hft.change import map_id
 from turbo_hft.control_lock import is_controlled
 from turbo_hft.engine import Engine
 from turbo_hft.errors import AttachError, ConfigError, NotRunning, OrderRefused
@@ -83,7 +82,7 @@ def test_a_killed_process_leaves_the_engine(addresses: LabAddresses, root: Path)
             watching.take_over()
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        assert not is_controlled(map_id(watching.program.map("control")))
+        assert not is_controlled(watching.program.locks)
         watching.take_over()
         assert (watching.controller, watching.state) == (os.getpid(), "active")
         watching.detach()
