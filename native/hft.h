@@ -190,7 +190,8 @@ struct hft_generations {
 	__u64 current; /* its entry is entry[current % HFT_GENERATIONS] */
 	__u64 suspended_from; /* enum hft_kill before the control plane made it HFT_SUSPENDED */
 	__u64 controller; /* process id of who took the engine over last; whether it lives is told by its lock */
-	__u64 pad0[13];
+	__u64 watched; /* kernel id of the program that an upgrade puts in force until it is believed, 0 = none */
+	__u64 pad0[12];
 	struct hft_generation entry[1023];
 };
 

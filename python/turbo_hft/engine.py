@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import errno
+import logging
 import os
 import secrets
 import socket
@@ -211,8 +212,23 @@ class Engine(Switch):
         """Control the program that runs on `interface`, whoever loaded it. Raises NotRunning, AbiMismatch.
 
         By its pins below `pin`, or below the usual root if it is pinned there; otherwise by its kernel id, which only
-        CAP_SYS_ADMIN may.
+        CAP_SYS_ADMIN may. An upgrade whose process died is ended first (`mend_upgrade`).
         """
+        engine = cls._adopt(interface, pin)
+        if not engine.program.generations.watched:
+            return engine
+        try:
+            done = engine.mend_upgrade()
+        except BaseException:
+            engine.close()
+            raise
+        if done is None:  # it is being upgraded
+            return engine
+        engine.close()
+        return cls._adopt(interface, pin)  # of what is in force now
+
+    @classmethod
+    def _adopt(cls, interface: str, pin: str | Path | None) -> Engine:
         pins = Pins(DEFAULT_ROOT if pin is None else pin, interface)
         if pin is not None or pins.there:
             return cls._adopt_pinned(pins)
@@ -320,6 +336,26 @@ class Engine(Switch):
         lines = [at[0] for at, flow in self.flow_table() if flow.role == lib.HFT_ROLE_FEED]
         self._groups = tuple(address for address in lines if is_multicast(address))
         self._join()
+
+    def mend_upgrade(self) -> str | None:
+        """End an upgrade whose process died before the new program was believed: the one of before is put in force
+        again (`turbo_hft.upgrade.mend`). What was done, which is logged too; None if nothing was to be done. Raises
+        TurboHftError if it cannot be; the engine is halted then."""
+        if not self.program.generations.watched:
+            return None
+        from turbo_hft.upgrade.mend import mend
+
+        done = mend(self)
+        if done is not None:
+            logging.getLogger("turbo_hft.upgrade").warning("%s: %s", self.interface, done)
+        return done
+
+    def note_swap(self, program_id: int) -> None:
+        """Packets that met another program have left: an epoch that is this one's alone."""
+        self._changes.note()
+        now = self.user.now
+        if now.program_id == program_id and not now.settled_epoch and now.number:
+            self.user.generations.settle(now.number, self.epoch)
 
     @property
     def controller(self) -> int | None:

@@ -211,6 +211,7 @@ def run(args: argparse.Namespace) -> int:
         out = _Out(as_json=args.json)
         while not stop.wait(_STEP_S) and (end is None or time.monotonic() < end):
             running.beat(engine)
+            engine.mend_upgrade()  # whose process was killed
             events = running.events.drain()
             running.tell(events)
             if not out.print(events):
