@@ -186,18 +186,29 @@ class SoupLink:
     def open(self, *, recover: bool, look: bool) -> None:
         """`recover`: log in for the end of the day's replies first, SoupBinTCP names it to who asks for nothing old.
         `look`: and from the first on, since old ones come to who logs in for them only."""
-        if recover or look:
-            with self._new_client(0) as client:
-                self._end = client.login(_LOGIN_S).sequence
+        if recover:
+            self._end = self._end_of_day()
         if look:
+            self._look()
+        self._client = self._new_client(1 if recover else 0)
+
+    def _end_of_day(self) -> int:
+        """The number that the next reply will have."""
+        with self._new_client(0) as client:
+            return client.login(_LOGIN_S).sequence
+
+    def _look(self) -> None:
+        """Read the day's first replies. A login may itself bring one: the start of the day."""
+        deadline, known, end = time.monotonic() + _LOGIN_S, 0, self._end_of_day()
+        while known != end and time.monotonic() < deadline:
+            known = end
+            self._first = []
             with self._new_client(1) as client:
                 client.login(_LOGIN_S)
-                end = time.monotonic() + _LOGIN_S
-                while len(self._first) < min(self._end - 1, _MOST_REPLIES) and time.monotonic() < end:
+                while len(self._first) < min(known - 1, _MOST_REPLIES) and time.monotonic() < deadline:
                     events = client.step(_PAUSE_S)
                     self._first += [one.data for one in events if isinstance(one, Message) and one.sequence is not None]
-            self._end = 0
-        self._client = self._new_client(1 if recover else 0)
+            end = self._end_of_day()
 
     def first_replies(self, count: int, deadline: float) -> list[bytes]:
         """Those that `open` has read."""
