@@ -64,6 +64,9 @@ int hft_link_of_program(unsigned int program_id);
 /* From the next packet on the link has `program_fd`, if it had `replaced_fd` until now. */
 int hft_link_update(int link_fd, int program_fd, int replaced_fd);
 
+/* Take a link's program off its interface, whoever else has the link open. */
+int hft_link_detach(int link_fd);
+
 /* What a link of an interface holds; *ifindex 0: the interface has gone. -EINVAL for another kind of link. */
 int hft_link_facts(int link_fd, unsigned int *program_id, unsigned int *ifindex);
 
@@ -187,7 +190,8 @@ struct hft_generations {
 	__u64 current; /* its entry is entry[current % HFT_GENERATIONS] */
 	__u64 suspended_from; /* enum hft_kill before the control plane made it HFT_SUSPENDED */
 	__u64 controller; /* process id of who took the engine over last; whether it lives is told by its lock */
-	__u64 pad0[13];
+	__u64 watched; /* kernel id of the program that an upgrade puts in force until it is believed, 0 = none */
+	__u64 pad0[12];
 	struct hft_generation entry[1023];
 };
 

@@ -34,6 +34,11 @@ int hft_open_pin(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+int hft_link_detach(int link_fd)
+{
+	return bpf_link_detach(link_fd) ? -errno : 0;
+}
+
 int hft_link_facts(int link_fd, unsigned int *program_id, unsigned int *ifindex)
 {
 	struct bpf_link_info info = {};

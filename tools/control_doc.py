@@ -56,6 +56,8 @@ but for what is done in steps: orders cancelled one after the other, parameters 
 - **Fill memory.** At most {server.MOST_CONNECTIONS} connections of each socket, {server.MOST_OF_A_USER} of one user; a longer request, or ten lines in a row that are no
   request, end the connection, and so does an answer that is not fetched within {server._SEND_S:g} seconds. At most {server.MOST_EVENTS:,} events wait for a subscriber;
   what comes then is dropped, and counted to him.
+- **Keep a halt out.** Where a user's connections for trading, or all, are taken, the one that has said nothing for longest is closed for the new one. Where
+  every one is at work there are {server.MOST_TO_HALT} places more, which take a `halt` without `cancel` and nothing else.
 - **Take the CPU.** All reading of one user together gets a quarter of one CPU; who asks for more waits.
 - **Get in the way of an end.** While `run` is ending, only what halts and cancels is done; before it has logged in, nobody is answered.
 

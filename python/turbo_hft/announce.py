@@ -1,11 +1,11 @@
 """Who changes an engine: a word to its recorder, if there is one, from whoever has just changed something.
 
-It goes by a datagram socket of an abstract name. The kernel itself puts the sender's process, user and group beside it,
-so that these are not the sender's own words. Nobody waits for it, and nobody fails by it: what cannot be said is not
-said, and the recorder, which sees every change for itself, then does not know whose it was.
+It goes by a datagram socket in the directory of the engine's locks. The kernel itself puts the sender's process, user
+and group beside it, so that these are not the sender's own words. Nobody waits for it, and nobody fails by it: what
+cannot be said is not said, and the recorder, which sees every change for itself, then does not know whose it was.
 
-Such a name has no owner and no mode: any user of the machine can send to it. So only who can change an engine is heard
-(root, the user who records, a process with CAP_BPF), of no more than a bounded number of words at a time, and what is
+Only who can be in that directory reaches it. Still only who can change an engine is heard (root, the user who records,
+a process with CAP_BPF), of no more than a bounded number of words at a time, and what is
 no word of this module is dropped.
 
 What a client of the control socket has changed is the client's: `on_behalf_of` says so, and the recorder believes it of
@@ -15,6 +15,7 @@ its own process only, whose control socket was told by the kernel who the client
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import pwd
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from turbo_hft import privileges
+from turbo_hft.locks import Locks
 
 _SECRET = ("--account",)
 _MOST_BYTES = 65_536
@@ -40,9 +42,10 @@ _because: ContextVar[tuple[str, ...]] = ContextVar("because", default=())
 _client: ContextVar[Mapping[str, Any] | None] = ContextVar("client", default=None)
 
 
-def address(map_id: str) -> str:
-    """Where the recorder of the engine with this control map listens."""
-    return f"\0turbo-hft journal {map_id}"
+def address(directory: Path) -> str:
+    """Where the recorder of the engine with these locks (`Locks.directory`) listens: a socket that only those reach who
+    can be in that directory."""
+    return str(directory / "journal.sock")
 
 
 @contextlib.contextmanager
@@ -70,7 +73,7 @@ def on_behalf_of(client: Mapping[str, Any]) -> Iterator[None]:
         _client.reset(before)
 
 
-def announce(map_id: str, patience_s: float = 0.0, **what: Any) -> None:
+def announce(directory: Path, patience_s: float = 0.0, **what: Any) -> None:
     """Tell the recorder, if there is one. Never raises, and waits at most `patience_s` for room in its queue."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         words = {"command": command_line(sys.argv), "why": reason(), **what}
@@ -79,7 +82,7 @@ def announce(map_id: str, patience_s: float = 0.0, **what: Any) -> None:
         text = json.dumps(words, default=str).encode()[:_MOST_BYTES]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
             way.settimeout(patience_s)  # 0: at once or not at all
-            way.sendto(text, address(map_id))
+            way.sendto(text, address(directory))
 
 
 def command_line(words: list[str]) -> str:
@@ -97,13 +100,21 @@ def command_line(words: list[str]) -> str:
 class Listener:
     """The recorder's end."""
 
-    def __init__(self, map_id: str) -> None:
-        """Raises OSError if somebody else listens."""
+    def __init__(self, locks: Locks) -> None:
+        """Raises OSError if somebody else listens, ConfigError."""
+        lock = locks.take("journal")
+        if lock is None:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        self._lock = lock
+        self._at = address(locks.directory)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            self._socket.bind(address(map_id))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._at)  # of one that was killed
+            self._socket.bind(self._at)
         except OSError:
+            self._lock.close()
             self._socket.close()
             raise
 
@@ -137,6 +148,9 @@ class Listener:
     def close(self) -> None:
         """Listen no more."""
         self._socket.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._at)
+        self._lock.close()
 
 
 def _may_change(pid: int, uid: int) -> bool:

@@ -14,10 +14,7 @@ Because the parity chooses, nothing else may move the epoch: a kill switch or a 
 
 from __future__ import annotations
 
-import errno
-import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,10 +23,10 @@ from typing import Any, Protocol
 from turbo_hft._native import ffi, lib
 from turbo_hft.announce import announce
 from turbo_hft.errors import TurboHftError
+from turbo_hft.locks import Locks
 
 LOCK_TIMEOUT_S = 2.0
 _PATIENCE_S = 0.05
-_PAUSE_S = 0.0002
 _REPORT_S = 0.5
 
 
@@ -42,17 +39,17 @@ class Maps(Protocol):
 
 
 class Changes:
-    """The changes of one engine. `lock` names what all processes that control it have in common; None = this process
+    """The changes of one engine. `locks`: what all processes that control it have in common; None = this process
     only. `tracked` says how many symbols there are: limits of others need no care."""
 
-    def __init__(self, maps: Maps, lock: str | None = None, tracked: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, maps: Maps, locks: Locks | None = None, tracked: Callable[[], int] = lambda: 0) -> None:
         self.control = maps.share("control", writable=True)
         self._limits = maps.share("limits", writable=True)
         self._symbols = maps.share("symbol_limits", writable=True)
         self._capacity = int(maps.config.symbols)
         self.tracked = tracked
-        self._name = lock
-        self._recorder = None if lock is None else lock.rpartition(" ")[2]
+        self._locks = locks
+        self._recorder = None if locks is None else locks.directory
         self._thread_lock = threading.RLock()
         self._depth = 0  # of `change`, in the thread that holds the lock:
         self._owner = 0
@@ -200,31 +197,20 @@ class Changes:
     @contextmanager
     def _locked(self, timeout_s: float) -> Iterator[bool]:
         """Be the one process that changes this engine, if that can be had in time."""
-        if self._name is None:
+        if self._locks is None:
             yield True
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as lock:
-            yield _bound(lock, f"\0{self._name}", time.monotonic() + timeout_s)
+        lock = self._locks.take("change", timeout_s)
+        try:
+            yield lock is not None
+        finally:
+            if lock is not None:
+                lock.close()
 
 
 def _store(struct: Any, words: Mapping[str, int]) -> None:
     for field, word in words.items():
         setattr(struct, field, word)
-
-
-def _bound(lock: socket.socket, name: str, deadline: float) -> bool:
-    """Take an abstract name, which the kernel frees when its owner dies: a killed process leaves no stale lock."""
-    while True:
-        try:
-            lock.bind(name)
-        except OSError as taken:
-            if taken.errno != errno.EADDRINUSE:
-                raise
-        else:
-            return True
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(_PAUSE_S)
 
 
 def map_id(map_fd: int) -> str:

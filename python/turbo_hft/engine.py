@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import errno
+import logging
 import os
 import secrets
 import socket
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import FeedAddress, FeedLine, OrderSession
-from turbo_hft.change import Changes, map_id
+from turbo_hft.change import Changes
 from turbo_hft.control_lock import ControlLock, StartLock, is_controlled
 from turbo_hft.errors import AttachError, CapabilityError, ConfigError, NotRunning, TurboHftError
 from turbo_hft.events import EventStream
@@ -102,6 +103,7 @@ class Engine(Switch):
         self._start_lock: StartLock | None = None
         self._memberships: Memberships | None = None
         self._groups: tuple[str, ...] = ()
+        self._ended = False  # `detach` has taken it away
         self.cut_off = False  # at `take_over` a change stood half-made: halted, for a person to look at its parameters
         self._events: EventStream | None = None
         self._control = program.share("control", writable=True)
@@ -115,7 +117,7 @@ class Engine(Switch):
         self._command_headers = b""
         self._kept = program.share("kept")
         self._tallies = program.share("tallies")
-        self._changes = Changes(program, f"turbo-hft change {map_id(program.map('control'))}")
+        self._changes = Changes(program, program.locks)
         self.symbols = Symbols(program, self._feeds, self._changes, self._rearm_symbol)
         self.strategies = Strategies(self._changes, self._account, self._rearm_strategy)
         self.limits = AccountLimits("all orders", self._changes, lambda: self._changes.limits().account)
@@ -158,6 +160,7 @@ class Engine(Switch):
     ) -> Engine:
         engine = cls(Program.load(built, **settings), interface=interface, mode=mode, pins=pins)
         try:
+            engine.program.locks.begin()
             engine.use_default_limits()
             engine._open_commands()
             if strategy is not None:
@@ -189,14 +192,14 @@ class Engine(Switch):
             return cls._loaded(interface, mode, settings, strategy)
         pins = Pins(pin, interface)
         check_bpffs(pins.layout.root)
-        starting = StartLock(interface)
+        starting = StartLock(pins)
         try:
             if pins.there:
                 raise ConfigError(
                     f"an engine of {interface} is pinned in {pins.layout.directory} already: adopt it (`turbo-hft run` "
                     "takes it over), or take it away with `turbo-hft detach`."
                 )
-            pins.remove()  # what a process has left behind that died before it was done
+            pins.clear()  # what a process has left behind that died before it was done
             engine = cls._loaded(interface, mode, settings, strategy, pins=pins)
         except BaseException:
             starting.close()
@@ -209,8 +212,23 @@ class Engine(Switch):
         """Control the program that runs on `interface`, whoever loaded it. Raises NotRunning, AbiMismatch.
 
         By its pins below `pin`, or below the usual root if it is pinned there; otherwise by its kernel id, which only
-        CAP_SYS_ADMIN may.
+        CAP_SYS_ADMIN may. An upgrade whose process died is ended first (`mend_upgrade`).
         """
+        engine = cls._adopt(interface, pin)
+        if not engine.program.generations.watched:
+            return engine
+        try:
+            done = engine.mend_upgrade()
+        except BaseException:
+            engine.close()
+            raise
+        if done is None:  # it is being upgraded
+            return engine
+        engine.close()
+        return cls._adopt(interface, pin)  # of what is in force now
+
+    @classmethod
+    def _adopt(cls, interface: str, pin: str | Path | None) -> Engine:
         pins = Pins(DEFAULT_ROOT if pin is None else pin, interface)
         if pin is not None or pins.there:
             return cls._adopt_pinned(pins)
@@ -282,12 +300,15 @@ class Engine(Switch):
         self._link = link
         if self.pins is not None:
             self.pins.commit(link, program_id)
+            self.program.locks.outlives()
         self._started()
         self._join()
 
     def _started(self) -> None:
         """Or not to be, any more."""
         if self._start_lock is not None:
+            if self.pins is not None and not self.pins.there:
+                self.pins.remove()
             self._start_lock.close()
             self._start_lock = None
 
@@ -299,7 +320,7 @@ class Engine(Switch):
         ConfigError while another process has it.
         """
         if self._control_lock is None:
-            self._control_lock = ControlLock(map_id(self.program.map("control")), self.controller)
+            self._control_lock = ControlLock(self.program.locks, lambda: self.controller)
             self.program.generations.controller = os.getpid()
         self.cut_off = self._changes.settle()
         if self.pins is not None and self._link >= 0:
@@ -316,10 +337,30 @@ class Engine(Switch):
         self._groups = tuple(address for address in lines if is_multicast(address))
         self._join()
 
+    def mend_upgrade(self) -> str | None:
+        """End an upgrade whose process died before the new program was believed: the one of before is put in force
+        again (`turbo_hft.upgrade.mend`). What was done, which is logged too; None if nothing was to be done. Raises
+        TurboHftError if it cannot be; the engine is halted then."""
+        if not self.program.generations.watched:
+            return None
+        from turbo_hft.upgrade.mend import mend
+
+        done = mend(self)
+        if done is not None:
+            logging.getLogger("turbo_hft.upgrade").warning("%s: %s", self.interface, done)
+        return done
+
+    def note_swap(self, program_id: int) -> None:
+        """Packets that met another program have left: an epoch that is this one's alone."""
+        self._changes.note()
+        now = self.user.now
+        if now.program_id == program_id and not now.settled_epoch and now.number:
+            self.user.generations.settle(now.number, self.epoch)
+
     @property
     def controller(self) -> int | None:
         """Process id of who has taken this engine over; None if nobody has."""
-        taken = is_controlled(map_id(self.program.map("control")))
+        taken = is_controlled(self.program.locks)
         return int(self.program.generations.controller) if taken else None
 
     def _link_fd(self) -> int | None:
@@ -350,6 +391,7 @@ class Engine(Switch):
             self.report("detach", interface=self.interface, open_orders=len(self.orders.open()))
             if self.pins is not None:
                 self.pins.remove()
+            self._ended = True
         self._let_go()
 
     def _let_go(self) -> None:
@@ -382,6 +424,8 @@ class Engine(Switch):
         self._changes.control = closed
         self.orders.close()
         self.symbols.close()
+        if self._ended or (self.owner and (self.pins is None or not self.pins.there)):
+            self.program.locks.end()
         self.program.close()
 
     def __enter__(self) -> Engine:
@@ -536,15 +580,12 @@ class Engine(Switch):
     def _open_commands(self) -> None:
         """A private destination that no wire carries, and a secret that a frame from outside would have to know."""
         at = _nowhere()
-        if not self._nonce[0]:
-            self._nonce[0] = 1 + secrets.randbelow((1 << 64) - 1)
         self._add_flow(at, lib.HFT_ROLE_COMMAND, (None, 0))
         self._command_headers = _command_frame(at)
 
     @property
     def command_nonce(self) -> int:
-        """The secret that a command must carry (``struct hft_command.nonce``); 0 before an adopted engine is
-        configured."""
+        """The secret that a command must carry (``struct hft_command.nonce``)."""
         return int(self._nonce[0])
 
     def command(self, payload: bytes) -> bool:
@@ -741,14 +782,17 @@ class Engine(Switch):
         return self.orders.cancel_all(timeout_s=timeout_s)
 
     def reduce(self) -> None:
-        """Let only orders leave that bring a position towards zero. Raises ConfigError without a lease."""
+        """Let only orders leave that bring a position towards zero. Raises ConfigError without a lease, and while order
+        entry is suspect."""
         self._need_lease()
+        self._need_trust()
         super().reduce()
 
     def resume(self) -> None:
         """Let orders leave, within every limit and each strategy's and symbol's own kill switch. Raises ConfigError
-        without a lease (`turbo_hft.lease`): nothing would leave."""
+        without a lease (`turbo_hft.lease`), and while order entry is suspect: nothing would leave."""
         self._need_lease()
+        self._need_trust()
         if self._changes.settle():
             raise ConfigError(
                 "a process ended in the middle of a change, and its parameters may be half changed: the engine is "
@@ -790,6 +834,14 @@ class Engine(Switch):
             raise ConfigError(
                 "the lease of this engine has lapsed: whoever runs it must renew it, with engine.lease.beat() in its "
                 "loop or inside `with engine.lease.keep():`; a replay says engine.lease.forever()."
+            )
+
+    def _need_trust(self) -> None:
+        if self._session[0].health == lib.HFT_SESSION_SUSPECT:
+            raise ConfigError(
+                "order entry is suspect: positions and orders may be others than the exchange's, and nothing but "
+                "cancels leaves. Hold them against the exchange's, then say `turbo-hft trust` and resume; or start "
+                "anew with --recover, which reads the day's replies."
             )
 
     @property
@@ -859,6 +911,15 @@ class Engine(Switch):
         if not self.halted:
             raise ConfigError("halt the engine before it logs in.")
         self._session[0].recover = recover
+
+    def doubt_session(self) -> None:
+        """Take an order entry that is up for suspect, as the hook does for a reply that it cannot apply: positions and
+        orders are not certain, nothing but cancels leaves until a person trusts it. Only while halted."""
+        if not self.halted:
+            raise ConfigError("halt the engine before its order entry is taken for suspect.")
+        if self._session[0].health == lib.HFT_SESSION_UP:
+            self._session[0].health = lib.HFT_SESSION_SUSPECT
+        self._changes.tell("takes order entry for suspect")
 
     def start_user_refs_at(self, user_ref: int) -> None:
         """Continue the day's UserRefNum sequence at `user_ref` if that is above the engine's own. Only while halted."""

@@ -63,6 +63,8 @@ def engines(root: str | Path = DEFAULT_ROOT) -> list[EngineFound]:
 
 
 def _pinned(root: str | Path, interface: str, number: int, *, link: bool) -> EngineFound:
+    if not link and number == abi.VERSION and Pins(root, interface).starting:
+        return EngineFound(interface, number, pinned=True, problem="a process is starting it")
     if not link:
         why = "left by a process that died before its engine was whole"
         return EngineFound(interface, number, pinned=True, stale=True, problem=why, open_orders=0)

@@ -78,6 +78,10 @@ class ExchangeError(TurboHftError):
     """The exchange simulator was asked for something it cannot do."""
 
 
+class NotFlat(TurboHftError):
+    """A fresh engine on an account that has traded today. It is logged in, halted, and its order entry is suspect."""
+
+
 class JournalError(TurboHftError):
     """The journal could not be written or read. Base of those below."""
 

@@ -8,7 +8,6 @@ read on: of a reader that was killed the next one sees the last batch again, as 
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from typing import Any
 
 from turbo_hft import abi
 from turbo_hft._native import ffi, lib
-from turbo_hft.change import map_id
 from turbo_hft.errors import ConfigError
+from turbo_hft.locks import Lock
 from turbo_hft.program import Program, os_error
 from turbo_hft.snapshots import Side, doubt_name, side_name
 from turbo_hft.strategies import strategy_name
@@ -102,7 +101,7 @@ class EventStream:
     def __init__(self, program: Program, symbol_name: Callable[[int], str | None], lost: Callable[[], int]) -> None:
         self._symbol_name = symbol_name
         self._lost = lost
-        self._reader = _reader_lock(program.map("events"))
+        self._reader = _reader_lock(program)
         error = ffi.new("int *")
         self._ring = lib.hft_ring_open(program.map("events"), error)
         if self._ring == ffi.NULL:
@@ -172,16 +171,12 @@ class EventStream:
             self._reader.close()
 
 
-def _reader_lock(map_fd: int) -> socket.socket:
-    """Be the ring's one reader: an abstract socket name, which the kernel frees when its owner dies."""
-    number = map_id(map_fd)
-    lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        lock.bind(f"\0turbo-hft-events-{number}")
-    except OSError:
-        lock.close()
+def _reader_lock(program: Program) -> Lock:
+    """Be the ring's one reader."""
+    lock = program.locks.take("events")
+    if lock is None:
         raise ConfigError(
-            f"another reader holds the events of this engine (map {number}); process {os.getpid()} cannot share them. "
-            "Counters, positions and books can be read by everyone."
-        ) from None
+            f"another reader holds the events of this engine: process {os.getpid()} cannot share them. Counters, "
+            "positions and books can be read by everyone."
+        )
     return lock

@@ -18,7 +18,7 @@ from types import TracebackType
 
 from turbo_hft.addresses import OrderSession
 from turbo_hft.engine import Engine
-from turbo_hft.errors import ConfigError, ExchangeError, MalformedMessage
+from turbo_hft.errors import ConfigError, ExchangeError, MalformedMessage, NotFlat
 from turbo_hft.kill import KillState
 from turbo_hft.lease import checked_seconds
 from turbo_hft.order_link import Link, link_of
@@ -33,6 +33,7 @@ _LOGIN_RETRY_S = 0.5
 _MAX_RETRANSMISSION = 0xFFFF
 _SETTLE_S = 1.0  # between two looks at orders without an answer, while all is well
 _TOKEN_PREFIX = 6
+_MOST_SYSTEM = 8  # replies of a day on which nothing was traded: system events
 
 
 class OrderEntry:
@@ -96,15 +97,19 @@ class OrderEntry:
         """Is the exchange there, and nothing left over from a silence?"""
         return not self._away and self._before is None
 
-    def login(self, timeout_s: float = 5.0, *, recover: bool = False) -> None:
+    def login(self, timeout_s: float = 5.0, *, recover: bool = False, start_flat: bool = False) -> None:
         """Log in and continue the day's UserRefNum; returns when the hook has the session.
 
         `recover`: read the day's replies again from the first, and take orders and positions from them: for an engine
         that was restarted. All symbols that were traded must be tracked. With OUCH 4.2 it needs the session's
         `token_prefix` of the start before, by which its orders are known.
+        `start_flat`: a person knows that positions of 0 are right although the account has traded today, or wants to
+        begin there. Without either, such a start raises NotFlat: logged in, but suspect, so nothing but cancels leaves.
 
         Raises ExchangeError when the exchange refuses, stays silent, or answers past the hook; ConfigError.
         """
+        if recover and start_flat:
+            raise ConfigError("recover and start_flat exclude each other: positions of the day, or none.")
         if not self.engine.configured:
             raise ConfigError("configure the engine (engine.configure) before login.")
         if not self.engine.halted:
@@ -118,8 +123,10 @@ class OrderEntry:
             )
         deadline = time.monotonic() + timeout_s
         self.engine.prepare_login(recover=recover)
-        self._link.open(recover=recover)
-        self._login(deadline)
+        known_seq = self.engine.session.expected_seq
+        look = self.session.protocol == "ouch42" and not recover and not start_flat
+        self._link.open(recover=recover, look=look)
+        following = self._login(deadline)
         while self.engine.session.health == "down":
             if time.monotonic() > deadline:
                 raise ExchangeError(
@@ -134,10 +141,25 @@ class OrderEntry:
             raise ExchangeError(
                 f"order entry is {self.engine.session.health}: restart the engine after looking at its events."
             )
+        before = ""
         if self.session.protocol == "ouch50":
-            self._continue_user_refs(deadline)
+            known = self.engine.session.next_user_ref
+            if (theirs := self._continue_user_refs(deadline)) > known:
+                before = f"its next UserRefNum is {theirs}, this engine has sent none above {known - 1}"
+        elif look and following != known_seq:
+            before = self._traded(following, deadline)
+        doubtful = bool(before) and not recover and not start_flat
+        if doubtful:
+            self.engine.doubt_session()
         self._thread = threading.Thread(target=self._keep, name="order-entry", daemon=True)
         self._thread.start()
+        if doubtful:
+            raise NotFlat(
+                f"account {self.session.username} has traded today ({before}), and this engine knows no position and "
+                "no order of that. It stays halted, order entry suspect. Start again with --recover (login(recover="
+                "True)), which takes them from the day's replies; or, if a position of 0 is what you mean, with "
+                "--start-flat (start_flat=True), or say `turbo-hft trust`, then `turbo-hft resume`."
+            )
 
     def take_over(self, timeout_s: float = 5.0, *, trade_on: bool) -> None:
         """Continue the session of a process that is gone, as the hook has kept it: sequence, UserRefNum, orders.
@@ -164,14 +186,15 @@ class OrderEntry:
         self._thread = threading.Thread(target=self._keep, name="order-entry", daemon=True)
         self._thread.start()
 
-    def _login(self, deadline: float) -> None:
+    def _login(self, deadline: float) -> int:
+        """The number that the exchange's next reply will have."""
         request = ufo.LoginRequest(self.session.username, self.session.password, self.session.session)
         while time.monotonic() < deadline:
             self._send(request)
             for message in self._replies(min(time.monotonic() + _LOGIN_RETRY_S, deadline)):
                 if isinstance(message, ufo.LoginAccepted):
                     self.logins += 1
-                    return
+                    return message.sequence
                 if isinstance(message, ufo.LoginRejected):
                     raise ExchangeError(f"login of {self.session.username!r} was rejected: {_why(message)}")
         raise ExchangeError(
@@ -206,14 +229,28 @@ class OrderEntry:
                 if isinstance(reply, ouch42.Rejected) and reply.order_token.startswith(self.session.token_prefix):
                     self.engine.start_user_refs_at(int(reply.order_token[_TOKEN_PREFIX:], 16) + 1)
 
-    def _continue_user_refs(self, deadline: float) -> None:
-        """A restarted engine must not use numbers again: the exchange would take its orders for retransmissions."""
+    def _traded(self, following: int, deadline: float) -> str:
+        """OUCH 4.2 has no account query: what the day's first replies, which are before number `following`, say of
+        orders; empty if there were none. Raises ExchangeError when they do not come."""
+        if following - 1 > _MOST_SYSTEM:
+            return f"{following - 1} replies were sent"
+        from turbo_hft.wire import ouch42
+
+        for number, raw in enumerate(self._link.first_replies(following - 1, deadline), 1):
+            kind = raw[:1].decode("latin-1")
+            if kind != ouch42.SystemEvent.TYPE:
+                return f"reply {number} of {following - 1} is of type {kind!r}"
+        return ""
+
+    def _continue_user_refs(self, deadline: float) -> int:
+        """A restarted engine must not use numbers again: the exchange would take its orders for retransmissions.
+        The exchange's next number."""
         while time.monotonic() < deadline:
             self._send(ufo.Unsequenced(ouch50.AccountQuery().encode()))
             for message in self._replies(min(time.monotonic() + _LOGIN_RETRY_S, deadline)):
                 for next_user_ref, _ in _account_answers(message):
                     self.engine.start_user_refs_at(next_user_ref)
-                    return
+                    return next_user_ref
         raise ExchangeError(
             "the exchange did not answer the account query: without it UserRefNum cannot be continued safely."
         )

@@ -26,6 +26,7 @@ _MOST_BYTES = 1_400  # of the replies that the hook is given at once
 _MOST_REPLIES = 64
 _LOGIN_S = 5.0
 _REST_S = 50e-6
+_ASK_S = 0.1
 _NS = 1_000_000_000
 
 
@@ -44,8 +45,12 @@ class Link(Protocol):
     def delivered(self) -> bool:
         """Can nothing that was sent arrive any more that has not arrived?"""
 
-    def open(self, *, recover: bool) -> None:
-        """Before the first login. Raises ExchangeError."""
+    def open(self, *, recover: bool, look: bool) -> None:
+        """Before the first login. `look`: `first_replies` will be asked for. Raises ExchangeError."""
+
+    def first_replies(self, count: int, deadline: float) -> list[bytes]:
+        """The day's first `count` replies, which the hook takes for known, in a session that is logged in. Raises
+        ExchangeError when they are not there at the deadline (monotonic)."""
 
     def send(self, *messages: ufo.Upstream) -> None:
         """Send, or lose: the protocol repeats."""
@@ -76,8 +81,24 @@ class UfoLink:
                 "Is the address on the interface, and no other engine running?"
             ) from None
 
-    def open(self, *, recover: bool) -> None:
+    def open(self, *, recover: bool, look: bool) -> None:
         """There is nothing to be opened."""
+
+    def first_replies(self, count: int, deadline: float) -> list[bytes]:
+        """They are sent again to who asks."""
+        found: list[bytes] = []
+        ask = 0.0
+        while len(found) < count:
+            now = time.monotonic()
+            if now > deadline:
+                raise _not_there(len(found), count)
+            if now >= ask:
+                self.send(ufo.RetransmissionRequest(len(found) + 1, count - len(found)))
+                ask = now + _ASK_S
+            for message in self.replies(min(ask, deadline)):
+                if isinstance(message, ufo.Sequenced) and message.sequence <= len(found) + 1:
+                    found += message.messages[len(found) + 1 - message.sequence :]
+        return found[:count]
 
     def send(self, *messages: ufo.Upstream) -> None:
         """One datagram."""
@@ -131,6 +152,7 @@ class SoupLink:
         self._wire: DelegatedWire | None = None
         self._end = 0  # of the day's replies that are read again, one past the last
         self._heard = 0.0
+        self._first: list[bytes] = []
 
     @property
     def heard(self) -> float:
@@ -163,12 +185,38 @@ class SoupLink:
         self._wire = DelegatedWire(self._engine, self._session, sock, self._merge_cpu, self._poll_s)
         return self._wire
 
-    def open(self, *, recover: bool) -> None:
-        """`recover`: log in for the end of the day's replies first, SoupBinTCP names it to who asks for nothing old."""
+    def open(self, *, recover: bool, look: bool) -> None:
+        """`recover`: log in for the end of the day's replies first, SoupBinTCP names it to who asks for nothing old.
+        `look`: and from the first on, since old ones come to who logs in for them only."""
         if recover:
-            with self._new_client(0) as client:
-                self._end = client.login(_LOGIN_S).sequence
+            self._end = self._end_of_day()
+        if look:
+            self._look()
         self._client = self._new_client(1 if recover else 0)
+
+    def _end_of_day(self) -> int:
+        """The number that the next reply will have."""
+        with self._new_client(0) as client:
+            return client.login(_LOGIN_S).sequence
+
+    def _look(self) -> None:
+        """Read the day's first replies. A login may itself bring one: the start of the day."""
+        deadline, known, end = time.monotonic() + _LOGIN_S, 0, self._end_of_day()
+        while known != end and time.monotonic() < deadline:
+            known = end
+            self._first = []
+            with self._new_client(1) as client:
+                client.login(_LOGIN_S)
+                while len(self._first) < min(known - 1, _MOST_REPLIES) and time.monotonic() < deadline:
+                    events = client.step(_PAUSE_S)
+                    self._first += [one.data for one in events if isinstance(one, Message) and one.sequence is not None]
+            end = self._end_of_day()
+
+    def first_replies(self, count: int, deadline: float) -> list[bytes]:
+        """Those that `open` has read."""
+        if len(self._first) < count:
+            raise _not_there(len(self._first), count)
+        return self._first[:count]
 
     def send(self, *messages: ufo.Upstream) -> None:
         """Only what OUCH has to say, and the end; the rest SoupBinTCP sees to."""
@@ -248,6 +296,13 @@ class SoupLink:
         """Close the connection without a word; after a logout nothing is left of it."""
         if self._client is not None:
             self._client.close()
+
+
+def _not_there(found: int, count: int) -> ExchangeError:
+    return ExchangeError(
+        f"{found} of the day's first {count} replies came: whether the account has traded today is not known. Give "
+        "login a longer timeout_s, or say start_flat (--start-flat) if it has not."
+    )
 
 
 def link_of(

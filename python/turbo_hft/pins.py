@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,6 +44,12 @@ class PinnedLink:
         if error:
             raise _failed(error, "cannot ask a pinned link what it holds")
         return LinkFacts(int(program_id[0]), int(ifindex[0]))
+
+    def detach(self) -> None:
+        """Its program leaves the interface, although others have the link open. Nothing happens if it has left."""
+        error = lib.hft_link_detach(self.fd)
+        if error:
+            raise _failed(error, "cannot take the program off its interface")
 
 
 def _failed(code: int, what: str) -> TurboHftError:
@@ -97,7 +104,7 @@ class Pins:
         of = self.layout.of(program_id)
         try:
             self._clear(of.directory)
-            os.makedirs(of.maps, mode=_OWNER_ONLY, exist_ok=True)
+            _make(of.maps)
         except OSError as error:
             raise _failed(-(error.errno or errno.EIO), f"cannot make {of.maps}") from None
         taken: set[str] = set()
@@ -183,7 +190,14 @@ class Pins:
     # Take away
 
     def remove(self) -> None:
-        """Take all pins away, the link first: without another holder the program leaves the interface with it."""
+        """Take the program off its interface, whoever has its link open, and all pins away, the link first. Raises
+        CapabilityError, TurboHftError."""
+        with contextlib.suppress(NotRunning):
+            link = self.open_link()
+            try:
+                link.detach()
+            finally:
+                os.close(link.fd)
         with contextlib.suppress(FileNotFoundError):
             self.layout.link.unlink()
         self._clear(self.layout.directory)
@@ -191,6 +205,46 @@ class Pins:
             with contextlib.suppress(OSError):  # it is another engine's too
                 if directory.stat().st_uid == os.geteuid():  # and not a place that root has made for a user
                     directory.rmdir()
+
+    def clear(self) -> None:
+        """Take all pins away, the link first, and leave the directory: for who begins anew in it."""
+        with contextlib.suppress(FileNotFoundError):
+            self.layout.link.unlink()
+        for entry in list(self.layout.directory.iterdir()):
+            if entry.is_dir() and not entry.is_symlink():
+                self._clear(entry)
+            else:
+                entry.unlink(missing_ok=True)
+
+    def open_directory(self) -> int:
+        """A descriptor of it, which is made if it is not there. Raises ConfigError, CapabilityError."""
+        try:
+            _make(self.layout.directory)
+            return os.open(self.layout.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _failed(-(error.errno or errno.EIO), f"cannot make {self.layout.directory}") from None
+
+    @property
+    def starting(self) -> bool:
+        """Is a process about to pin an engine there (`control_lock.StartLock`)?"""
+        try:
+            fd = os.open(self.layout.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def is_directory(self, fd: int) -> bool:
+        """Is that what the path still names?"""
+        try:
+            return os.path.samestat(os.fstat(fd), self.layout.directory.stat())
+        except FileNotFoundError:
+            return False
 
     def keep_only(self, program_id: int) -> None:
         """Take the pins of every other program away: what a swap leaves behind."""
@@ -217,6 +271,13 @@ def _maps(handle: Any) -> Iterator[tuple[str, int]]:
     while (fd := lib.hft_map_at(handle, index, name)) >= 0:
         yield ffi.string(name[0]).decode(), fd
         index += 1
+
+
+def _make(directory: Path) -> None:
+    """It, and those above that are missing, for this user alone."""
+    if not directory.is_dir():
+        _make(directory.parent)
+        directory.mkdir(mode=_OWNER_ONLY, exist_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

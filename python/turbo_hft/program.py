@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import re
+import secrets
 import socket
 import sys
 import threading
@@ -23,6 +24,7 @@ from turbo_hft import abi, privileges
 from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import Transport
 from turbo_hft.errors import AbiMismatch, CapabilityError, ConfigError, LoadError, NotRunning, TurboHftError
+from turbo_hft.locks import Locks
 
 Clock = Literal["monotonic", "feed"]
 
@@ -420,6 +422,7 @@ class Program:
     def __init__(self, handle: Any, *, owner: bool, opener: Callable[[int, str], Any] | None = None) -> None:
         """`opener`: a handle of the program of that kernel id; the text says what it is."""
         self.owner = owner
+        self._locks: Locks | None = None
         self._opener = opener or adopt_program
         self.lock = threading.RLock()
         self._handle = handle
@@ -592,6 +595,15 @@ class Program:
                 raise AbiMismatch(f"the loaded program has no map {name}: it was built from another version.")
             self._fds[name] = os.dup(fd)  # the same for all programs that take this one's place
         return self._fds[name]
+
+    @property
+    def locks(self) -> Locks:
+        """What processes that control this engine, whatever program is in force, exclude each other by."""
+        if self._locks is None:
+            secret = self.share("command_nonce", writable=True)
+            lib.hft_exchange(ffi.cast("unsigned long long *", secret), 0, 1 + secrets.randbelow((1 << 64) - 1))
+            self._locks = Locks(int(secret[0]))
+        return self._locks
 
     def share(self, name: str, *, writable: bool = False) -> Any:
         """The entries of an array map, in shared memory."""

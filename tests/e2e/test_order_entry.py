@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 from e2e_rig import Rig, rig
+from turbo_hft._native import lib
 from turbo_hft.addresses import OrderSession, Protocol
 from turbo_hft.engine import Engine
-from turbo_hft.errors import ConfigError, OrderRefused
+from turbo_hft.errors import ConfigError, NotFlat, OrderRefused
 from turbo_hft.order_entry import OrderEntry
 from turbo_hft.orders import payload_of
 from turbo_hft.wire.ufo import Unsequenced, encode_upstream
@@ -43,6 +44,7 @@ def trading(
     *,
     buy_below: int | None = None,
     recover: bool = False,
+    start_flat: bool = False,
     rearm: bool = False,
     silence_s: float = 5.0,
 ) -> Iterator[tuple[Engine, OrderEntry]]:
@@ -52,7 +54,7 @@ def trading(
         engine.configure(session, lab.feed())
         engine.attach()
         with OrderEntry(engine, session, rearm=rearm, silence_s=silence_s) as entry, engine.lease.keep():
-            entry.login(recover=recover)
+            entry.login(recover=recover, start_flat=start_flat)
             engine.resume()
             yield engine, entry
 
@@ -129,6 +131,10 @@ def test_an_engine_that_starts_again_has_its_orders_and_positions_back(tmp_path:
             wait_for(lambda: engine.orders[resting].state == "live", "the order was not accepted")
             before, next_ref = view.snapshot(), engine.session.next_user_ref
         # The process has gone, and with it everything it knew; the order rests at the exchange.
+        blind = lab.session(protocol)
+        with pytest.raises(NotFlat, match=r"HFT001 has traded today .*--recover.*--start-flat"), trading(lab, blind):
+            pass
+        must_not_arm(lab, blind)
         with trading(lab, session, recover=True) as (engine, entry):
             after = engine.symbols["AAPL"].snapshot()
             for figure in ("position", "cost_e4", "realized_e4", "fills", "bought_qty", "bought_e4", "open_buy_qty"):
@@ -138,6 +144,60 @@ def test_an_engine_that_starts_again_has_its_orders_and_positions_back(tmp_path:
             report = engine.halt_and_cancel()
             assert (report.canceled, report.left) == (1, ())
             assert entry.lost == ()
+
+
+def must_not_arm(lab: Rig, session: OrderSession) -> None:
+    """A start without `recover`, in the middle of the day: whoever does not take the error for an answer."""
+    with Engine.open(lab.addresses.device) as engine:
+        engine.symbols.add("AAPL")
+        engine.configure(session, lab.feed())
+        engine.attach()
+        with OrderEntry(engine, session) as entry, engine.lease.keep():
+            with pytest.raises(NotFlat):
+                entry.login()
+            assert engine.halted and engine.session.health == "suspect"
+            for arm in (engine.resume, engine.reduce):
+                with pytest.raises(ConfigError, match=r"suspect.*turbo-hft trust.*--recover"):
+                    arm()
+            engine._control[0].kill = lib.HFT_ACTIVE  # somebody who stores into the map by himself
+            with pytest.raises(OrderRefused, match="session_down"):
+                engine.orders.enter("AAPL", "buy", 1, "1.00")
+            engine.halt()
+            assert engine.session.orders_sent == 0
+            engine.trust_session()
+            engine.resume()
+            assert engine.session.health == "up"
+    with trading(lab, session, start_flat=True) as (engine, _):
+        assert engine.state == "active" and engine.session.health == "up"
+
+
+def test_a_day_of_system_events_is_a_fresh_one(tmp_path: Path) -> None:
+    """Who logged in and did nothing is no reason for a refusal; UFO, and OUCH 4.2 by what the replies are."""
+    with rig(tmp_path, 12) as lab:
+        lab.start_exchange("--symbols", "AAPL", *LONG)
+        for protocol in ("ouch50", "ouch42", "ouch50", "ouch42"):
+            with trading(lab, lab.session(protocol)) as (engine, _):
+                assert engine.state == "active"
+
+
+def test_run_stays_up_and_halted_where_the_account_has_traded(tmp_path: Path) -> None:
+    with rig(tmp_path, 12) as lab:
+        lab.start_exchange("--symbols", "AAPL", *LONG)
+        with trading(lab, lab.session(), buy_below=EVERY_TICK) as (engine, _):
+            wait_for(lambda: engine.symbols["AAPL"].snapshot().fills > 0, "nothing was bought")
+        a = lab.addresses
+        words = [
+            sys.executable, "-m", "turbo_hft.cli", "run", "--interface", a.device, "--symbol", "AAPL",
+            "--local", f"{a.host_address}:{a.engine_port}", "--remote", f"{a.exchange_address}:{a.ouch50_port}",
+            "--local-mac", a.host_mac, "--remote-mac", a.exchange_mac, "--feed", f"{a.feed_group}:{a.feed_port}",
+            "--no-recovery", "--duration", "0.5",
+        ]  # fmt: skip
+        for more, trades in (([], False), (["--recover"], True)):
+            done = subprocess.run([*words, *more], capture_output=True, text=True, timeout=30, check=False)
+            assert done.returncode == 0, done.stderr
+            assert f": {'trading' if trades else 'halted'} AAPL" in done.stderr, done.stderr
+            assert ("HALTED: account HFT001 has traded today" in done.stderr) is not trades, done.stderr
+            assert ("AAPL 0 orders, 0 fills" in done.stderr) is not trades, done.stderr
 
 
 def test_halt_cancel_works_with_the_control_process_stopped(tmp_path: Path) -> None:

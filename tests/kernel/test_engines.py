@@ -68,6 +68,29 @@ def test_one_that_is_not_pinned_is_listed_too(root: Path) -> None:
         assert (one.pinned, one.state, one.stale) == (False, "halted", False)
 
 
+@pytest.mark.parametrize("how", ["detach", "end"])
+def test_who_only_looks_keeps_no_program_on_the_interface(root: Path, how: str) -> None:
+    """`watch`, `serve` and an exporter have an adopted engine open for as long as they like."""
+    with Lab(*NAMES):
+        left(root)
+        with Engine.adopt(DEVICE, pin=root) as observer, Engine.adopt(DEVICE, pin=root) as second:
+            assert observer.counters() and query(DEVICE)
+            if how == "detach":
+                words = ["--pin-root", str(root), "--interface", DEVICE, "--yes"]
+                assert main(["detach", *words]) == 0
+            else:
+                second.take_over()
+                second.detach()
+            with pytest.raises(NotRunning):
+                query(DEVICE)
+            shown = subprocess.run(["ip", "-j", "link", "show", DEVICE], capture_output=True, text=True, check=True)
+            assert "xdp" not in json.loads(shown.stdout)[0]
+            assert observer.counters(), "what is open can still be read"
+        with Engine.open(DEVICE, pin=root, symbols=4, orders=64, kept=64) as anew:
+            anew.attach()
+            anew.detach()
+
+
 def test_working_orders_are_not_forgotten_unasked(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--pin-root", str(root), "--interface", DEVICE, "--yes"]
     with Lab(*NAMES):

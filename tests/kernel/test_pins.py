@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from pin_rig import bpffs, pinned
 from turbo_hft import lab_feed, lab_session
-from turbo_hft.change import map_id
 from turbo_hft.control_lock import is_controlled
 from turbo_hft.engine import Engine
 from turbo_hft.errors import AttachError, ConfigError, NotRunning, OrderRefused
+from turbo_hft.journal import Journal, Recorder
 from turbo_hft.lab import Lab, LabAddresses
 from turbo_hft.pins import Pins, found
 from turbo_hft.program import LoadSettings, query
+from turbo_hft.recovery.lock import FeedLock
+from turbo_hft.user_strategy.lock import SwapLock
 from user_strategies import BUYER, compiled
 
 pytestmark = pytest.mark.kernel
@@ -83,12 +86,30 @@ def test_a_killed_process_leaves_the_engine(addresses: LabAddresses, root: Path)
             watching.take_over()
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        assert not is_controlled(map_id(watching.program.map("control")))
+        assert not is_controlled(watching.program.locks)
         watching.take_over()
         assert (watching.controller, watching.state) == (os.getpid(), "active")
         watching.detach()
     os.close(told)
     os.close(tell)
+
+
+def test_no_lock_of_an_engine_is_a_name_that_anybody_can_take(
+    addresses: LabAddresses, root: Path, tmp_path: Path
+) -> None:
+    with raised(addresses.device, root) as engine, Journal.open(tmp_path / "day") as journal:
+        engine.take_over()
+        with Recorder(engine, journal), SwapLock(engine.program), closing(FeedLock(engine, 0)), engine.change():
+            names = Path("/proc/net/unix").read_text(encoding="ascii", errors="replace")
+            assert [line for line in names.splitlines() if "@turbo-hft" in line and " lab " not in line] == []
+            locks = engine.program.locks
+            assert locks.directory.stat().st_mode & 0o777 == 0o700
+            for name in ("control", "change", "strategy", "events", "journal", "recovery0"):
+                assert locks.held(name), name
+        assert not locks.held("change") and locks.held("control")
+        assert Pins(root, addresses.device).layout.directory.stat().st_mode & 0o777 == 0o700
+        engine.detach()
+    assert not locks.directory.exists()
 
 
 def test_one_engine_an_interface(addresses: LabAddresses, root: Path) -> None:

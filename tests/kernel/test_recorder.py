@@ -18,7 +18,6 @@ import pytest
 from gate_rig import GateRig
 from turbo_hft._native import lib
 from turbo_hft.announce import announce, because, command_line
-from turbo_hft.change import map_id
 from turbo_hft.errors import ConfigError, JournalFull, OrderRefused
 from turbo_hft.journal import Alarm, EventRecord, Journal, JournalReader, Note, Recorder, verify
 from turbo_hft.journal.reader import changes_of
@@ -105,13 +104,13 @@ def test_a_change_has_who_and_what(rig: GateRig, tmp_path: Path) -> None:
 
 
 def test_the_kernel_says_who_not_the_sender(rig: GateRig, tmp_path: Path) -> None:
-    number = map_id(rig.engine.program.map("control"))
+    where = str(rig.engine.program.locks.directory)
     code = (
-        "import sys; from turbo_hft.announce import announce\n"
-        "announce(sys.argv[1], what='something', command='innocent', by={'pid': 1}, pid=1)\n"
+        "import pathlib, sys; from turbo_hft.announce import announce\n"
+        "announce(pathlib.Path(sys.argv[1]), what='something', command='innocent', by={'pid': 1}, pid=1)\n"
     )
     with Journal.open(tmp_path) as journal, Recorder(rig.engine, journal):
-        process = subprocess.Popen([sys.executable, "-c", code, number, "--account=U:SECRET", "--acc", "U:SECRET"])
+        process = subprocess.Popen([sys.executable, "-c", code, where, "--account=U:SECRET", "--acc", "U:SECRET"])
         assert process.wait(20) == 0
         eventually(lambda: bool(notes(tmp_path, "act")))
     (act,) = notes(tmp_path, "act")
@@ -124,7 +123,7 @@ def test_the_kernel_says_who_not_the_sender(rig: GateRig, tmp_path: Path) -> Non
 
 
 def test_nobody_fails_without_a_recorder(rig: GateRig) -> None:
-    announce(map_id(rig.engine.program.map("control")), epoch=1)
+    announce(rig.engine.program.locks.directory, epoch=1)
     rig.engine.halt()
     assert rig.engine.halted
 

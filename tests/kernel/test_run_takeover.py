@@ -134,7 +134,7 @@ def test_options_that_are_of_another_session_take_nothing_over(
 def test_a_start_that_fails_with_orders_out_takes_nothing_away(
     at: LabAddresses, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def login(self: OrderEntry, timeout_s: float = 5.0, *, recover: bool = False) -> None:
+    def login(self: OrderEntry, timeout_s: float = 5.0, *, recover: bool = False, start_flat: bool = False) -> None:
         working = self.engine.program.share("working", writable=True)[1]
         working.user_ref, working.state, working.open_qty = 1, 1, 100
         raise ExchangeError("it failed late")

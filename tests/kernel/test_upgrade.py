@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pin_rig import bpffs
@@ -154,6 +157,109 @@ def test_a_person_who_interrupts_it_has_the_program_of_before(rig: Rig, tmp_path
     with pytest.raises(KeyboardInterrupt):
         upgrade(rig.engine, built(tmp_path).read_bytes(), watch_s=0.05, watch=interrupted)
     assert rig.in_force == before
+
+
+STEPS = ("update", "watch", "publish", "believed", "kept")
+
+
+def _killed_at(rig: Rig, step: str) -> int:
+    """A process that upgrades and is killed there; the program it would have put in force."""
+    told, tell = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            _upgrade_until(rig, step, tell)
+        finally:
+            os._exit(1)
+    number = int.from_bytes(os.read(told, 8), "little")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    os.close(told)
+    os.close(tell)
+    return number
+
+
+def _upgrade_until(rig: Rig, step: str, tell: int) -> None:
+    def die(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with Engine.adopt(rig.interface, pin=rig.root) as engine:
+        table, keep, saved = engine.user.generations, Pins.keep_only, Pins.save
+
+        def save(pins: Pins, handle: Any, number: int) -> None:
+            os.write(tell, number.to_bytes(8, "little"))
+            saved(pins, handle, number)
+
+        def kept(pins: Pins, number: int) -> None:
+            keep(pins, number)
+            die()
+
+        patch = pytest.MonkeyPatch()
+        patch.setattr(Pins, "save", save)
+        match step:
+            case "update":
+                patch.setattr("turbo_hft.user_strategy.user.lib", _Dies(lib, "hft_link_update"))
+            case "publish":
+                patch.setattr(type(table), "publish", die)
+            case "believed":
+                patch.setattr(Pins, "keep_only", die)
+            case "kept":
+                patch.setattr(Pins, "keep_only", kept)
+        watch = die if step == "watch" else lambda _: None
+        engine.user.swap("", None, keep_params=True, built=engine_object(), watch=watch)
+
+
+class _Dies:
+    """A library in which one function kills the process that calls it."""
+
+    def __init__(self, real: Any, name: str) -> None:
+        self._real, self._name = real, name
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return getattr(self._real, name)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_upgrade_that_is_killed_is_ended_by_the_next_who_looks(
+    rig: Rig, step: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before it is believed the program of before is in force again, afterwards the new one stays."""
+    old = rig.in_force
+    new = _killed_at(rig, step)
+    assert query(rig.interface)[0] == (old[0] if step == "update" else new), "unwatched"
+    believed = step in ("believed", "kept")
+    with Engine.adopt(rig.interface, pin=rig.root) as engine:
+        right = new if believed else old[0]
+        assert rig.in_force == (right, int(believed), f"{right}/program")
+        assert (engine.program.facts().id, engine.user.generation) == (right, int(believed))
+        assert engine.program.generations.watched == 0 and engine.user.now.settled_epoch <= engine.epoch
+        assert not believed or engine.user.now.settled_epoch
+        assert f"an upgrade ended {'when' if believed else 'before'} program {new} was" in caplog.text
+        pins = Pins(rig.root, rig.interface)
+        assert [path.name for path in pins.layout.directory.iterdir() if path.name.isdecimal()] == [str(right)]
+        assert rig.engine.mend_upgrade() is None
+        again = engine.user.swap("", None, keep_params=True, built=engine_object(), watch=lambda _: None)
+    assert rig.in_force == (again.program_id, int(believed) + 1, f"{again.program_id}/program")
+
+
+def test_who_runs_it_ends_an_upgrade_that_was_killed(rig: Rig) -> None:
+    old = rig.in_force
+    assert rig.engine.mend_upgrade() is None
+    _killed_at(rig, "watch")
+    done = rig.engine.mend_upgrade()
+    assert done is not None and "is in force again" in done and rig.in_force == old
+    assert rig.engine.mend_upgrade() is None
+
+
+def test_an_upgrade_that_is_watched_is_left_alone(rig: Rig) -> None:
+    def look(successor: Successor) -> None:
+        with Engine.adopt(rig.interface, pin=rig.root) as other:
+            assert other.mend_upgrade() is None
+        assert query(rig.interface)[0] == successor.facts().id
+
+    done = rig.engine.user.swap("", None, keep_params=True, built=engine_object(), watch=look)
+    assert rig.in_force == (done.program_id, 1, f"{done.program_id}/program")
 
 
 def test_a_linked_strategy_has_to_come_along(rig: Rig, tmp_path: Path) -> None:

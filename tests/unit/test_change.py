@@ -15,15 +15,16 @@ from turbo_hft._native import ffi, lib
 from turbo_hft.change import Changes
 from turbo_hft.errors import TurboHftError
 from turbo_hft.limits import AccountLimits, SymbolLimits, symbol_limits
+from turbo_hft.locks import Locks
 from unit.fakes import Memory
 
-LOCK = f"turbo-hft test change {os.getpid()}"
+LOCK = Locks(os.getpid())
 
 
 class Rig:
     """Limits of an account and of two symbols, and what the hook would read."""
 
-    def __init__(self, lock: str | None = None) -> None:
+    def __init__(self, lock: Locks | None = None) -> None:
         self.memory = Memory()
         self.changes = Changes(self.memory, lock, tracked=lambda: 2)
         self.account = AccountLimits("all orders", self.changes, lambda: self.changes.limits().account)
@@ -159,7 +160,7 @@ def test_threads_do_not_mix_their_changes() -> None:
     assert not mixed and len(set(rig.in_force())) == 1 and rig.changes.epoch > 20
 
 
-def _hold(lock: str, held: Any) -> None:
+def _hold(lock: Locks, held: Any) -> None:
     rig = Rig(lock)
     with rig.changes.change():
         held.set()
@@ -177,6 +178,7 @@ def holder() -> Any:
     yield process
     process.kill()
     process.join()
+    LOCK.end()
 
 
 def test_a_stopped_process_keeps_changes_waiting_but_no_halt(holder: Any, monkeypatch: pytest.MonkeyPatch) -> None:

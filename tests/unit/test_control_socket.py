@@ -36,6 +36,7 @@ from turbo_hft.errors import (
 )
 from turbo_hft.events import Event
 from turbo_hft.layout import ControlLayout
+from turbo_hft.locks import Locks
 from unit.fakes import FakeEngine, FakeEvent
 
 GROUP = str(os.getgid())
@@ -57,8 +58,8 @@ class Rig:
     def raw(self, *, trade: bool = True) -> socket.socket:
         """A connection without a client."""
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        made.settimeout(10)
         made.connect(str(self.layout.trade if trade else self.layout.read))
+        made.settimeout(10)
         return made
 
 
@@ -218,6 +219,45 @@ def test_one_user_takes_all_connections_from_nobody(rig: Rig) -> None:
     ControlClient(rig.layout, "read").close()
 
 
+def test_connections_that_hang_keep_no_halt_out(rig: Rig) -> None:
+    """One user's, that say nothing, half a line, or only listen to events; and again, as often as one likes."""
+    listener = rig.raw()
+    listener.sendall(b'{"v":1,"id":1,"do":"subscribe"}\n')
+    answers(listener, 1)
+    hanging = [listener]
+    for number in range(2 * server_module.MOST_OF_A_USER):
+        one = rig.raw()
+        one.sendall(b'{"v":1,' if number % 2 else b"")
+        hanging.append(one)
+    with ControlClient(rig.layout, "trade") as trader:
+        assert trader.ask(ask.Halt())["state"] == "halted"
+        assert len(rig.server._connections) <= server_module.MOST_OF_A_USER
+        until(lambda: rig.server._subscribers, lambda subscribers: not subscribers)  # the oldest
+    for one in hanging:
+        one.close()
+
+
+def test_connections_that_are_at_work_keep_no_halt_out(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then nobody is thrown out, and there is a place for a halt and nothing else."""
+    done = threading.Event()
+    do: dict[Any, Any] = {**rig.operations._do, ask.CancelAll: lambda _: {"ok": done.wait(30)}}
+    monkeypatch.setattr(rig.operations, "_do", do)
+    at_work = [rig.raw() for _ in range(server_module.MOST_OF_A_USER)]
+    for one in at_work:
+        one.sendall(b'{"v":1,"id":1,"do":"cancel_all"}\n')
+    until(lambda: [seat.silent_since for seat in rig.server._connections.values()], lambda when: not any(when))
+    until(lambda: len(rig.server._connections), lambda count: count == server_module.MOST_OF_A_USER)
+    with ControlClient(rig.layout, "trade") as trader:
+        for other in (ask.Resume(), ask.Halt(cancel=True), ask.Status(), ask.Subscribe()):
+            with pytest.raises(NotAllowed, match="nothing but a halt"):
+                trader.ask(other)
+        assert trader.ask(ask.Halt())["state"] == "halted"
+    done.set()
+    for one in at_work:
+        assert answers(one, 1)[0]["ok"] == {"ok": True}
+        one.close()
+
+
 def test_the_server_looks_at_the_groups_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "peer_of", lambda connection: Peer(1, 4711, frozenset({4711})))
     roles: tuple[ask.Role, ...] = ("read", "trade")
@@ -242,20 +282,21 @@ def test_a_change_is_its_clients(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_only_the_recorders_own_process_speaks_for_others() -> None:
-    number = f"test {os.getpid()}"
-    listener = announce.Listener(number)
+    locks = Locks(os.getpid())
+    listener = announce.Listener(locks)
     try:
         with announce.on_behalf_of({"pid": 4711, "uid": 4712, "user": "eve", "command": "x" * 2000}):
-            announce.announce(number, epoch=1)
+            announce.announce(locks.directory, epoch=1)
             child = os.fork()
             if not child:
-                announce.announce(number, epoch=2)
+                announce.announce(locks.directory, epoch=2)
                 os._exit(0)
             os.waitpid(child, 0)
-        announce.announce(number, epoch=3)
+        announce.announce(locks.directory, epoch=3)
         said = {word["epoch"]: word["by"] for word in listener.heard()}
     finally:
         listener.close()
+        locks.end()
     assert (said[1]["uid"], said[1]["by_way_of"]) == (4712, f"the control socket of process {os.getpid()}")
     assert (said[2]["uid"], said[2]["pid"]) == (os.getuid(), child)
     assert said[3]["pid"] == os.getpid() and "by_way_of" not in said[3]

@@ -104,11 +104,11 @@ class Child:
         self.read()
         return os.read(self.said, 4096).decode()
 
-    def given_back(self) -> bool:
+    def given_back(self, times: int = 1) -> bool:
         """Are modes, screen and cursor as they were?"""
         screens = self.written.count(b"\x1b[?1049h"), self.written.count(b"\x1b[?1049l")
         cursor = self.written.rfind(b"\x1b[?25h") > self.written.rfind(b"\x1b[?25l")
-        return termios.tcgetattr(self.slave) == self.before and screens == (1, 1) and cursor
+        return termios.tcgetattr(self.slave) == self.before and screens == (times, times) and cursor
 
 
 @contextmanager
@@ -147,6 +147,29 @@ def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
         face.process.send_signal(number)
         assert f"active signal {int(number)} " in face.ended()
         assert face.given_back()
+
+
+def test_one_that_is_stopped_leaves_the_shell_its_terminal() -> None:
+    """As with Ctrl-Z and `fg`: the terminal is the shell's meanwhile, and the picture comes back."""
+    with child() as face:
+        begun(face)
+        drawn = termios.tcgetattr(face.slave)
+        face.process.send_signal(signal.SIGTSTP)
+        face.until(lambda: _state(face.process.pid) == "T" and termios.tcgetattr(face.slave) == face.before)
+        face.until(lambda: face.written.count(b"\x1b[?1049l") == 1)
+        assert face.written.rfind(b"\x1b[?25h") > face.written.rfind(b"\x1b[?25l")
+        before = len(face.written)
+        face.process.send_signal(signal.SIGCONT)
+        face.until(lambda: b"TRADING" in face.written[before:])
+        assert termios.tcgetattr(face.slave) == drawn and face.written.count(b"\x1b[?1049h") == 2
+        face.process.send_signal(signal.SIGTERM)
+        assert f"active signal {int(signal.SIGTERM)} " in face.ended()
+        assert face.given_back(times=2)
+
+
+def _state(pid: int) -> str:
+    """A letter of ps."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
 
 
 def test_keys_halt_and_ctrl_c_is_the_signal() -> None:

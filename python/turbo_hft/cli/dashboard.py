@@ -87,8 +87,8 @@ def _configure(engine: Engine, args: argparse.Namespace, stack: ExitStack) -> No
     if engine.untouched:
         engine.use_default_limits()
     engine.configure(session, feed)
-    stack.enter_context(OrderEntry(engine, session, merge_cpu=args.merge_cpu)).login(args.login_timeout)
-    if not args.halted:
+    entry = stack.enter_context(OrderEntry(engine, session, merge_cpu=args.merge_cpu))
+    if session_options.log_in(entry, args.login_timeout, start_flat=args.start_flat) and not args.halted:
         engine.lease.beat()
         engine.resume()
 

@@ -100,6 +100,7 @@ def _agreed(count: int) -> bool:
 
 def _take_away(one: EngineFound, root: object, journal: Path | None, *, force: bool) -> None:
     from turbo_hft import abi
+    from turbo_hft.control_lock import StartLock
     from turbo_hft.engine import Engine
     from turbo_hft.layout import Layout
     from turbo_hft.pins import Pins
@@ -115,7 +116,11 @@ def _take_away(one: EngineFound, root: object, journal: Path | None, *, force: b
                 engine.halt()
                 engine.detach()
     else:
-        pins.remove()
+        starting = StartLock(pins)  # or a process could be about to use the directory
+        try:
+            pins.remove()
+        finally:
+            starting.close()
 
 
 @contextmanager

@@ -165,6 +165,7 @@ def config_from(args: argparse.Namespace) -> Config:
         login=not args.no_login,
         login_timeout_s=args.login_timeout,
         recover=args.recover,
+        start_flat=args.start_flat,
         merge_cpu=args.merge_cpu,
         rearm=args.rearm,
         recovery=not args.no_recovery,
@@ -209,6 +210,7 @@ def run(args: argparse.Namespace) -> int:
         out = _Out(as_json=args.json)
         while not stop.wait(_STEP_S) and (end is None or time.monotonic() < end):
             running.beat(engine)
+            engine.mend_upgrade()  # whose process was killed
             events = running.events.drain()
             running.tell(events)
             if not out.print(events):
@@ -358,7 +360,10 @@ def _start(engine: Engine, config: Config, stop: StopFlag, stack: ExitStack, *, 
         if adopted and engine.session.health != "down":
             entry.take_over(own.login_timeout_s, trade_on=trade)
         else:
-            entry.login(own.login_timeout_s, recover=own.recover)
+            trade = (
+                session_options.log_in(entry, own.login_timeout_s, recover=own.recover, start_flat=own.start_flat)
+                and trade
+            )
             if trade:
                 engine.lease.beat()
                 engine.resume()

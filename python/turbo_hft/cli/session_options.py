@@ -8,13 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from turbo_hft import settings
+from turbo_hft.cli import common
 from turbo_hft.cli.common import count, cpu
-from turbo_hft.errors import ConfigError, TurboHftError
+from turbo_hft.config.schema import help_of
+from turbo_hft.errors import ConfigError, NotFlat, TurboHftError
 from turbo_hft.settings import SymbolSpec, parse_symbol
 
 if TYPE_CHECKING:
     from turbo_hft.addresses import FeedAddress, OrderSession
     from turbo_hft.engine import Engine
+    from turbo_hft.order_entry import OrderEntry
     from turbo_hft.program import LoadSettings
     from turbo_hft.recovery import Glimpse
 
@@ -68,6 +71,7 @@ def add_session_options(parser: argparse.ArgumentParser, transport: str | None =
         help="where its replies are taken (default: the order-entry address, the port after its)",
     )
     add_glimpse_option(group)
+    group.add_argument("--start-flat", action="store_true", help=help_of("engine", "start_flat"))
     group.add_argument(
         "--no-lab-defaults", action="store_true", help="take nothing from the lab: what is not given is an error"
     )
@@ -78,6 +82,17 @@ def add_session_options(parser: argparse.ArgumentParser, transport: str | None =
         metavar="S",
         help="wait so long for the exchange (default %(default)s)",
     )
+
+
+def log_in(entry: OrderEntry, timeout_s: float, *, start_flat: bool, recover: bool = False) -> bool:
+    """Log in; may the engine trade? Otherwise the account has traded before, which is said, and it stays halted.
+    Raises ExchangeError, ConfigError."""
+    try:
+        entry.login(timeout_s, recover=recover, start_flat=start_flat)
+    except NotFlat as error:
+        common.say(f"HALTED: {error}")
+        return False
+    return True
 
 
 def add_glimpse_option(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:

@@ -81,6 +81,7 @@ class EngineTable:
     login: bool = key("Log in to order entry; without, it only follows the feed.", True)
     login_timeout_s: float = key("Seconds to wait for the exchange to answer the login.", 5.0, least=0.1, most=3600)
     recover: bool = key("Take orders and positions from the day's replies, read again from the first.", False)
+    start_flat: bool = key("Begin with positions of 0 although the account has traded today, without `recover`.", False)
     merge_cpu: int | None = key(
         "SoupBinTCP: a CPU for the thread alone that merges what the hook sent; it rests in between if none is given.",
         None,
@@ -266,6 +267,8 @@ class Config:
         """A key whose value cannot be had with another one's, and why; None if all can."""
         own = self.engine
         pinned = own.pin or own.pin_root is not None
+        if own.start_flat and own.recover:
+            return "engine.start_flat", "it excludes engine.recover: positions of the day, or none"
         if own.leave and not pinned:
             return "engine.leave", "only an engine that is pinned can be left: give engine.pin too"
         if pinned and self.session.transport == "soupbintcp":

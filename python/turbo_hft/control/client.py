@@ -24,6 +24,7 @@ from turbo_hft.control.requests import Role
 from turbo_hft.errors import MalformedMessage, NotAllowed, NotRunning, TurboHftError
 from turbo_hft.layout import ControlLayout
 
+_PAUSE_S = 0.005
 _ANSWER_S = 5.0
 _READ = 1 << 20
 
@@ -146,7 +147,7 @@ def _connected(path: Path) -> socket.socket:
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made.settimeout(_ANSWER_S)
     try:
-        made.connect(str(path))
+        _connect(made, str(path), time.monotonic() + _ANSWER_S)
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
         made.close()
         raise NotRunning(
@@ -162,6 +163,19 @@ def _connected(path: Path) -> socket.socket:
             raise NotRunning(f"{path}: too many wait to be let in. Try again.") from None
         raise TurboHftError(f"cannot connect to {path}: {error.strerror}.") from None
     return made
+
+
+def _connect(made: socket.socket, path: str, deadline: float) -> None:
+    """Wait at the door where others do."""
+    while True:
+        try:
+            made.connect(path)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def _refused(path: Path, role: Role) -> str:

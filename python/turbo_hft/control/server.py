@@ -4,9 +4,10 @@ Two sockets stand for two rights: who may connect to `read.sock` reads, who may 
 system decides it by their groups; the server asks the kernel once more who it is that has connected.
 
 Nothing a client does can hold up the engine's process. Every connection has a thread of its own, of which there are a
-bounded number, and a bounded number of one user's. Requests have a greatest length, an answer that is not fetched ends
-the connection, and events that are not fetched are dropped and counted. Reading may cost a quarter of one CPU for each
-user: whoever asks more often waits. What stops trading waits for nobody.
+bounded number, and a bounded number of one user's; who wants to trade or halt where all are taken is given that of the
+one who has been silent for longest, and where none is silent a place for nothing but a halt. Requests have a greatest
+length, an answer that is not fetched ends the connection, and events that are not fetched are dropped and counted.
+Reading may cost a quarter of one CPU for each user: whoever asks more often waits. What stops trading waits for nobody.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -40,6 +42,7 @@ from turbo_hft.layout import ControlLayout
 
 MOST_CONNECTIONS = 48  # of each socket
 MOST_OF_A_USER = 16
+MOST_TO_HALT = 4  # places more, of the socket for trading, where nothing but a halt is done
 MOST_EVENTS = 4096  # that wait for a subscriber
 _MOST_BATCH = 256
 _MOST_NONSENSE = 10  # requests that are none, until a connection is given up
@@ -50,6 +53,19 @@ _ACCEPT_PAUSE_S = 0.005
 _REST = 3  # times as long as reading took is rested afterwards
 _MOST_REST_S = 1.0
 _READ = 65_536
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """A connection that was let in. `silent_since`: when its newest request was done (monotonic), None while one is.
+    `to_halt`: nothing else is done for it."""
+
+    role: Role
+    uid: int
+    connection: socket.socket
+    to_halt: bool = False
+    silent_since: float | None = field(default_factory=time.monotonic)
+    given_away: bool = False
 
 
 class _Subscriber:
@@ -228,7 +244,7 @@ class ControlServer:
         self._threads: list[threading.Thread] = []
         self._turns = _Turns()
         self._lock = threading.Lock()  # of what follows
-        self._connections: dict[socket.socket, tuple[Role, int]] = {}
+        self._connections: dict[socket.socket, _Seat] = {}
         self._subscribers: tuple[_Subscriber, ...] = ()
         self._ending = False
         self._changing = 0  # requests that are being done, but for those that stop trading
@@ -319,15 +335,10 @@ class ControlServer:
         try:
             peer = peer_of(connection)
             with self._lock:
-                here = [uid for role, uid in self._connections.values() if role == door.role]
                 if not door.lets_in(peer, [self._gids["trade"]]):
                     raise NotAllowed(_only(door.role, door.group))
-                if len(here) >= MOST_CONNECTIONS or Counter(here)[peer.uid] >= MOST_OF_A_USER:
-                    raise NotAllowed(
-                        f"{len(here)} connections are open, {Counter(here)[peer.uid]} of them yours; at most "
-                        f"{MOST_CONNECTIONS} and {MOST_OF_A_USER} of a user can be: close some."
-                    )
-                self._connections[connection] = (door.role, peer.uid)
+                seat = self._seat(door.role, peer.uid, connection)
+                self._connections[connection] = seat
         except NotAllowed as error:
             connection.setblocking(False)  # who does not listen is not waited for
             with contextlib.suppress(OSError):
@@ -337,18 +348,48 @@ class ControlServer:
         except OSError:
             connection.close()
             raise
-        self._start(self._serve, door, connection, peer)
+        self._start(self._serve, door, connection, peer, seat)
+
+    def _seat(self, role: Role, uid: int, connection: socket.socket) -> _Seat:
+        """A place for one more, with the lock. Raises NotAllowed."""
+        here = [seat for seat in self._connections.values() if seat.role == role]
+        his = [seat for seat in here if seat.uid == uid]
+        if len(here) < MOST_CONNECTIONS and len(his) < MOST_OF_A_USER:
+            return _Seat(role, uid, connection)
+        if role == "trade":
+            crowd = his
+            if len(his) < MOST_OF_A_USER:
+                (most, _), *_ = Counter(seat.uid for seat in here).most_common(1)
+                crowd = [seat for seat in here if seat.uid == most]
+            silent = [(seat.silent_since, seat) for seat in crowd if seat.silent_since is not None]
+            if silent:
+                self._give_away(min(silent, key=lambda one: one[0])[1])
+                return _Seat(role, uid, connection)
+            if sum(seat.to_halt for seat in here) < MOST_TO_HALT:
+                return _Seat(role, uid, connection, to_halt=True)
+        raise NotAllowed(
+            f"{len(here)} connections are open, {len(his)} of them yours; at most {MOST_CONNECTIONS} and "
+            f"{MOST_OF_A_USER} of a user can be: close some."
+        )
+
+    def _give_away(self, seat: _Seat) -> None:
+        seat.given_away = True
+        del self._connections[seat.connection]
+        with contextlib.suppress(OSError):
+            seat.connection.shutdown(socket.SHUT_RDWR)  # its thread wakes up and ends
 
     # A connection
 
-    def _serve(self, door: _Door, connection: socket.socket, peer: Peer) -> None:
+    def _serve(self, door: _Door, connection: socket.socket, peer: Peer, seat: _Seat) -> None:
         try:
             nonsense = 0
             for line in self._lines(connection):
                 try:
                     request = self._decoded(door, line, peer)
-                    if isinstance(request, ask.Subscribe):
+                    if isinstance(request, ask.Subscribe) and not seat.to_halt:
                         self._stream(connection, request, peer)
+                        return
+                    if not self._listens(seat, request):
                         return
                     answer = self._answer(door, request, peer)
                     nonsense = 0
@@ -356,6 +397,8 @@ class ControlServer:
                     nonsense += isinstance(error, MalformedMessage)
                     answer = _refusal(ask.number_of(line), error)
                 connection.sendall(answer)
+                with self._lock:
+                    seat.silent_since = time.monotonic()
                 if nonsense >= _MOST_NONSENSE:
                     return
         except OSError:  # it has gone, or does not fetch what it asked for
@@ -367,6 +410,24 @@ class ControlServer:
             with self._lock:
                 self._connections.pop(connection, None)
             connection.close()
+
+    def _listens(self, seat: _Seat, request: ask.Request) -> bool:
+        """A request begins. False for one of a connection that was given away; but a halt is a halt. Raises NotAllowed
+        for what a place to halt is not for."""
+        stops = isinstance(request, ask.Halt)
+        if (
+            seat.to_halt
+            and not isinstance(request, ask.Hello)
+            and not (isinstance(request, ask.Halt) and not request.cancel)
+        ):
+            raise NotAllowed(
+                f"all {MOST_OF_A_USER} connections of yours are at work: until one is done nothing but a halt, without "
+                "cancel, is taken here."
+            )
+        with self._lock:
+            if not seat.given_away:
+                seat.silent_since = None
+            return stops or not seat.given_away
 
     def _lines(self, connection: socket.socket) -> Iterator[bytes]:
         """One after the other: no more is read before the answer to the one before is out."""

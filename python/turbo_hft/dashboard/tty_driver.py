@@ -6,6 +6,7 @@ is gone, would block that queue, and with it the loop that renews the lease and 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -25,11 +26,18 @@ class Tty:
 
     def __init__(self, fd: int) -> None:
         """A description of its own: that of `fd` is shared with the shell, and must go on blocking."""
+        self._path: str | None = None
+        self._fd = -1
+        with contextlib.suppress(OSError):
+            self._path = os.ttyname(fd)
+        self.open()
+
+    def open(self) -> None:
+        """Write to it, again after `close`."""
         self.lost = False
-        try:
-            self._fd = os.open(os.ttyname(fd), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-        except OSError:
-            self._fd = -1
+        if self._fd < 0 and self._path is not None:
+            with contextlib.suppress(OSError):
+                self._fd = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
 
     def write(self, words: str) -> int:
         """Write it, or what is possible of it in a moment. Never raises."""
@@ -79,6 +87,11 @@ class TtyDriver(LinuxDriver):
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self._tty = Tty(self.fileno if self._file is None else self._file.fileno())
         self._file = cast(Any, self._tty)
+
+    def start_application_mode(self) -> None:
+        """Take the terminal, again after it was given back for a stop (Ctrl-Z)."""
+        self._tty.open()
+        cast(Any, super()).start_application_mode()
 
     def back(self) -> bool:
         """See `Tty.back`."""

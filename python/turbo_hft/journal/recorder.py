@@ -158,7 +158,7 @@ class Recorder:
     def __enter__(self) -> Recorder:
         number = map_id(self.engine.program.map("control"))
         try:
-            self._listener = Listener(number)
+            self._listener = Listener(self.engine.program.locks)
         except OSError:
             raise ConfigError("another process records this engine: end that first.") from None
         try:

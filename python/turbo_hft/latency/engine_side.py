@@ -32,7 +32,7 @@ def engine_responder(addresses: LabAddresses, work: Work, *, mode: Mode = Mode.N
         with OrderEntry(engine, session_of(addresses)) as entry:
             # The thread that reads replies inherits this CPU and stays out of the exchange's way.
             with on_cpu(CONTROL_CPU):
-                entry.login()
+                entry.login(start_flat=True)  # it measures; what was traded before is another measurement's
             engine.lease.forever()
             engine.resume()
             yield engine

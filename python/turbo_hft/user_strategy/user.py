@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from turbo_hft._native import ffi, lib
@@ -136,21 +137,30 @@ class UserStrategy:
                 self._check_engine(engine)
             else:
                 self.need_object(data)
-            link = self._link()
-            opened = -1
-            if link == -1:
-                link = opened = self._link_of_another()
-            successor = self._program.successor(name, data, built=engine)
-            try:
-                btf = types.parse(successor.btf())
-                if data is not None:
-                    check_apart(successor, btf)
-                self._prepare_params(successor, btf, keep=keep_params)
-                return self._replace(successor, data, link, hashlib.sha256(engine).digest(), watch)
-            finally:
-                successor.close()
-                if opened >= 0:
-                    os.close(opened)
+            with self.link() as link:
+                successor = self._program.successor(name, data, built=engine)
+                try:
+                    btf = types.parse(successor.btf())
+                    if data is not None:
+                        check_apart(successor, btf)
+                    self._prepare_params(successor, btf, keep=keep_params)
+                    return self._replace(successor, data, link, hashlib.sha256(engine).digest(), watch)
+                finally:
+                    successor.close()
+
+    @contextmanager
+    def link(self) -> Iterator[int | None]:
+        """A descriptor of the link that holds the program, None if it is not attached. Raises ConfigError,
+        CapabilityError."""
+        link = self._link()
+        opened = link == -1
+        if opened:
+            link = self._link_of_another()
+        try:
+            yield link
+        finally:
+            if opened and link is not None:
+                os.close(link)
 
     def need_object(self, data: bytes | None) -> None:
         """Another build of the engine takes the strategy along that is linked in, or one in its place. Raises
@@ -208,10 +218,13 @@ class UserStrategy:
         first = self._changes.epoch
         old = self._program.facts().id
         if link is not None:
+            if watch is not None:
+                self._program.generations.watched = new  # should this process die before it is believed
             error = lib.hft_link_update(link, successor.fd, self._program.fd)
             if error:
                 if pins is not None:
                     pins.keep_only(old)
+                self._program.generations.watched = 0
                 raise _update_error(error)
             if watch is not None:
                 self._watch(watch, successor, link, old, pins)
@@ -220,6 +233,7 @@ class UserStrategy:
             self._program.become(successor, number)
         if pins is not None:
             pins.keep_only(new)
+        self._program.generations.watched = 0
         if link is not None:
             error = lib.hft_wait_for_packets()
             if error:
@@ -242,6 +256,7 @@ class UserStrategy:
                 raise _update_error(error) from None
             if pins is not None:
                 pins.keep_only(old)
+            self._program.generations.watched = 0
             lib.hft_wait_for_packets()
             self._changes.note()
             raise
