@@ -5,7 +5,6 @@ What may run side by side in `make test`.
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import Any
 
 import pytest
@@ -26,12 +25,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-blocks", action="store_true", help="run the long blocks of the documentation too")
 
 
+ALONE = ("e2e", "kernel")
+NOT_ALONE = (  # they boot their own machine, or need no device
+    *("e2e/test_wheel.py", "kernel/test_bench_book.py", "kernel/test_book_depth.py", "kernel/test_mutation.py"),
+    *("kernel/test_kernel_matrix.py", "kernel/test_kernel_matrix_orders.py"),
+)
+
+
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # has no types
-    """What needs the kernel, devices or time goes one after the other, in one process; the rest beside it, by file."""
+    """What needs devices or time goes one after the other, in one process; the rest beside it, by file."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "machine" if PurePath(file).parts[1] in ("docs", "e2e", "kernel") else file
+        room, _, _ = (inside := file.removeprefix("tests/")).partition("/")
+        return "machine" if room in ALONE and inside not in NOT_ALONE else file
 
 
 @pytest.hookimpl(optionalhook=True)
