@@ -31,6 +31,7 @@ JOURNAL_ARGS ?=
 DOCS_TEST_ARGS ?=
 BENCH_TCP_ARGS ?=
 WIRE_ORDERS ?= 100000
+WIRE_BAD_ORDERS ?= 5000
 WIRE_SEEDS ?= 5
 TCP_CRASH ?= 300
 
@@ -108,8 +109,8 @@ mutation: build ## leave out each clause of the gate, and of orders on TCP, in t
 wire-guards: build ## leave out each guard of delegated sends in turn: does a test miss it?
 	WIRE_GUARDS=99 $(PY) -m pytest tests/kernel/test_delegated_guards.py
 
-wire-long: build ## delegated sends for long, over bad lines too: is the peer's stream what was meant? (WIRE_ORDERS=1000000 WIRE_SEEDS=20)
-	WIRE_ORDERS=$(WIRE_ORDERS) WIRE_SEEDS=$(WIRE_SEEDS) $(PY) -m pytest --timeout=0 tests/kernel/test_delegated_send.py tests/kernel/test_delegated_adverse.py
+wire-long: build ## delegated sends for long, over bad lines too: is the peer's stream what was meant? (WIRE_ORDERS=1000000 WIRE_BAD_ORDERS=5000 WIRE_SEEDS=20)
+	WIRE_ORDERS=$(WIRE_ORDERS) WIRE_BAD_ORDERS=$(WIRE_BAD_ORDERS) WIRE_SEEDS=$(WIRE_SEEDS) $(PY) -m pytest --timeout=0 tests/kernel/test_delegated_send.py tests/kernel/test_delegated_adverse.py
 
 tcp-crash: build ## kill a trader on a TCP connection at every step and moment: what does the peer see? (TCP_CRASH=1000)
 	TCP_CRASH=$(TCP_CRASH) $(PY) -m pytest --timeout=0 tests/kernel/test_delegated_crash.py

@@ -19,7 +19,7 @@ from wire_rig import WireRig, adverse_rig, trade, wait_for, wire_rig
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
-ORDERS = int(os.environ.get("WIRE_ORDERS", "500"))
+ORDERS = int(os.environ.get("WIRE_BAD_ORDERS", "500"))
 SEEDS = int(os.environ.get("WIRE_SEEDS", "1"))
 NUMBER = 5
 ORDER_BYTES = 50

@@ -5,36 +5,50 @@ from __future__ import annotations
 import os
 
 import pytest
+from wire_cancels import accept, cancel_of, canceled
 from wire_rig import WireRig, wait_for, wire_rig
 
 pytestmark = [pytest.mark.kernel, pytest.mark.e2e]
 
 ORDERS = int(os.environ.get("WIRE_ORDERS", "20000"))
+HEARTBEAT_EVERY, CANCEL_EVERY = 10, 50
 
 
-def trade(rig: WireRig, orders: int, *, every: int = 10) -> int:
-    """Ticks until so many orders have left, an ordinary send every so many ticks; how many ticks were refused."""
-    left = refused = 0
+def trade(rig: WireRig, orders: int) -> int:
+    """Ticks until so many orders have left, with ordinary sends and cancels in between; how many cancels."""
+    left = refused = cancels = 0
     while left < orders:
-        fired = rig.fire()
-        left += fired
-        refused += not fired
-        if (left + refused) % every == 0:
+        cancel = (left + 1) % CANCEL_EVERY == 0
+        if rig.fire(over=not cancel):
+            left += 1
+            if cancel:
+                accept(rig)
+                rig.engine.orders.cancel(rig.user_ref)
+                rig.expected += cancel_of(rig.user_ref)
+                canceled(rig, rig.user_ref)
+                cancels += 1
+        else:
+            refused += 1
+        if (left + refused) % HEARTBEAT_EVERY == 0:
             rig.send()
-    return refused
+    return cancels
 
 
-def test_every_byte_of_orders_and_heartbeats_arrives_once_and_in_order() -> None:
+def test_every_byte_of_orders_cancels_and_heartbeats_arrives_once_and_in_order() -> None:
     with wire_rig(1) as rig:
         rig.open()
         rig.send()
         rig.connection.arm()
-        trade(rig, ORDERS)
+        cancels = trade(rig, ORDERS)
+        wait_for(lambda: not rig.connection.status.waiting, "a cancel still waits")
         rig.agree()
         rig.connection.disarm()
         status = rig.connection.status
         counters = rig.engine.counters()
-        assert status.fired == status.merged == counters["wire_sends"] == counters["orders"] == ORDERS
+        assert counters["orders"] == ORDERS and cancels == ORDERS // CANCEL_EVERY
+        handed, sent = rig.engine.cancels_handed()
+        assert handed == sent
+        assert status.fired == status.merged == counters["wire_sends"] == ORDERS + cancels - handed
         assert status.unmerged == 0
         assert not status.error
         assert len(rig.heard) == rig.peer.said, "what the peer said did not all come through"
