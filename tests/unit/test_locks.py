@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from turbo_hft.errors import ConfigError
@@ -16,16 +17,14 @@ NOBODY = 65_534
 
 
 @pytest.fixture
-def locks(tmp_path: Path) -> Iterator[Locks]:
-    """Below a directory that everybody may write to, as /dev/shm is."""
-    for directory in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        directory.chmod(0o755)
-    root = tmp_path / "shm"
-    root.mkdir()
-    root.chmod(0o1777)
-    made = Locks(77, root)
-    yield made
-    made.close()
+def locks() -> Iterator[Locks]:
+    """In a directory that everybody may write to, as /dev/shm is, and come to."""
+    with TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o1777)
+        made = Locks(77, root)
+        yield made
+        made.close()
 
 
 def child(what: Callable[[], None], uid: int | None = None) -> int:

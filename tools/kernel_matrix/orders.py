@@ -79,7 +79,8 @@ def _command(lines: Sequence[str], orders: int, *options: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    return {"PYTHONPATH": f"{_TESTS}:{ROOT}"}
+    # UTF-8: a guest has no locales, and no module for what it would take instead.
+    return {"PYTHONPATH": f"{_TESTS}:{ROOT}", "PYTHONUTF8": "1"}
 
 
 def here(lines: Sequence[str], orders: int, timeout: float) -> tuple[str, list[dict[str, Any]], list[str]]:
