@@ -33,6 +33,7 @@ WIRE_SUITE = tuple(
         "what_comes_in_is_read_by_both",
         "acknowledgements_are_held_by_both",
         "a_reply_is_applied_by_both_where_the_stream_stands",
+        "what_a_longer_segment_left_behind_is_read_by_neither",
         "days_of_given_seeds_agree_with_the_model",
     )
 )

@@ -1048,6 +1048,15 @@ def test_a_reply_in_doubt_does_not_stop_those_behind_it(quiet: Day) -> None:
     assert counted(quiet, tcp(quiet, WHOLE, seq=(SEQ + len(taken)) % 2**32)) == LEFT
 
 
+def test_what_a_longer_segment_left_behind_is_read_by_neither(quiet: Day) -> None:
+    """A packet of nothing at the end, where the segment before it had an H in the place of its type."""
+    before = H * 20
+    nothing = WHOLE * 3 + b"\0\0"
+    assert before[len(nothing)] == ord("H")
+    assert counted(quiet, tcp(quiet, before)) == TAKEN - {"wire_replies"}
+    assert counted(quiet, tcp(quiet, nothing, seq=(SEQ + len(before)) % 2**32)) == LEFT
+
+
 # A run that never sends, refuses, holds or leaves anything proves nothing.
 _REACHED = (
     *(f"refused {reason.name.lower()}" for reason in Reason if reason.name.startswith("WIRE_")),
