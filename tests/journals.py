@@ -21,7 +21,7 @@ def events(first_id: int, count: int, **fields: int) -> Any:
         record = records[i]
         record.id = first_id + i
         record.local_ns, record.feed_seq = 1_000_000 * (first_id + i), first_id + i
-        record.kind = rng.randrange(1, len(abi.event_kinds()) - 1)
+        record.kind = rng.randrange(1, len(abi.event_kinds()))
         record.symbol, record.side, record.qty = rng.randrange(2), rng.randrange(2), rng.randrange(1000)
         record.user_ref, record.strategy, record.price_e4 = first_id + i, rng.randrange(7), 1_500_000
         record.position = -rng.randrange(1000)

@@ -165,10 +165,12 @@ class LoneSocket:
 
     # What we do
 
-    def write(self, data: bytes) -> None:
-        """As an application writes, as much as the kernel has room for: it sends what windows allow."""
-        with suppress(BlockingIOError):
-            self.socket.send(data)
+    def write(self, data: bytes) -> int:
+        """As an application writes, as much as the kernel has room for: it sends what windows allow. Bytes taken."""
+        try:
+            return self.socket.send(data)
+        except (BlockingIOError, BrokenPipeError, ConnectionError):
+            return 0
 
     def merge(self, seq: int, data: bytes) -> bool:
         """As the merging thread writes: queued as sent already. False if the connection does not stand at `seq`."""

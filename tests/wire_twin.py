@@ -10,9 +10,9 @@ from typing import Any
 from lone_socket import LoneSocket
 from turbo_hft._native import ffi, lib
 from turbo_hft.addresses import OrderSession
-from turbo_hft.model.connection import Endpoint, Send, Socket
+from turbo_hft.model.connection import Endpoint, Send, Socket, Waiting
 from turbo_hft.model.engine import Outcome
-from turbo_hft.model.names import MAX_UNMERGED, WireFlag
+from turbo_hft.model.names import MAX_UNMERGED, MAX_WAITING, MAX_WORKING, EventKind, OrderState, Reason, WireFlag
 from turbo_hft.testing import Hook, RunResult, Verdict
 from twin import SESSION, Twin, equal
 
@@ -90,10 +90,38 @@ class WireTwin(Twin):
             self.set_word(wire.seq, wire.unmerged - 1, wire.flags)
 
     def align(self) -> None:
-        """All is merged, and the hook may send from where the kernel stands."""
-        state = self.lone.state()
+        """All is merged, and the hook may send from where the kernel stands, if nothing waits to be sent before."""
+        state, wire = self.lone.state(), self.model.wire
         self.set_wire(merged_seq=state.write_seq)
-        self.set_word(state.write_seq)
+        waits = wire.handed != wire.handed_sent
+        self.set_word(state.write_seq, flags=WireFlag.ARMED | (WireFlag.WAITING if waits else 0))
+
+    def send_waiting(self) -> list[bytes]:
+        """What waits is sent by user space in the ordinary way, once all is merged, with a lease. What was sent."""
+        wire, sent = self.model.wire, []
+        lease = self.model.control.lease_until_ns > self.model.feeds[0].seen_ns
+        if wire.unmerged or wire.flags != WireFlag.ARMED | WireFlag.WAITING or not lease:
+            return []
+        if self.lone.state().write_seq != wire.seq:
+            return []
+        while wire.handed_sent != wire.handed:
+            place = wire.handed_sent % MAX_WAITING
+            waiting = wire.waiting.get(place)
+            if waiting is not None and not waiting.left_ns:  # else the test has made it up
+                if self.lone.write(waiting.data) != len(waiting.data):
+                    break
+                waiting.left_ns = self.stored.waiting[place].left_ns = time.monotonic_ns()
+                sent.append(waiting.data)
+            self.set_wire(handed_sent=(wire.handed_sent + 1) % 2**64)
+        self.align()
+        return sent
+
+    def accept(self, ref: int) -> None:
+        """An order that was sent is live."""
+        order = self.model.working[ref % MAX_WORKING]
+        assert (order.user_ref, order.state) == (ref, OrderState.SENT)
+        order.state = OrderState.LIVE
+        self.hook.state["working"][0][ref % MAX_WORKING].state = OrderState.LIVE
 
     # Frames
 
@@ -101,6 +129,11 @@ class WireTwin(Twin):
         """As `Twin.packet`, and the wire. Raises UnsettledError when the kernel interfered."""
         outcome = super().packet(frame)
         self.compare_wire()
+        handed = [event.reason for event in outcome.events if event.kind == EventKind.CANCEL_SENT and event.reason]
+        self._reached.update(f"handed {Reason(reason).name.lower()}" for reason in handed[:1])
+        self._reached["handed together"] += len(handed) > 1
+        refused = [event for event in outcome.events if event.kind == EventKind.REFUSED and event.reason in handed]
+        self._reached["handed, and others refused"] += bool(handed and refused)
         return outcome
 
     def run(self, frame: bytes) -> RunResult:
@@ -119,6 +152,11 @@ class WireTwin(Twin):
 
     def clock_ns(self, result: RunResult) -> int:
         """The clock that the frame tells, if it is one that the hook can have read."""
+        handed = self.stored.handed
+        if handed != self.model.wire.handed:
+            at = int(self.stored.waiting[(handed - 1) % MAX_WAITING].handed_ns)
+            assert self._begin_ns <= at <= self._end_ns, f"handed over at {at}, not {self._begin_ns} to {self._end_ns}"
+            return at
         if result.verdict != Verdict.TX or not self.lone.timestamps:
             return self._begin_ns
         at = self.model.template.headers_len - 32 + TSVAL
@@ -139,6 +177,8 @@ class WireTwin(Twin):
                 "word": stored.word,
                 "merged_seq": stored.merged_seq,
                 "fired": stored.fired,
+                "handed": stored.handed,
+                "handed_sent": stored.handed_sent,
                 "reply_next": (stored.reply_next >> 32, stored.reply_next % 2**32),
                 "held_version": stored.held_version,
                 "held_ack": stored.held_ack,
@@ -151,6 +191,8 @@ class WireTwin(Twin):
                 "word": word_of(wire.seq, wire.unmerged, wire.flags),
                 "merged_seq": wire.merged_seq,
                 "fired": wire.fired,
+                "handed": wire.handed,
+                "handed_sent": wire.handed_sent,
                 "reply_next": wire.reply_next,
                 "held_version": held.version,
                 "held_ack": held.ack,
@@ -163,14 +205,20 @@ class WireTwin(Twin):
         for place, send in wire.send.items():
             report = stored.send[place]
             assert Send(report.seq, bytes(ffi.buffer(report.bytes, report.length))) == send, f"report {place}"
+        for place, waiting in wire.waiting.items():
+            one = stored.waiting[place]
+            data = bytes(ffi.buffer(one.bytes, one.length))
+            equal(f"waiting {place}", Waiting(one.handed_ns, one.reason, data, one.left_ns), waiting)
 
     def compare_state(self) -> None:
-        """As `Twin.compare_state`; places of reports that nothing was sent from are empty."""
+        """As `Twin.compare_state`; places that nothing was sent or handed over from are empty."""
         super().compare_state()
         self.compare_wire()
-        empty = bytes(ffi.sizeof("struct hft_send"))
-        for place in set(range(MAX_UNMERGED)) - self.model.wire.send.keys():
-            assert bytes(ffi.buffer(ffi.addressof(self.stored.send, place))) == empty, f"report {place} is not empty"
+        wire, stored = self.model.wire, self.stored
+        for places, used in ((stored.send, wire.send.keys()), (stored.waiting, wire.waiting.keys())):
+            for place in set(range(len(places))) - used:
+                one = ffi.addressof(places, place)
+                assert not any(bytes(ffi.buffer(one))), f"{ffi.typeof(one).cname} {place} is not empty"
 
     @property
     def socket(self) -> Socket:

@@ -27,13 +27,18 @@ WIRE_SUITE = tuple(
     f"tests/property/test_wire_hook.py::test_{name}"
     for name in (
         "every_reason_is_found_by_both",
+        "a_cancel_leaves_is_handed_over_or_refused_by_both",
+        "a_cancel_that_waits_has_met_the_gate",
+        "of_a_packet_its_cancels_are_handed_over_by_both",
         "what_comes_in_is_read_by_both",
         "acknowledgements_are_held_by_both",
         "a_reply_is_applied_by_both_where_the_stream_stands",
+        "what_a_longer_segment_left_behind_is_read_by_neither",
         "days_of_given_seeds_agree_with_the_model",
     )
 )
 WIRE_FILES = ("tcp.bpf.h", "soup.bpf.h")
+WIRE_WORDS = re.compile(r"\b(?:wire_|cancels_wait\b)")  # in the clauses of other files that are of rule 11
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 TIMEOUT_S = 300
 
@@ -69,7 +74,8 @@ def try_suite(program: Path, suite: Sequence[str]) -> str:
 
 def suite_of(clause: Clause) -> Sequence[str]:
     """The tests of the rule that the clause is of: 6, or 11."""
-    return WIRE_SUITE if Path(clause.file).name in WIRE_FILES else GATE_SUITE
+    of_wire = Path(clause.file).name in WIRE_FILES or WIRE_WORDS.search(clause.text)
+    return WIRE_SUITE if of_wire else GATE_SUITE
 
 
 def attempt(clause: Clause, folder: Path, suite: Sequence[str]) -> Outcome:

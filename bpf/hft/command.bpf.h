@@ -457,7 +457,7 @@ hft_inline int command_packet(struct xdp_md *ctx)
 		failed = command_symbol(command.slot);
 	if (!failed && pending_len) {
 		verdict = pending_flush(ctx);
-		failed = verdict != XDP_TX && !(config.transport == HFT_TRANSPORT_SOUPBINTCP && wire_handed);
+		failed = verdict != XDP_TX && !(config.transport == HFT_TRANSPORT_SOUPBINTCP && CLAUSE(wire_handed));
 	}
 	count(failed ? HFT_C_COMMANDS_REFUSED : HFT_C_COMMANDS);
 	return failed ? XDP_ABORTED : verdict;

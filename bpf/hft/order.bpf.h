@@ -463,7 +463,7 @@ hft_inline void frame_reserve(struct xdp_md *ctx)
 /* Only cancels have passed, and the hook cannot send: they go to user space. */
 hft_inline bool frame_hand_over(struct xdp_md *ctx, const struct hft_template *template)
 {
-	if (!cancels_wait())
+	if (CLAUSE(!cancels_wait()))
 		return false;
 	wire_handed = !wire_hand_over(ctx, template->headers_len, tx_len);
 	return true;

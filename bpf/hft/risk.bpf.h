@@ -380,7 +380,7 @@ hft_inline __u32 gate_order(const struct gate *gate)
 	RISK_CHECK(WORKING_FULL, working_full(session));
 	RISK_CHECK(REFS_EXHAUSTED, next_user_ref(session) == 0xffffffff);
 	RISK_CHECK(NO_ROOM, !gate->room);
-	if (wire_refuses())
+	if (CLAUSE(wire_refuses()))
 		return wire_refuses();
 	return gate_live(gate);
 }
@@ -432,7 +432,7 @@ hft_global int risk_gate(__u32 index, __u32 room)
 	RISK_CHECK(BAD_INTENT, bad_intent(asked, old));
 	if (asked->intent.action == HFT_ACTION_CANCEL) {
 		RISK_CHECK(NO_ROOM, !room);
-		return cancels_wait() ? HFT_REASON_NONE : wire_refuses();
+		return CLAUSE(wire_refuses()) && !CLAUSE(cancels_wait()) ? wire_refuses() : HFT_REASON_NONE;
 	}
 	gate.params = params_at(asked->slot);
 	gate.state = state_at(asked->slot);

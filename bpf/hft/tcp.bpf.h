@@ -132,8 +132,8 @@ hft_inline __u32 word_fire(__u64 word)
 /* User space has it, or something waits for user space that has to leave first. */
 hft_inline bool word_is_busy(__u64 word)
 {
-	return !(word & HFT_WIRE_CLOSED) &&
-	       (word & HFT_WIRE_HELD || (word & HFT_WIRE_ARMED && word & HFT_WIRE_WAITING));
+	return !CLAUSE(word & HFT_WIRE_CLOSED) &&
+	       (CLAUSE(word & HFT_WIRE_HELD) || (!CLAUSE(!(word & HFT_WIRE_ARMED)) && CLAUSE(word & HFT_WIRE_WAITING)));
 }
 
 /*
@@ -187,11 +187,13 @@ hft_global int wire_commit(struct xdp_md *ctx, __u32 offset, __u32 length)
  */
 hft_inline bool wire_may_wait(__u32 reason)
 {
-	if (reason != HFT_REASON_WIRE_BUSY && reason != HFT_REASON_WIRE_UNMERGED && reason != HFT_REASON_WIRE_WINDOW &&
-	    reason != HFT_REASON_WIRE_RECOVERY)
+	bool passes = CLAUSE(reason == HFT_REASON_WIRE_BUSY) || CLAUSE(reason == HFT_REASON_WIRE_UNMERGED) ||
+		      CLAUSE(reason == HFT_REASON_WIRE_WINDOW) || CLAUSE(reason == HFT_REASON_WIRE_RECOVERY);
+
+	if (CLAUSE(!passes))
 		return false;
-	return !GUARD(LEASE, decide_ns >= *(const volatile __u64 *)&control.lease_until_ns) &&
-	       wire.handed - *(const volatile __u64 *)&wire.handed_sent < HFT_MAX_WAITING;
+	return !GUARD(LEASE, CLAUSE(decide_ns >= *(const volatile __u64 *)&control.lease_until_ns)) &&
+	       !CLAUSE(wire.handed - *(const volatile __u64 *)&wire.handed_sent >= HFT_MAX_WAITING);
 }
 
 /* `length` bytes of cancels behind the headers go to user space: 0, or -1 if the frame does not hold them. The flag comes last. */

@@ -18,6 +18,14 @@ def names(enum: str, prefix: str) -> dict[int, str]:
     return {value: name[len(prefix) :].lower() for value, name in sorted(elements.items()) if name.startswith(prefix)}
 
 
+def name_of(enum: str, prefix: str, value: int) -> str:
+    """Name of one value as in `names`; of one that the contract does not have, what it is and its number (``side 7``).
+
+    For readers of what others wrote, such as a strategy in C: they show it and go on.
+    """
+    return names(enum, prefix).get(value) or f"{enum.removeprefix('hft_').replace('_', ' ')} {value}"
+
+
 def counters() -> dict[int, str]:
     """Index -> name of every counter."""
     return names("hft_counter", "HFT_C_")
@@ -28,9 +36,16 @@ def reasons() -> dict[int, str]:
     return names("hft_reason", "HFT_REASON_")
 
 
+@cache
 def event_kinds() -> dict[int, str]:
     """Value -> name of every kind of event."""
-    return names("hft_event_kind", "HFT_EVENT_")
+    found = names("hft_event_kind", "HFT_EVENT_")
+    return {value: name for value, name in found.items() if value < lib.HFT_EVENT_KINDS}
+
+
+def event_kind(value: int) -> str:
+    """Name of a kind of event; of one that there is not, ``event kind`` and its number."""
+    return event_kinds().get(value) or f"event kind {value}"
 
 
 @cache

@@ -38,6 +38,7 @@ from turbo_hft.snapshots import (
     account_snapshot,
     feed_snapshot,
     session_health,
+    side_name,
     text,
 )
 from turbo_hft.steering import Memberships, SteeredFlow, Steering, describe, is_multicast
@@ -1004,7 +1005,7 @@ def _intent_words(intent: bytes) -> str:
     action = abi.names("hft_action", "HFT_ACTION_").get(wanted.action, str(wanted.action))
     if wanted.action == lib.HFT_ACTION_CANCEL:
         return f"{action} {wanted.ref}"
-    side = "buy" if wanted.side == lib.HFT_BUY else "sell"
+    side = side_name(wanted.side)
     replaced = f" in place of {wanted.ref}" if wanted.ref else ""
     return f"{action} {side} {wanted.qty} at {wanted.price_e4}/10000{replaced}"
 

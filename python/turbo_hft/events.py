@@ -18,7 +18,7 @@ from turbo_hft._native import ffi, lib
 from turbo_hft.errors import ConfigError
 from turbo_hft.locks import Lock
 from turbo_hft.program import Program, os_error
-from turbo_hft.snapshots import Side, doubt_name, side_name
+from turbo_hft.snapshots import doubt_name, side_name
 from turbo_hft.strategies import strategy_name
 
 _BATCH = 4096
@@ -36,9 +36,10 @@ class Event:
     `reason` is the gate's reason by name (refused, shadow: empty if it would have left; cancel_sent: empty, or why it
     was handed to user space to be sent), why a book went into quarantine, which latch fell, or the exchange's own code:
     a character, or for OUCH 5.0 rejects hexadecimal such as ``0x11``. `strategy` is who decided it, ``none`` where
-    nobody did. `other_ref`: of a replacement and of ``replaced`` the order whose place is taken, of a refused
-    replacement or cancel the order meant. `hook_ns`: from packet entry to the decision. Position, realised P&L and fees
-    (1/100,000,000 dollar) are those after it.
+    nobody did. `side` is ``buy`` or ``sell``; a refused intent may have asked for another one, such as ``side 7``.
+    `other_ref`: of a replacement and of ``replaced`` the order whose place is taken, of a refused replacement or cancel
+    the order meant. `hook_ns`: from packet entry to the decision. Position, realised P&L and fees (1/100,000,000
+    dollar) are those after it.
     """
 
     id: int
@@ -50,7 +51,7 @@ class Event:
     reason: str
     reason_code: int
     symbol: str | None
-    side: Side
+    side: str
     user_ref: int
     price_e4: int
     qty: int
@@ -69,7 +70,7 @@ class Event:
 def reason_name(kind: str, code: int) -> str:
     """Readable form of an event's reason code."""
     if kind in ("refused", "shadow", "cancel_sent"):
-        return abi.reasons()[code] if code or kind == "refused" else ""
+        return abi.name_of("hft_reason", "HFT_REASON_", code) if code or kind == "refused" else ""
     if kind == "latched":
         return abi.names("hft_latch", "HFT_LATCH_").get(code, "")
     if kind == "book_quarantined":
@@ -80,9 +81,9 @@ def reason_name(kind: str, code: int) -> str:
 
 
 def event_from(record: Any, symbol_name: Callable[[int], str | None]) -> Event:
-    """An Event from a ``struct hft_event``."""
+    """An Event from a ``struct hft_event``, whatever its bytes are."""
     values = abi.fields(record)
-    kind = abi.event_kinds()[values["kind"]]
+    kind = abi.event_kind(values["kind"])
     code = values["reason"]
     values.update(
         kind=kind,

@@ -30,7 +30,7 @@ Tif = Literal["session", "ioc", "day"]
 
 OPEN_STATES = (lib.HFT_ORDER_SENT, lib.HFT_ORDER_LIVE)
 _U32_MAX = (1 << 32) - 1
-_SIDES: dict[Side, int] = {"buy": lib.HFT_BUY, "sell": lib.HFT_SELL}
+_SIDES: dict[str, int] = {"buy": lib.HFT_BUY, "sell": lib.HFT_SELL}
 _STEP_S = 0.002
 _TOKEN_DIGITS = 8  # of OUCH 4.2, the number of the order
 _AGAIN_S = 0.1  # a cancel that was not answered is sent once more: it says the same
@@ -202,10 +202,11 @@ class Orders:
         intent.action, intent.ref = lib.HFT_ACTION_CANCEL, order.user_ref
         return self._ask(order.symbol, intent, f"to cancel order {order.user_ref}")
 
-    def _change(self, action: int, symbol: str, side: Side, qty: int, price: Price, tif: Tif, user_ref: int) -> int:
+    def _change(self, action: int, symbol: str, side: str, qty: int, price: Price, tif: Tif, user_ref: int) -> int:
         price_e4 = parse_price_e4(price)
         tifs = {name: number for number, name in abi.names("hft_tif", "HFT_TIF_").items()}
-        if side not in _SIDES:
+        number = _SIDES.get(side)
+        if number is None:
             raise ConfigError(f"side is {side!r}: give buy or sell.")
         if tif not in tifs:
             raise ConfigError(f"tif is {tif!r}: give one of {', '.join(tifs)}.")
@@ -214,7 +215,7 @@ class Orders:
         if price_e4 > _U32_MAX:
             raise ConfigError(f"price {price!r} is more than an order can carry: give at most 199999.99.")
         intent = ffi.new("struct hft_intent *")
-        intent.action, intent.side, intent.price_e4, intent.qty = action, _SIDES[side], price_e4, qty
+        intent.action, intent.side, intent.price_e4, intent.qty = action, number, price_e4, qty
         intent.ref, intent.tif = user_ref, tifs[tif]
         self._wire.open(self.send)  # before the hook believes that it was sent
         frame = self._ask(symbol, intent, f"to {side} {qty} {symbol} at {format_price_e4(price_e4)}")

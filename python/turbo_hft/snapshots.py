@@ -11,11 +11,12 @@ from turbo_hft.kill import KillState
 
 Side = Literal["buy", "sell"]
 SIDES: dict[int, Side] = {lib.HFT_BUY: "buy", lib.HFT_SELL: "sell"}
+_BYTE = 0xFF
 
 
-def side_name(side: int) -> Side:
-    """``buy`` or ``sell``."""
-    return SIDES[side]
+def side_name(side: int) -> str:
+    """``buy`` or ``sell``; ``side 7`` for one that there is not."""
+    return abi.name_of("hft_side", "HFT_", side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +231,7 @@ class WorkingOrder:
     user_ref: int
     state: str
     symbol: str
-    side: Side
+    side: str
     price_e4: int
     qty: int
     open_qty: int
@@ -276,37 +277,37 @@ def fees_e4(fees_e8: int) -> int:
 
 def feed_health(value: int) -> str:
     """Name of a feed health."""
-    return abi.names("hft_feed_health", "HFT_FEED_")[value]
+    return abi.name_of("hft_feed_health", "HFT_FEED_", value)
 
 
 def book_health(value: int) -> str:
     """Name of a book health."""
-    return abi.names("hft_book_health", "HFT_BOOK_")[value]
+    return abi.name_of("hft_book_health", "HFT_BOOK_", value)
 
 
 def doubt_name(value: int) -> str:
     """Why a book is in quarantine; ``none`` for one that is not."""
-    return abi.names("hft_doubt", "HFT_DOUBT_")[value]
+    return abi.name_of("hft_doubt", "HFT_DOUBT_", value)
 
 
 def phase_name(value: int) -> str:
     """Name of a market phase."""
-    return abi.names("hft_phase", "HFT_PHASE_")[value]
+    return abi.name_of("hft_phase", "HFT_PHASE_", value)
 
 
 def session_health(value: int) -> str:
     """Name of an order-entry health."""
-    return abi.names("hft_session_health", "HFT_SESSION_")[value]
+    return abi.name_of("hft_session_health", "HFT_SESSION_", value)
 
 
 def order_state(value: int) -> str:
     """Name of an order state."""
-    return abi.names("hft_order_state", "HFT_ORDER_")[value]
+    return abi.name_of("hft_order_state", "HFT_ORDER_", value)
 
 
 def character(value: int) -> str:
-    """A one-byte code of a protocol; ``""`` for 0."""
-    return chr(value) if value else ""
+    """A one-byte code of a protocol; ``""`` for 0, hexadecimal for what is no byte."""
+    return (chr(value) if value <= _BYTE else f"0x{value:X}") if value else ""
 
 
 def text(raw: Any) -> str:

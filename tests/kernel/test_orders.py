@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from desk_rig import ASK_E4, Desk
+from turbo_hft._native import ffi, lib
 from turbo_hft.engine import Engine
 from turbo_hft.errors import ConfigError, MalformedMessage, OrderRefused, TurboHftError
 from turbo_hft.testing import Hook
@@ -35,6 +36,17 @@ def test_an_order_leaves_lives_and_is_filled(desk: Desk) -> None:
     assert engine.orders.open() == [] and engine.orders[ref].state == "filled"
     assert [each.user_ref for each in engine.orders.all()] == [ref]
     assert engine.strategies["manual"].executions == 2
+
+
+def test_a_refused_side_that_there_is_not_is_told_as_it_was(desk: Desk) -> None:
+    """As a strategy in C may ask for it."""
+    intent = ffi.new("struct hft_intent *", {"action": lib.HFT_ACTION_ENTER, "side": 7, "qty": 100, "price_e4": ASK_E4})
+    for _ in desk.engine.events:
+        pass
+    with pytest.raises(OrderRefused, match="bad_intent"):
+        desk.engine.orders._ask("AAPL", intent, "an order")
+    (event,) = desk.engine.events
+    assert (event.kind, event.reason, event.side, event.qty) == ("refused", "bad_intent", "side 7", 100)
 
 
 def test_replace_and_cancel(desk: Desk) -> None:

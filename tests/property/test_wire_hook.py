@@ -18,7 +18,19 @@ from lone_socket import MSS, REMOTE, LoneSocket, own_namespace
 from turbo_hft.addresses import Protocol
 from turbo_hft.errors import MalformedMessage
 from turbo_hft.model.connection import Endpoint
-from turbo_hft.model.names import COUNTERS, Congestion, Reason, SessionHealth, WireFlag, XdpAction
+from turbo_hft.model.names import (
+    COUNTERS,
+    MAX_WAITING,
+    MAX_WORKING,
+    Action,
+    Congestion,
+    EventKind,
+    Kill,
+    Reason,
+    SessionHealth,
+    WireFlag,
+    XdpAction,
+)
 from turbo_hft.model.state import Event
 from turbo_hft.testing import Hook
 from turbo_hft.testing.order_desk import OrderDesk
@@ -44,6 +56,8 @@ LOW_E4, HIGH_E4 = 1_500_000, 1_800_000  # of quotes far from where the scenario 
 KINDS = (
     ("data",) * 14
     + ("hand",) * 8
+    + ("cancel",) * 6
+    + ("user",) * 4
     + ("order",) * 2
     + ("tell",) * 10
     + ("say",) * 4
@@ -82,9 +96,12 @@ class Day:
 
     def __init__(self, hook: Hook, rng: random.Random, *, faults: float = 0.0, lone: LoneSocket | None = None) -> None:
         self.rng = rng
+        self.added = 0  # orders of the market that are none of the scenario's
         session = replace(SESSION, protocol=rng.choice(PROTOCOLS), vlan=rng.choice((None, None, 7)))
         self.twin = WireTwin(hook, lone or self._socket(), session)
         self.twin.set_wire(fired=rng.choice((0, 62, 2**33 + 63)))
+        handed = rng.choice((0, 62, 2**33 + 63))
+        self.twin.set_wire(handed=handed, handed_sent=handed)
         for strategy in (4, 1, 4):
             slot = len(self.twin.model.params)
             self.twin.add_symbol(
@@ -126,25 +143,30 @@ class Day:
 
     def quote(self) -> None:
         """Both sides of every book are there all day, far from where the scenario trades."""
+        self.add(*((slot, *quote) for slot in range(len(SYMBOLS)) for quote in (("B", LOW_E4), ("S", HIGH_E4))))
+
+    def add(self, *orders: tuple[int, str, int]) -> list[Event]:
+        """Orders of the market, (slot, side, 1/10000 dollar), in one packet; the events."""
         messages = []
-        for number, (name, locate) in enumerate(SYMBOLS.items()):
-            for side, price in (("B", LOW_E4), ("S", HIGH_E4)):
-                add = itch50.AddOrder(
-                    stock_locate=locate,
-                    tracking_number=0,
-                    timestamp=self.scenario.clock_ns,
-                    order_ref=10**9 + 2 * number + (side == "S"),
-                    side=side,
-                    shares=10**6,
-                    stock=name,
-                    price=price,
-                )
-                messages.append(add.encode())
+        for slot, side, price in orders:
+            self.added += 1
+            name, locate = list(SYMBOLS.items())[slot]
+            add = itch50.AddOrder(
+                stock_locate=locate,
+                tracking_number=0,
+                timestamp=self.scenario.clock_ns,
+                order_ref=10**9 + self.added,
+                side=side,
+                shares=10**6,
+                stock=name,
+                price=price,
+            )
+            messages.append(add.encode())
         first = self.scenario.feed_seq
         self.scenario.history += messages
         self.scenario.cursor["a"] = self.scenario.feed_seq
         packet = Packet(self.scenario.session, first, tuple(messages)).encode()
-        self.twin.packet(
+        return self.frames(
             udp_frame(src_mac=MACS[0], dst_mac=MACS[1], src=FEED_FLOW[0], dst=FEED_FLOW[1], payload=packet)
         )
 
@@ -165,6 +187,8 @@ class Day:
         rng = self.rng = random.Random(seed)
         steps: dict[str, Callable[[], None]] = {
             "hand": self.by_hand,
+            "cancel": self.cancel_by_hand,
+            "user": self.send_waiting,
             "tell": self.tell,
             "say": self.say,
             "kernel": self.kernel,
@@ -189,12 +213,25 @@ class Day:
             outcome = self.twin.packet(frame)
             events += outcome.events
             if outcome.verdict == XdpAction.TX:
-                payload = outcome.frame[self.twin.model.template.headers_len :]
-                datagram = udp_frame(
-                    src_mac=MACS[0], dst_mac=MACS[1], src=SESSION.local, dst=SESSION.remote, payload=payload
-                )
-                self.scenario.observe(datagram)
+                self.arrive(outcome.frame[self.twin.model.template.headers_len :])
         return events
+
+    def arrive(self, payload: bytes) -> None:
+        """The exchange has it."""
+        self.scenario.observe(
+            udp_frame(src_mac=MACS[0], dst_mac=MACS[1], src=SESSION.local, dst=SESSION.remote, payload=payload)
+        )
+
+    def send_waiting(self) -> None:
+        """What was handed over leaves, if it can."""
+        self.twin.merge()
+        for payload in self.twin.send_waiting():
+            self.arrive(payload)
+
+    @property
+    def newest(self) -> int:
+        """The order that was sent last."""
+        return self.twin.model.session.next_user_ref - 1
 
     def by_hand(self) -> None:
         """An order of a person."""
@@ -205,10 +242,23 @@ class Day:
         (event,) = self.frames(self.scenario.by_hand(slot, 1, 0, LOW_E4 + slot, 1))[-1:]
         return Reason(event.reason)
 
+    def cancel_by_hand(self) -> None:
+        """Of any order that there is, open or not."""
+        refs = sorted(order.user_ref for order in self.twin.model.working.values())
+        if refs:
+            self.cancel(self.rng.choice(refs))
+
+    def cancel(self, ref: int) -> Event:
+        """By hand; what was said."""
+        slot = self.twin.model.working[ref % MAX_WORKING].symbol
+        (event,) = self.frames(self.scenario.by_hand(slot, Action.CANCEL, 0, 0, 0, ref))[-1:]
+        return event
+
     def mend(self) -> None:
         """Put right what would let nothing leave any more."""
         twin, model = self.twin, self.twin.model
-        twin.merge()
+        twin.set_control(lease_until_ns=MOST)
+        self.send_waiting()
         state = twin.socket
         if not state.established:
             self.reconnect()
@@ -220,7 +270,6 @@ class Day:
         if model.wire.unmerged == 0 or model.wire.flags != WireFlag.ARMED:
             twin.align()
         twin.set_names(twin.lone.remote, twin.lone.local)
-        twin.set_control(lease_until_ns=MOST)
         if model.wire.held.version % 2:
             twin.set_held_version(model.wire.held.version + 1)
         if model.session.health != SessionHealth.UP:
@@ -241,6 +290,7 @@ class Day:
                 lambda: self.twin.set_names(None, self.twin.lone.local),
                 lambda: self.twin.set_names((REMOTE, 1), self.twin.lone.local),
                 lambda: self.twin.set_params(0, strategy=self.rng.choice((0, 1, 4)), shadow=0b11110),
+                lambda: self.twin.set_wire(handed_sent=self.twin.model.wire.handed - self.rng.choice((63, 64)) & MOST),
             )
         )()
 
@@ -249,7 +299,7 @@ class Day:
         rng, write_seq = self.rng, self.twin.socket.write_seq
         unmerged = rng.choice((0, 0, 1, 2, 63, 64, 65, 255))
         apart = rng.choice((0, 0, 1, -1, 512 * unmerged, 512 * unmerged + 1, rng.randrange(2**32)))
-        flags = rng.choice((1, 1, 1, 1, 0, 3, 4, 5, 8, 9, 12, 13, 17))
+        flags = rng.choice((1, 1, 1, 1, 0, 3, 4, 5, 8, 9, 12, 13, 16, 17, 19, 20, 25, 33))
         self.twin.set_word((write_seq + apart) % 2**32, unmerged, flags)
 
     def kernel(self) -> None:
@@ -417,11 +467,16 @@ def test_days_of_given_seeds_agree_with_the_model(loaded: Hook) -> None:
             day.close()
 
 
-def trading_day(hook: Hook, **options: Any) -> Day:
-    """One on which an order by hand leaves, if the connection is not against it. `options` of the socket."""
+def trading_day(hook: Hook, *, orders: int = 0, **options: Any) -> Day:
+    """One on which an order by hand leaves, if the connection is not against it, and so many are live in slot 2 before.
+    `options` of the socket."""
     wanted: dict[str, Any] = {"timestamps": True, "sack": True, "window": 60_000, "near_wrap": False} | options
-    day = Day(hook, random.Random(7), lone=LoneSocket(random.Random(7), **wanted))
+    first = {"window": 60_000} if orders else {}
+    day = Day(hook, random.Random(7), lone=LoneSocket(random.Random(7), **wanted | first))
     day.twin.set_params(2, strategy=0, shadow=0)
+    for _ in range(orders):
+        assert day.hand(2) == Reason.NONE
+        day.twin.accept(day.newest)
     day.twin.merge()
     if day.twin.model.wire.unmerged == 0:
         day.twin.lone.say(ack=day.twin.socket.snd_nxt, window=wanted["window"])
@@ -443,6 +498,15 @@ def no_lease(day: Day) -> None:
 
 def lease_of_a_moment(day: Day) -> None:
     day.twin.set_control(lease_until_ns=day.twin.model.feeds[0].seen_ns + 1)
+
+
+def waiting(many: int) -> Callable[[Day], None]:
+    """So many were handed over and not sent."""
+
+    def arrange(day: Day) -> None:
+        day.twin.set_wire(handed=MAX_WAITING + 1, handed_sent=MAX_WAITING + 1 - many)
+
+    return arrange
 
 
 def named(remote: Endpoint | None) -> Callable[[Day], None]:
@@ -537,6 +601,7 @@ def both(first: Callable[[Day], None], second: Callable[[Day], None]) -> Callabl
     return arrange
 
 
+WAITS = WireFlag.ARMED | WireFlag.WAITING
 PLAIN = {"sack": False, "timestamps": False}
 # What is so, what the gate says, and of which socket.
 CASES: list[tuple[str, Callable[[Day], None], Reason, dict[str, Any]]] = [
@@ -547,10 +612,20 @@ CASES: list[tuple[str, Callable[[Day], None], Reason, dict[str, Any]]] = [
     ("not armed", worded(flags=0), Reason.WIRE_DOWN, {}),
     ("firing", worded(flags=WireFlag.ARMED | WireFlag.FIRING), Reason.WIRE_DOWN, {}),
     ("closed", worded(flags=WireFlag.ARMED | WireFlag.CLOSED), Reason.WIRE_DOWN, {}),
-    ("a flag that there is not", worded(flags=17), Reason.WIRE_DOWN, {}),
+    ("a flag that there is not", worded(flags=33), Reason.WIRE_DOWN, {}),
     ("held", worded(flags=WireFlag.HELD), Reason.WIRE_BUSY, {}),
     ("held and armed", worded(flags=WireFlag.ARMED | WireFlag.HELD), Reason.WIRE_BUSY, {}),
     ("held and closed", worded(flags=WireFlag.HELD | WireFlag.CLOSED), Reason.WIRE_DOWN, {}),
+    ("waiting", worded(flags=WAITS), Reason.WIRE_BUSY, {}),
+    ("waiting, not armed", worded(flags=WireFlag.WAITING), Reason.WIRE_DOWN, {}),
+    ("waiting, held", worded(flags=WireFlag.HELD | WireFlag.WAITING), Reason.WIRE_BUSY, {}),
+    ("waiting, firing", worded(flags=WAITS | WireFlag.FIRING), Reason.WIRE_BUSY, {}),
+    ("waiting, closed", worded(flags=WAITS | WireFlag.CLOSED), Reason.WIRE_DOWN, {}),
+    ("waiting, no lease", both(worded(flags=WAITS), no_lease), Reason.WIRE_BUSY, {}),
+    ("waiting, a lease of a moment", both(worded(flags=WAITS), lease_of_a_moment), Reason.WIRE_BUSY, {}),
+    ("held, 63 wait", both(worded(flags=WireFlag.HELD), waiting(63)), Reason.WIRE_BUSY, {}),
+    ("held, 64 wait", both(worded(flags=WireFlag.HELD), waiting(64)), Reason.WIRE_BUSY, {}),
+    ("held, less than none waits", both(worded(flags=WireFlag.HELD), waiting(-1)), Reason.WIRE_BUSY, {}),
     ("no lease", no_lease, Reason.LEASE, {}),
     ("a lease of a moment", lease_of_a_moment, Reason.NONE, {}),
     ("held, no lease", both(worded(flags=WireFlag.HELD), no_lease), Reason.WIRE_BUSY, {}),
@@ -600,6 +675,127 @@ def test_every_reason_is_found_by_both(loaded: Hook, case: tuple[str, Callable[[
         finally:
             day.close()
     pytest.fail("the kernel interfered each time")
+
+
+PASSING = {Reason.WIRE_BUSY, Reason.WIRE_UNMERGED, Reason.WIRE_WINDOW, Reason.WIRE_RECOVERY}
+NO_PLACE = {"held, no lease", "waiting, no lease", "held, 64 wait", "held, less than none waits"}
+
+
+def settled(hook: Hook, what: Callable[[Day], None], **options: Any) -> None:
+    """A trading day on which that happens, once more if the kernel interferes."""
+    for _ in range(TRIES):
+        day = trading_day(hook, **options)
+        try:
+            what(day)
+            day.twin.compare_state()
+            _count(day.twin)
+            return
+        except UnsettledError:
+            left()
+        finally:
+            day.close()
+    pytest.fail("the kernel interfered each time")
+
+
+def handed_by(day: Day) -> int:
+    return day.twin.model.wire.handed
+
+
+@pytest.mark.parametrize("case", CASES, ids=named_of(CASES))
+def test_a_cancel_leaves_is_handed_over_or_refused_by_both(
+    loaded: Hook, case: tuple[str, Callable[[Day], None], Reason, Any]
+) -> None:
+    name, arrange, reason, options = case
+    waits = reason in PASSING and name not in NO_PLACE
+
+    def cancels(day: Day) -> None:
+        ref = day.newest
+        arrange(day)
+        before = handed_by(day)
+        event = day.cancel(ref)
+        sent = waits or reason == Reason.NONE
+        assert (event.kind, event.reason) == (EventKind.CANCEL_SENT if sent else EventKind.REFUSED, reason)
+        assert handed_by(day) == before + waits
+        assert bool(day.twin.stored.word & WireFlag.WAITING) == waits or name.startswith("waiting")
+
+    settled(loaded, cancels, orders=1, **options)
+
+
+def held(day: Day) -> None:
+    day.twin.set_word(day.twin.socket.write_seq, flags=WireFlag.HELD)
+
+
+TWO = 2  # of each slot in the packet below
+NOT_WANTED = {"quote_half_spread_e4": 2**31 - 1}  # quotes of either side are taken down
+# A packet with cancels in shadow, new orders and cancels: what is so, and what is said of each kind of them.
+PACKETS: list[tuple[str, int, tuple[Reason, Reason, Reason]]] = [
+    ("free", WireFlag.ARMED, (Reason.NONE, Reason.NONE, Reason.NONE)),
+    ("held", WireFlag.HELD, (Reason.NONE, Reason.WIRE_BUSY, Reason.WIRE_BUSY)),
+    ("down", 0, (Reason.WIRE_DOWN, Reason.WIRE_DOWN, Reason.WIRE_DOWN)),
+]
+
+
+@pytest.mark.parametrize("case", PACKETS, ids=named_of(PACKETS))
+def test_of_a_packet_its_cancels_are_handed_over_by_both(
+    loaded: Hook, case: tuple[str, int, tuple[Reason, Reason, Reason]]
+) -> None:
+    name, flags, (shadow, order, cancel) = case
+    down = name == "down"
+
+    def trades(day: Day) -> None:
+        twin = day.twin
+        for ours in list(twin.model.working.values()):
+            twin.accept(ours.user_ref)  # of the quoters in slots 0 and 2
+        twin.set_params(0, strategy=0, shadow=1 << 4, **NOT_WANTED)
+        twin.set_params(1, strategy=4, shadow=0)
+        twin.set_params(2, strategy=4, shadow=0, **NOT_WANTED)
+        twin.set_word(twin.socket.write_seq, flags=flags)
+        before = handed_by(day)
+        told = [(event.kind, event.reason) for event in day.add(*((slot, "B", LOW_E4) for slot in range(3)))]
+        assert told == [
+            *[(EventKind.SHADOW, shadow)] * TWO,
+            *[(EventKind.REFUSED if order else EventKind.ORDER, order)] * TWO,
+            *[(EventKind.REFUSED if down else EventKind.CANCEL_SENT, cancel)] * TWO,
+        ]
+        assert handed_by(day) == before + (name == "held")
+        if name == "held":
+            (waiting,) = twin.model.wire.waiting.values()
+            assert len(waiting.data) == TWO * twin.model.template.msg_len[Action.CANCEL]
+
+    settled(loaded, trades)
+
+
+def asked_for(day: Day) -> None:
+    day.twin.set_word(day.twin.socket.write_seq)
+    assert day.cancel(day.newest).kind == EventKind.CANCEL_SENT
+    held(day)
+
+
+# What does not stop a cancel, and so not one that waits; and what does.
+BESIDE: list[tuple[str, Callable[[Day], None], Reason]] = [
+    ("halted", lambda day: day.twin.set_control(kill=Kill.HALTED), Reason.NONE),
+    ("halted symbol", lambda day: day.twin.set_params(2, kill=Kill.HALTED), Reason.NONE),
+    ("no limits", lambda day: day.twin.set_account_limits(0, max_order_qty=0), Reason.NONE),
+    ("suspect", lambda day: day.twin.set_session(health=SessionHealth.SUSPECT), Reason.NONE),
+    ("session down", lambda day: day.twin.set_session(health=SessionHealth.DOWN), Reason.SESSION_DOWN),
+    ("no template", lambda day: day.twin.set_template("protocol", 3), Reason.NOT_CONFIGURED),
+    ("asked for already", asked_for, Reason.BAD_INTENT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BESIDE, ids=named_of(BESIDE))
+def test_a_cancel_that_waits_has_met_the_gate(loaded: Hook, case: tuple[str, Callable[[Day], None], Reason]) -> None:
+    _, arrange, refused = case
+
+    def cancels(day: Day) -> None:
+        held(day)
+        arrange(day)
+        before = handed_by(day)
+        event = day.cancel(day.newest)
+        assert event.reason == (refused or Reason.WIRE_BUSY)
+        assert handed_by(day) == before + (refused == Reason.NONE)
+
+    settled(loaded, cancels, orders=1)
 
 
 def tcp(day: Day, payload: bytes = b"", **changed: Any) -> bytes:
@@ -852,9 +1048,20 @@ def test_a_reply_in_doubt_does_not_stop_those_behind_it(quiet: Day) -> None:
     assert counted(quiet, tcp(quiet, WHOLE, seq=(SEQ + len(taken)) % 2**32)) == LEFT
 
 
+def test_what_a_longer_segment_left_behind_is_read_by_neither(quiet: Day) -> None:
+    """A packet of nothing at the end, where the segment before it had an H in the place of its type."""
+    before = H * 20
+    nothing = WHOLE * 3 + b"\0\0"
+    assert before[len(nothing)] == ord("H")
+    assert counted(quiet, tcp(quiet, before)) == TAKEN - {"wire_replies"}
+    assert counted(quiet, tcp(quiet, nothing, seq=(SEQ + len(before)) % 2**32)) == LEFT
+
+
 # A run that never sends, refuses, holds or leaves anything proves nothing.
 _REACHED = (
     *(f"refused {reason.name.lower()}" for reason in Reason if reason.name.startswith("WIRE_")),
+    *(f"handed {reason.name.lower()}" for reason in PASSING),
+    *("handed together", "handed, and others refused"),
     *("refused lease", "refused no_room", "orders", "cancels", "order_frames", "fills"),
     *(name for name in COUNTERS if name.startswith("wire_")),
     *("event replaced", "event executed", "event session_suspect", "event shadow", "shadow wire_down"),

@@ -325,6 +325,20 @@ def test_an_event_is_kept_byte_for_byte(tmp_path: Path) -> None:
     assert frame.payload[: form.EVENT_BYTES] == raw
 
 
+def test_an_export_shows_what_has_no_name_by_its_number(tmp_path: Path) -> None:
+    directory = tmp_path / "j"
+    with Journal.open(directory) as journal:
+        for batch in (events(1, 1, side=0), events(2, 1, side=7, kind=999, strategy=999)):
+            journal.events(batch, 1)
+    export(JournalReader(directory), tmp_path / "x.parquet", Selection())
+    rows = parquet.read_table(tmp_path / "x.parquet").drop_columns(["utc_ns"]).to_pylist()
+    assert [row["side"] for row in rows] == ["buy", "side 7"]
+    assert (rows[1]["kind"], rows[1]["strategy"], rows[1]["reason"]) == ("event kind 999", "none", "")
+    export(JournalReader(directory), tmp_path / "x.jsonl", Selection())
+    lines = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert [line["side"] for line in lines if "side" in line] == ["buy", "side 7"]
+
+
 def test_an_export_has_every_row_of_its_selection_and_only_those(tmp_path: Path) -> None:
     directory = tmp_path / "j"
     ids = small(directory, segments=3)

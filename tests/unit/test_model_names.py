@@ -113,6 +113,7 @@ def test_counters_and_itch_types_in_order() -> None:
         ("HFT_RECENT", names.RECENT),
         ("HFT_MAX_EXECUTIONS", names.MAX_EXECUTIONS),
         ("HFT_MAX_UNMERGED", names.MAX_UNMERGED),
+        ("HFT_MAX_WAITING", names.MAX_WAITING),
         *((f"HFT_WIRE_{flag.name}", flag.value) for flag in names.WireFlag),
         ("HFT_MAX_POSITION", names.MAX_POSITION),
         ("HFT_ITCH_MAX_PRICE_E4", names.ITCH_MAX_PRICE_E4),

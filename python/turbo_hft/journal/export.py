@@ -16,6 +16,7 @@ from turbo_hft.events import Event, reason_name
 from turbo_hft.journal import format as form
 from turbo_hft.journal.reader import EventRecord, JournalReader, Note, Record
 from turbo_hft.journal.writer import os_problem
+from turbo_hft.snapshots import side_name
 from turbo_hft.strategies import strategy_name
 
 _EVENT_FIELDS = tuple(field.name for field in fields(Event))
@@ -125,8 +126,7 @@ def _parquet(reader: JournalReader, file: Path, selection: Selection) -> int:
             f"{error.name} is not installed, which Parquet needs: pip install 'turbo-hft[journal]', or give .jsonl."
         ) from None
     cell = np.dtype([(name, _numpy(letter)) for name, letter in _letters()] + [("crc", "<u4")])
-    kinds = _texts(abi.event_kinds())
-    sides, strategies = ["buy", "sell"], _texts({i: strategy_name(i) for i in range(8)})
+    words = {"kind": abi.event_kind, "side": side_name, "strategy": strategy_name}
     dictionary = pa.dictionary(pa.int32(), pa.string())
     named = {"kind": dictionary, "symbol": dictionary, "side": dictionary, "strategy": dictionary, "reason": dictionary}
     plain = [(name, pa.from_numpy_dtype(cell[name])) for name in form.EVENT_FIELDS]
@@ -148,7 +148,7 @@ def _parquet(reader: JournalReader, file: Path, selection: Selection) -> int:
     def reason_place(kind: int, code: int) -> int:
         if (kind, code) not in reason_places:
             reason_places[kind, code] = len(reasons)
-            reasons.append(reason_name(abi.event_kinds().get(kind, ""), code))
+            reasons.append(reason_name(abi.event_kind(kind), code))
         return reason_places[kind, code]
 
     def batch_of(part: Any, numbers: Any, runs: Any, utc: Any) -> Any:
@@ -166,10 +166,10 @@ def _parquet(reader: JournalReader, file: Path, selection: Selection) -> int:
                 pairs, inverse = np.unique(part["kind"].astype("u8") << 32 | values, return_inverse=True)
                 at = np.array([reason_place(int(pair) >> 32, int(pair) & 0xFFFFFFFF) for pair in pairs], np.int32)
                 array = pa.DictionaryArray.from_arrays(pa.array(at[inverse]), pa.array(reasons, pa.string()))
-            elif name in named:
-                words = {"kind": kinds, "side": sides, "strategy": strategies}[name]
-                place = np.minimum(values, len(words) - 1).astype(np.int32)
-                array = pa.DictionaryArray.from_arrays(pa.array(place), pa.array(words, pa.string()))
+            elif name in words:
+                numbers_there, inverse = np.unique(values, return_inverse=True)
+                texts = [words[name](int(number)) for number in numbers_there]
+                array = pa.DictionaryArray.from_arrays(pa.array(inverse.astype(np.int32)), pa.array(texts, pa.string()))
             else:
                 array = pa.array(values)
             columns.append(array)
@@ -219,8 +219,3 @@ def _letters() -> list[tuple[str, str]]:
 
 def _numpy(letter: str) -> str:
     return {"I": "<u4", "i": "<i4", "Q": "<u8", "q": "<i8"}[letter]
-
-
-def _texts(names: dict[int, str]) -> list[str]:
-    """Names by their numbers, and at the end one for what has none."""
-    return [names.get(number, "") for number in range(max(names) + 1)] + ["unknown"]

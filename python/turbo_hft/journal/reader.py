@@ -175,21 +175,21 @@ class JournalReader:
         """The note of a frame; what it says of slots is remembered."""
         try:
             data = json.loads(frame.payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             data = {"kind": "unreadable"}
         kind = str(data.pop("kind", "unreadable")) if isinstance(data, dict) else "unreadable"
         note = Note(frame.first, frame.run, frame.mono_ns, frame.utc_ns, kind, data if isinstance(data, dict) else {})
         if kind == "start":
             self.symbols.clear()
         for key, (_, new) in changes_of(note).items():
-            if key.startswith("symbol.") and key.endswith(".slot"):
-                self.symbols[int(new)] = key[len("symbol.") : -len(".slot")]
+            if key.startswith("symbol.") and key.endswith(".slot") and isinstance(new, int):
+                self.symbols[new] = key[len("symbol.") : -len(".slot")]
         return note
 
     def event_of(self, values: tuple[Any, ...]) -> Event:
         """An Event from the plain fields."""
         fields = list(values)
-        kind = abi.event_kinds().get(values[_KIND], f"kind {values[_KIND]}")
+        kind = abi.event_kind(values[_KIND])
         fields[_KIND] = kind
         fields[_SYMBOL] = (
             None if values[_SYMBOL] == abi.NO_SYMBOL else self.symbols.get(values[_SYMBOL], f"#{values[_SYMBOL]}")

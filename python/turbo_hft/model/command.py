@@ -73,7 +73,8 @@ def handle(model: ModelState, payload: bytes) -> tuple[XdpAction, bytes]:
     if not done:
         return XdpAction.ABORTED, b""
     if command.op == Op.ORDER:
-        return XdpAction.TX, order.leave(model)
+        frame = order.leave(model)
+        return (XdpAction.TX if frame else XdpAction.DROP), frame
     return XdpAction.DROP, b""
 
 

@@ -49,6 +49,19 @@ class Send:
 
 
 @dataclass
+class Waiting:
+    """Cancels that were handed over to user space: why, when (ns of the monotonic clock), and their messages.
+
+    ``left_ns``: when user space sent them, 0 = not yet.
+    """
+
+    handed_ns: int
+    reason: int
+    data: bytes
+    left_ns: int = 0
+
+
+@dataclass
 class Held:
     """The newest acknowledgement that was held back. ``seq``: of the peer's next byte; ``window`` as on the wire;
     ``tsval`` and ``tsecr``: of its time stamp option, both 0 = none. Odd ``version``: it is being written."""
@@ -66,7 +79,8 @@ class Wire:
     """``struct hft_tcp_wire``, its ``word`` in three: next sequence, sends that are not merged, bits of `WireFlag`.
 
     ``remote`` and ``local`` as what comes in has them; None: there is no connection. ``reply_sync`` and ``reply_next``:
-    (TCP sequence, number of the next reply), where user space and the hook have read up to. ``send`` is by place.
+    (TCP sequence, number of the next reply), where user space and the hook have read up to. By place: ``send``
+    and ``waiting``. ``handed``: how often cancels were handed over; ``handed_sent``: how many of these are sent.
     """
 
     seq: int = 0
@@ -82,3 +96,6 @@ class Wire:
     fired: int = 0
     held: Held = field(default_factory=Held)
     send: dict[int, Send] = field(default_factory=dict)
+    handed: int = 0
+    handed_sent: int = 0
+    waiting: dict[int, Waiting] = field(default_factory=dict)

@@ -126,6 +126,7 @@ class WireFlag(IntEnum):
     FIRING = 2
     HELD = 4
     CLOSED = 8
+    WAITING = 16
 
 
 class Congestion(IntEnum):
@@ -455,6 +456,7 @@ STRATEGIES: Final = 8
 MAX_REPLIES: Final = 256
 MAX_WORKING: Final = 4096
 MAX_UNMERGED: Final = 64
+MAX_WAITING: Final = 64
 SEND_BYTES: Final = 512
 MOST_SEGMENT: Final = 1536
 MAX_POSITION: Final = 1_000_000_000

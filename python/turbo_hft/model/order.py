@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from . import position, reserve, risk, throttle
-from .connection import Send
+from .connection import Send, Waiting
 from .names import (
     MAX_UNMERGED,
+    MAX_WAITING,
     MAX_WORKING,
     RECENT,
     U32_MAX,
@@ -18,6 +19,7 @@ from .names import (
     Side,
     Tif,
     Transport,
+    WireFlag,
 )
 from .segment import build_segment
 from .state import Decision, Intent, ModelState, Recent, WorkingOrder
@@ -31,7 +33,7 @@ TIF_42 = {Tif.IOC: (0).to_bytes(4, "big"), Tif.DAY: (99998).to_bytes(4, "big")}
 
 
 def finish_packet(model: ModelState) -> bytes:
-    """Every pending intent meets the gate, in order; returns the order frame, empty if nothing left."""
+    """Every pending intent meets the gate, in order; returns the order frame, empty if none left."""
     reserve.reserve(model)
     for decision in model.work.pending:
         meet_the_gate(model, decision)
@@ -186,6 +188,7 @@ def send_cancel(model: ModelState, decision: Decision) -> None:
         model,
         decision,
         EventKind.CANCEL_SENT,
+        reason=model.work.wire_refusal,
         side=old.side,
         user_ref=old.user_ref,
         price_e4=old.price_e4,
@@ -198,7 +201,10 @@ def send_cancel(model: ModelState, decision: Decision) -> None:
 
 
 def leave(model: ModelState) -> bytes:
-    """The frame of what is to leave with this packet, by the transport."""
+    """The frame of what is to leave with this packet, by the transport; empty if user space has to send it."""
+    if model.work.wire_waits:
+        hand_over(model)
+        return b""
     model.count("order_frames")
     return build_datagram(model) if model.config.transport == Transport.UFO else send_segment(model)
 
@@ -235,6 +241,15 @@ def send_segment(model: ModelState) -> bytes:
     wire.unmerged += 1
     model.count("wire_sends")
     return frame
+
+
+def hand_over(model: ModelState) -> None:
+    """Cancels that cannot leave now (rule 11) wait for user space, and nothing newer leaves before they do."""
+    wire, work = model.wire, model.work
+    messages = b"".join(message for _, message in work.sent)
+    wire.waiting[wire.handed % MAX_WAITING] = Waiting(work.now_ns, work.wire_refusal, messages)
+    wire.handed += 1
+    wire.flags |= WireFlag.WAITING
 
 
 def enter_message(model: ModelState, order: WorkingOrder, intent: Intent) -> bytes:

@@ -1,11 +1,15 @@
-"""Rule 11, before the gate: can the connection be had for what a packet wants to send? `refusal` only looks."""
+"""Rule 11, before the gate: can the connection be had for what a packet wants to send? If not, may its cancels go by
+user space? `refusal` and `may_wait` only look."""
 
 from __future__ import annotations
 
 from .connection import Socket, Wire, ahead
-from .names import MAX_UNMERGED, SEND_BYTES, Action, Congestion, Reason, Transport, WireFlag
+from .names import MAX_UNMERGED, MAX_WAITING, SEND_BYTES, Action, Congestion, Reason, Transport, WireFlag
 from .risk import template_ready
 from .state import ModelState
+
+PASSING = (Reason.WIRE_BUSY, Reason.WIRE_UNMERGED, Reason.WIRE_WINDOW, Reason.WIRE_RECOVERY)
+"""What keeps the hook from sending for a while, on a connection that is there."""
 
 
 def reserve(model: ModelState) -> None:
@@ -14,7 +18,9 @@ def reserve(model: ModelState) -> None:
     wanted = [decision for decision in work.pending if not decision.shadow]
     if model.config.transport != Transport.SOUPBINTCP or not wanted or not template_ready(model):
         return
-    work.wire_refusal = refusal(model, model.now_ns(model.params[wanted[0].slot].feed))
+    now_ns = model.now_ns(model.params[wanted[0].slot].feed)
+    work.wire_refusal = refusal(model, now_ns)
+    work.wire_waits = may_wait(model, work.wire_refusal, now_ns)
     if work.wire_refusal == Reason.NONE:
         work.wire_room = window_left(model.wire, the_socket(model))
 
@@ -23,8 +29,9 @@ def refusal(model: ModelState, now_ns: int) -> Reason:
     """The first thing that refuses, or ``Reason.NONE``: then the connection is taken."""
     wire = model.wire
     if wire.flags != WireFlag.ARMED:
-        held = wire.flags & WireFlag.HELD and not wire.flags & WireFlag.CLOSED
-        return Reason.WIRE_BUSY if held else Reason.WIRE_DOWN
+        waits = WireFlag.ARMED | WireFlag.WAITING
+        held = wire.flags & WireFlag.HELD or wire.flags & waits == waits
+        return Reason.WIRE_BUSY if held and not wire.flags & WireFlag.CLOSED else Reason.WIRE_DOWN
     if now_ns >= model.control.lease_until_ns:
         return Reason.LEASE
     if wire.unmerged >= MAX_UNMERGED:
@@ -39,6 +46,13 @@ def refusal(model: ModelState, now_ns: int) -> Reason:
     if window_left(wire, socket) < model.template.msg_len[Action.ENTER]:
         return Reason.WIRE_WINDOW
     return Reason.NONE
+
+
+def may_wait(model: ModelState, reason: Reason, now_ns: int) -> bool:
+    """May cancels that cannot leave for that reason wait for user space to send them? There must be a place."""
+    wire = model.wire
+    place = (wire.handed - wire.handed_sent) % 2**64 < MAX_WAITING
+    return reason in PASSING and now_ns < model.control.lease_until_ns and place
 
 
 def the_socket(model: ModelState) -> Socket:

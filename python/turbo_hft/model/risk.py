@@ -96,7 +96,9 @@ def refusal(model: ModelState, decision: Decision, epoch: int) -> Reason:
     if not makes_sense(model, slot, intent):
         return Reason.BAD_INTENT
     if intent.action == Action.CANCEL:
-        return model.work.wire_refusal if decision.shadow or there_is_room(model, intent) else Reason.NO_ROOM
+        if not decision.shadow and not there_is_room(model, intent):
+            return Reason.NO_ROOM
+        return Reason.NONE if model.work.wire_waits else model.work.wire_refusal
 
     # The market.
     if feed.health != FeedHealth.LIVE:

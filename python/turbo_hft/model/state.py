@@ -544,7 +544,8 @@ class PacketWork:
 
     ``dropped``: slots for which there was no place among those ``touched``. ``sent``: UserRefNum and message of what
     leaves in its frame. ``told``: events of decisions that are yet to be written. ``wire_refusal``: why the connection
-    cannot be had for it, ``wire_room``: bytes that the peer's window has left (rule 11).
+    cannot be had for it, ``wire_waits``: its cancels go by user space therefore, ``wire_room``: bytes that the peer's
+    window has left (rule 11).
     """
 
     now_ns: int
@@ -556,6 +557,7 @@ class PacketWork:
     told: list[dict[str, Any]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     wire_refusal: Reason = Reason.NONE
+    wire_waits: bool = False
     wire_room: int = S63_MAX
 
 

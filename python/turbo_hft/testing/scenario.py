@@ -776,9 +776,9 @@ class Scenario:
             return [self._command(lib.HFT_OP_ORDER, *rng.choice(((), (intent[:-1],), (intent, intent))), slot=slot)]
         return [self._command(lib.HFT_OP_ORDER, intent, slot=slot)]
 
-    def by_hand(self, slot: int, action: int, side: int, price_e4: int, qty: int) -> bytes:
-        """An ORDER command of just this."""
-        return self._command(lib.HFT_OP_ORDER, struct.pack(_INTENT, action, side, price_e4, qty, 0, 0), slot=slot)
+    def by_hand(self, slot: int, action: int, side: int, price_e4: int, qty: int, ref: int = 0) -> bytes:
+        """An ORDER command of just this; `ref`: the order it is about, if it is no new one."""
+        return self._command(lib.HFT_OP_ORDER, struct.pack(_INTENT, action, side, price_e4, qty, ref, 0), slot=slot)
 
     def _another_day(self, rng: random.Random) -> list[bytes]:
         """The next session: other locates, empty books, numbers from 1."""
