@@ -138,7 +138,7 @@ class Demo:
         exchange.wait_ready(self._stop.wait)
         self._stop.check()
         entry = stack.enter_context(OrderEntry(engine, session, merge_cpu=config.merge_cpu))
-        entry.login()
+        entry.login(start_flat=True)  # this exchange has just begun
         self._stop.check()
         say(
             f"engine on {a.device} ({config.mode}), logged in ({config.protocol} over {transport_words(config)}): "
