@@ -886,7 +886,7 @@ struct hft_tcp_wire {
 	__u32 timestamps; /* 1 = segments carry the time stamp option */
 	__u32 rcv_wscale; /* shift of the window that we tell the peer */
 	__u64 reply_sync; /* TCP sequence << 32 | number of the next reply, as far as user space has read: between two packets */
-	__u64 handed_sent; /* of those handed over, so many are sent */
+	__u64 handed_sent; /* of those handed over, so many are sent, or passed over */
 	__u64 pad1[3];
 	/* third line, written by the hook inside the engine */
 	__u64 fired; /* sends so far: the next one goes to send[fired % HFT_MAX_UNMERGED] */

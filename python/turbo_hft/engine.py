@@ -964,9 +964,15 @@ class Engine(Switch):
 
     def cancels_handed(self) -> tuple[int, int]:
         """Segments of cancels that the hook could not send on its TCP connection and handed to user space, and how many
-        of them that has sent (docs/rules.md, rule 11). 0 and 0 over UFO."""
+        of them wait no more: sent, or passed over (docs/rules.md, rule 11). 0 and 0 over UFO."""
         sent = int(self._wire[0].handed_sent)  # first: never more than were handed over
         return int(self._wire[0].handed), sent
+
+    def pass_over_waiting(self) -> None:
+        """Before a connection: what still waits for one is not sent on it if no order is open. Then it cancels what has
+        ended, and the next connection may be another account's, where its number is another order's."""
+        if not self._account[0].open_orders and not self._wire[0].remote_addr_be:
+            self._wire[0].handed_sent = self._wire[0].handed
 
     def itch_counts(self) -> dict[str, int]:
         """ITCH messages handled, by type character."""

@@ -254,8 +254,9 @@ class SoupLink:
         return message.sequence + len(message.messages) <= self._engine.session.expected_seq
 
     def _arm(self) -> None:
-        """Only now: the hook has the session, and the login is no message in the middle of which an order could be."""
-        if self._wire is None:
+        """Only now: the hook has the session, and the login is no message in the middle of which an order could be. Not
+        where the engine's session has ended: cancels that wait are of that one."""
+        if self._wire is None or self._engine.session.health == "ended":
             return
         with contextlib.suppress(ExchangeError):  # it is lost already, which the next step says
             self._wire.connection.arm()

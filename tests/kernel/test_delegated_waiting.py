@@ -168,6 +168,32 @@ def test_what_waits_when_the_connection_ends_leaves_on_the_next_one_after_the_lo
         assert rig.engine.cancels_handed() == (1, 1)
 
 
+def test_what_waits_for_orders_that_have_ended_is_not_sent_on_the_next_connection() -> None:
+    """Which may be another account's: there the number is another order's."""
+    with armed() as rig:
+        ref = live_order(rig)
+        rig.agree()
+        rig.engine.halt()
+        with hold(rig):
+            rig.engine.orders.cancel(ref)
+            rig.engine.lease.lapse()
+        canceled(rig, ref)
+        rig.engine.leave_session()
+        rig.connection.close()
+        rig.socket.close()
+        rig.peer.socket.close()
+        assert rig.engine.cancels_handed() == (1, 0)
+        assert rig._listener is not None
+        rig.socket = connect(rig.session)
+        rig.peer, rig.expected = Peer(rig._listener.accept()[0]), bytearray()
+        rig.connection = Connection(rig.engine, rig.session, rig.socket, poll_s=20e-6)
+        rig.engine.lease.forever()
+        rig.connection.arm()
+        assert nothing_waits(rig)
+        rig.send()
+        rig.agree()
+
+
 def test_a_halt_with_cancels_reaches_the_exchange_while_the_hook_cannot_send(rig: WireRig) -> None:
     ref = live_order(rig)
     rig.expected += cancel_of(ref)

@@ -128,6 +128,7 @@ class Connection:
         setup.poll_ns = int(poll_s * _NS)
         back = ethernet_back(session)
         setup.ethernet_len, setup.ethernet[0 : len(back)] = len(back), back
+        engine.pass_over_waiting()
         error = self._ffi.new("int *")
         self._handle = self._lib.hft_delegated_open(setup, error)
         if self._handle == self._ffi.NULL:
