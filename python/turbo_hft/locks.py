@@ -28,6 +28,7 @@ _ANY_HOLDER = 0o444  # inside the directory: root's files and the user's are the
 _HOW = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _PAUSE_S = 0.0002
 _LIFE = "life"  # held by the process with which an engine ends
+_BORN = "born"  # its name until it is held: a life that nobody holds is over
 _NAMES = ("control", "change", "strategy", "events", "journal", "recovery0", "recovery1", "recovery2", "recovery3")
 
 
@@ -100,7 +101,8 @@ class Locks:
     def begin(self) -> None:
         """Of a fresh engine: its files are made now, and not when memory is short. `end` is to be said."""
         clear_away(self.directory.parent)
-        self._life = self.take(_LIFE)
+        self._life = self.take(_BORN)
+        (self.directory / _BORN).rename(self.directory / _LIFE)
         for name in _NAMES:
             os.close(self._open(name))
 
@@ -159,6 +161,7 @@ def clear_away(root: Path = ROOT) -> None:
             fd = os.open(directory / _LIFE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(directory, ignore_errors=True)
+                if os.fstat(fd).st_nlink:  # otherwise the engine was to outlive its process, a moment ago
+                    shutil.rmtree(directory, ignore_errors=True)
             finally:
                 os.close(fd)

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from turbo_hft import locks as module
 from turbo_hft.errors import ConfigError
 from turbo_hft.locks import Locks, clear_away
 
@@ -109,3 +110,32 @@ def test_what_a_killed_process_leaves_is_cleared_away_and_nothing_else(locks: Lo
     assert {path.name for path in root.iterdir()} == {Locks(2, root).directory.name, locks.directory.name}
     locks.end()
     assert not locks.directory.exists()
+
+
+def test_one_that_begins_is_not_cleared_away(locks: Locks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another that begins, before it holds its life."""
+    root, locked = locks.directory.parent, module.locked
+
+    def beside(fd: int, deadline: float) -> bool:
+        clear_away(root)
+        return locked(fd, deadline)
+
+    monkeypatch.setattr(module, "locked", beside)
+    locks.begin()
+    clear_away(root)
+    assert (locks.directory / "life").exists() and (locks.directory / "control").exists()
+
+
+def test_one_that_outlives_its_process_is_not_cleared_away(locks: Locks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another that begins at that moment, and looks at its life already."""
+    locks.begin()
+    flock = fcntl.flock
+
+    def late(fd: int, how: int) -> None:
+        locks.outlives()
+        flock(fd, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", late)
+        clear_away(locks.directory.parent)
+    assert (locks.directory / "control").exists()
