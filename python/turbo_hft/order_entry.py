@@ -147,7 +147,11 @@ class OrderEntry:
             if (theirs := self._continue_user_refs(deadline)) > known:
                 before = f"its next UserRefNum is {theirs}, this engine has sent none above {known - 1}"
         elif look and following != known_seq:
-            before = self._traded(following, deadline)
+            try:
+                before = self._traded(following, deadline)
+            except ExchangeError:
+                self.engine.doubt_session()  # or the next try, which finds nothing new, would take it for flat
+                raise
         doubtful = bool(before) and not recover and not start_flat
         if doubtful:
             self.engine.doubt_session()

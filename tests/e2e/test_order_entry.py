@@ -17,7 +17,7 @@ from e2e_rig import Rig, rig
 from turbo_hft._native import lib
 from turbo_hft.addresses import OrderSession, Protocol
 from turbo_hft.engine import Engine
-from turbo_hft.errors import ConfigError, NotFlat, OrderRefused
+from turbo_hft.errors import ConfigError, ExchangeError, NotFlat, OrderRefused
 from turbo_hft.order_entry import OrderEntry
 from turbo_hft.orders import payload_of
 from turbo_hft.wire.ufo import Unsequenced, encode_upstream
@@ -135,6 +135,8 @@ def test_an_engine_that_starts_again_has_its_orders_and_positions_back(tmp_path:
         with pytest.raises(NotFlat, match=r"HFT001 has traded today .*--recover.*--start-flat"), trading(lab, blind):
             pass
         must_not_arm(lab, blind)
+        if protocol == "ouch42":
+            must_not_arm_at_a_second_try(lab, blind)
         with trading(lab, session, recover=True) as (engine, entry):
             after = engine.symbols["AAPL"].snapshot()
             for figure in ("position", "cost_e4", "realized_e4", "fills", "bought_qty", "bought_e4", "open_buy_qty"):
@@ -169,6 +171,27 @@ def must_not_arm(lab: Rig, session: OrderSession) -> None:
             assert engine.session.health == "up"
     with trading(lab, session, start_flat=True) as (engine, _):
         assert engine.state == "active" and engine.session.health == "up"
+
+
+def must_not_arm_at_a_second_try(lab: Rig, session: OrderSession) -> None:
+    """A login that could not find out whether the account has traded, and another one behind it."""
+    with Engine.open(lab.addresses.device) as engine:
+        engine.configure(session, lab.feed())
+        engine.attach()
+        with OrderEntry(engine, session) as entry, engine.lease.keep():
+
+            def late(count: int, deadline: float) -> list[bytes]:
+                raise ExchangeError(f"0 of {count}")
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(entry.link, "first_replies", late)
+                patch.setattr("turbo_hft.order_entry._MOST_SYSTEM", 1 << 32)
+                with pytest.raises(ExchangeError, match="0 of"):
+                    entry.login()
+            with pytest.raises(ExchangeError, match="suspect"):
+                entry.login()
+            with pytest.raises(ConfigError, match="suspect"):
+                engine.resume()
 
 
 def test_a_day_of_system_events_is_a_fresh_one(tmp_path: Path) -> None:

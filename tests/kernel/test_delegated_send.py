@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
+from turbo_hft.delegated import Connection
+from turbo_hft.errors import ConfigError
 from wire_cancels import accept, cancel_of, canceled
 from wire_rig import WireRig, wait_for, wire_rig
 
@@ -68,6 +70,13 @@ def test_nothing_leaves_before_the_connection_is_armed_or_after_it_is_disarmed()
         rig.connection.arm()
         assert rig.fire()
         rig.agree()
+
+
+def test_a_cpu_that_is_not_there_is_named() -> None:
+    with wire_rig(1) as rig:
+        rig.open()
+        with pytest.raises(ConfigError, match="merge_cpu 4096: there is no such CPU"):
+            Connection(rig.engine, rig.session, rig.socket, merge_cpu=4096)
 
 
 def test_what_the_kernel_sends_by_itself_follows_what_the_hook_sent() -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -115,6 +116,8 @@ class Connection:
             raise ConfigError("delegated sends need an engine that is attached to an interface in native mode.")
         if not 0 <= poll_s < 1:
             raise ConfigError(f"poll_s {poll_s}: give seconds, 0 (none) to below 1.")
+        if merge_cpu is not None and merge_cpu not in _online():
+            raise ConfigError(f"merge_cpu {merge_cpu}: there is no such CPU, or it is off (`lscpu -e`).")
         self._engine = engine
         self._socket = sock
         self._ffi, self._lib = native or Native(ffi, lib)
@@ -216,6 +219,13 @@ class Connection:
             -errno.ETIMEDOUT: "it was not free in time: is the merging thread starved, or the peer's window closed?",
         }.get(error, os.strerror(-error))
         raise ExchangeError(f"cannot {what} the connection: {why}.")
+
+
+def _online() -> set[int]:
+    """Numbers of the CPUs that are there and on, whatever this process may use now."""
+    ranges = Path("/sys/devices/system/cpu/online").read_text().strip().split(",")
+    ends = ((int(low), int(high or low)) for low, _, high in (one.partition("-") for one in ranges))
+    return {number for low, high in ends for number in range(low, high + 1)}
 
 
 def _open_error(code: int) -> Exception:
