@@ -136,6 +136,14 @@ hft_inline bool word_is_busy(__u64 word)
 	       (CLAUSE(word & HFT_WIRE_HELD) || (!CLAUSE(!(word & HFT_WIRE_ARMED)) && CLAUSE(word & HFT_WIRE_WAITING)));
 }
 
+/* User space has taken it since the word was read, and may have written: the connection does not stand there any more. */
+hft_inline bool word_moved(__u64 word)
+{
+	__u64 now = wire_word();
+
+	return word_is_busy(now) || ((now & HFT_WIRE_FLAGS) == HFT_WIRE_ARMED && word_seq(now) != word_seq(word));
+}
+
 /*
  * Take the wire for what is about to be decided: HFT_REASON_NONE, and wire_give or wire_commit must follow; or why not. The place of the
  * report, send[fired], is free as long as fewer than HFT_MAX_UNMERGED wait to be merged.
@@ -152,6 +160,8 @@ hft_global int wire_take(struct xdp_md *ctx)
 	if (GUARD(BOUND, CLAUSE(word_unmerged(word) >= HFT_MAX_UNMERGED)))
 		return HFT_REASON_WIRE_UNMERGED;
 	reason = moment_look(ctx, word);
+	if (reason == HFT_REASON_WIRE_DOWN)
+		return word_moved(word) ? HFT_REASON_WIRE_BUSY : reason;
 	return reason ?: word_fire(word);
 }
 
