@@ -26,11 +26,12 @@ _REF = slice(len(_ORDER), len(_ORDER) + 4)
 
 @dataclass(frozen=True)
 class End:
-    """How the peer saw it end: `orders` in the stream, whole and in order, and `cancels`; `reset`: by a RST."""
+    """How the peer saw it end, `seconds` after the death, by a RST or not; `orders`, `cancels` of a whole stream."""
 
     orders: int
     reset: bool
     cancels: int
+    seconds: float
 
 
 def orders_of(stream: bytes) -> int:
@@ -92,6 +93,7 @@ def crash(lab: Lab, *options: str, after_s: float | None = None, talks: bool = T
         finally:
             process.kill()
             process.communicate()
+        died = time.monotonic()
 
         def over() -> bool:
             peer.read()
@@ -100,4 +102,4 @@ def crash(lab: Lab, *options: str, after_s: float | None = None, talks: bool = T
         wait_for(over, f"the peer does not see an end, {len(peer.stream)} bytes came")
         peer.socket.close()
         orders, cancels = read(bytes(peer.stream))
-        return End(orders, peer.reset, cancels)
+        return End(orders, peer.reset, cancels, time.monotonic() - died)

@@ -36,7 +36,7 @@ def test_dies_at_a_step_of_a_merge(lab: Lab, tmp_path: Path, step: int) -> None:
     library = native_without(tmp_path, die_at=step)
     end = crash(lab, "--library", str(library))
     assert end.orders >= 1
-    assert not end.reset
+    assert not end.reset, end
 
 
 @pytest.mark.parametrize(("step", "cancels"), CANCEL_STEPS if ROUNDS else lots().sample(CANCEL_STEPS, 1))
@@ -53,14 +53,14 @@ def test_is_killed_with_orders_that_are_not_merged(lab: Lab) -> None:
     """Nothing is merged meanwhile, so what it sent is known to nobody but the hook."""
     end = crash(lab, "--poll-s", STALLED, after_s=0.2)
     assert end.orders >= 5
-    assert not end.reset
+    assert not end.reset, end
 
 
 @pytest.mark.parametrize("number", range(max(1, ROUNDS)))
 def test_is_killed_at_any_moment(lab: Lab, number: int) -> None:
     work = random.choice(((), ("--cancels",)))
     end = crash(lab, *work, "--poll-s", random.choice(("0", "0.00002", "0.001")), after_s=random.uniform(0, 0.4))
-    assert not end.reset
+    assert not end.reset, end
 
 
 def test_without_a_keeper_the_end_is_not_clean(lab: Lab, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_without_a_keeper_the_program_on_the_way_out_makes_the_best_of_it(lab: L
     library = native_without(tmp_path, "KEEPER")
     end = crash(lab, "--library", str(library), "--poll-s", STALLED, after_s=0.2, talks=False)
     assert end.orders >= 5
-    assert not end.reset
+    assert not end.reset, end
 
 
 def test_without_both_the_peer_sees_no_end(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
