@@ -79,8 +79,7 @@ def _command(lines: Sequence[str], orders: int, *options: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    # UTF-8: a guest has no locales, and no module for what it would take instead.
-    return {"PYTHONPATH": f"{_TESTS}:{ROOT}", "PYTHONUTF8": "1"}
+    return {"PYTHONPATH": f"{_TESTS}:{ROOT}"}
 
 
 def here(lines: Sequence[str], orders: int, timeout: float) -> tuple[str, list[dict[str, Any]], list[str]]:

@@ -3,6 +3,7 @@ header, nothing that is not loaded. Every file lies where it lies on this machin
 
 from __future__ import annotations
 
+import encodings.ascii
 import importlib.util
 import py_compile
 import re
@@ -44,6 +45,7 @@ def files(modules: Iterable[str]) -> dict[str, tuple[int, bytes]]:
     """
     packages = Path(sysconfig.get_path("purelib"))
     found = {sys.executable, str(Path(sys.prefix) / "pyvenv.cfg"), *map(str, packages.glob("*.pth")), *modules}
+    found.add(encodings.ascii.__file__)  # of the locale of a guest that has none, in which it reads those .pth
     found |= _libraries([sys.executable, *(name for name in found if ".so" in Path(name).suffixes)])
     guest = {name.lstrip("/"): (0o755, Path(name).read_bytes()) for name in found}  # the loader has to be executable
     for name in found:
