@@ -113,7 +113,7 @@ def there(
 ) -> tuple[str, list[dict[str, Any]], float]:
     """In a guest: kernel, results, seconds in all. Raises MatrixError with what was said."""
     steps = ["ip link set lo up", "mount -t tmpfs run /run", "mkdir /var", "ln -s /run /var/run"]
-    steps.append("mount -t bpf bpf /sys/fs/bpf")
+    steps += ["mount -t bpf bpf /sys/fs/bpf", "mkdir -p /dev/shm", "mount -t tmpfs shm /dev/shm"]
     steps += [f"export {name}={shlex.quote(value)} HOME=/tmp" for name, value in _environment().items()]
     steps.append(shlex.join(_command(lines, orders, "--wait-s", str(GUEST_PATIENCE_S))))
     archive = initramfs.archive(initramfs.base(kernel, MODULES, "\n".join(steps)) | files)
