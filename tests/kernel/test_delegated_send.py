@@ -89,4 +89,5 @@ def test_what_the_kernel_sends_by_itself_follows_what_the_hook_sent() -> None:
             rig.send()
         rig.agree()
         wait_for(lambda: rig.connection.status.unacknowledged == 0, "something stays unacknowledged")
-        assert rig.connection.status.total_retransmits == 0
+        # Taken for one, each of the 200 would be sent again; a probe of the tail is a busy machine's.
+        assert rig.connection.status.total_retransmits < 10
