@@ -32,7 +32,7 @@ NOT_ALONE = (  # they boot their own machine, or need no device
 )
 
 
-class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # has no types
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
     """What needs devices or time goes one after the other, in one process; the rest beside it, by file."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from tools import verifier_ledger
 from tools.kernel_matrix import guest, kernels, smoke
-from tools.kernel_matrix.errors import MatrixError, Unavailable
+from tools.kernel_matrix.errors import UNAVAILABLE, MatrixError, Unavailable
 from tools.kernel_matrix.figures import STACK_BYTES, Run
 
-UNAVAILABLE = 77
 COLUMNS = "{:<27} {:<10} {:>8} {:>9} {:>8} {:>7} {:>7} {:>7} {:>6}  {}"
 HEADER = COLUMNS.format(
     "kernel", "program", "load ms", "verify ms", "insns", "states", "peak", "xlated", "jited", "stack"

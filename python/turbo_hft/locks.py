@@ -66,6 +66,21 @@ def locked(fd: int, deadline: float) -> bool:
             return True
 
 
+def held(path: Path) -> bool:
+    """Has anybody got the lock on a file or directory? Nobody, as far as one can see, if it cannot be opened."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 class Locks:
     """Those of the engine with this secret."""
 
@@ -86,17 +101,7 @@ class Locks:
     def held(self, name: str) -> bool:
         """Has anybody got it? Nothing is made, and whoever takes it meanwhile is kept from it for no longer than he
         waits anyway."""
-        try:
-            fd = os.open(self.directory / name, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(fd)
-        return False
+        return held(self.directory / name)
 
     def begin(self) -> None:
         """Of a fresh engine: its files are made now, and not when memory is short. `end` is to be said."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from turbo_hft import abi
+from turbo_hft import abi, locks
 from turbo_hft._native import ffi, lib
 from turbo_hft.errors import CapabilityError, ConfigError, NotRunning, TurboHftError
 from turbo_hft.layout import DEFAULT_ROOT, MAPS, PROGRAM, Layout, abi_of, unquoted
@@ -227,17 +226,7 @@ class Pins:
     @property
     def starting(self) -> bool:
         """Is a process about to pin an engine there (`control_lock.StartLock`)?"""
-        try:
-            fd = os.open(self.layout.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(fd)
-        return False
+        return locks.held(self.layout.directory)
 
     def is_directory(self, fd: int) -> bool:
         """Is that what the path still names?"""

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from tools.kernel_matrix.errors import UNAVAILABLE
+
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNELS = ("6.1", "6.12")
-UNAVAILABLE = 77  # QEMU or a kernel's package is not here and cannot be had; anything else is a failure
 LIMIT_S = 240  # two downloads and two boots on a busy machine; some 20 s once downloaded
 # As in test_verifier_budget.py, which looks at this machine's kernel.
 INSNS = 250_000

@@ -13,7 +13,7 @@ from wire_lines import LEAST_BEFORE_KILL, log_in
 from wire_rig import HEARTBEAT, trade, wire_rig
 
 from tools.kernel_matrix import guest, initramfs, orders, userland
-from tools.kernel_matrix.errors import MatrixError
+from tools.kernel_matrix.errors import UNAVAILABLE, MatrixError
 from tools.kernel_matrix.kernels import Kernel
 from tools.kernel_matrix.smoke import ROOT
 
@@ -30,7 +30,7 @@ def matrix() -> dict[str, Any]:
     """What the short form says."""
     command = [sys.executable, "-m", "tools.kernel_matrix.orders", *KERNELS, "--json", "--timeout", "150"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LIMIT_S)
-    if result.returncode == orders.UNAVAILABLE:
+    if result.returncode == UNAVAILABLE:
         pytest.skip(result.stderr.strip().splitlines()[-1])
     assert result.returncode == 0, result.stderr
     found: dict[str, Any] = json.loads(result.stdout)

@@ -22,10 +22,11 @@ from turbo_hft.user_strategy.lock import SwapLock
 from turbo_hft.user_strategy.user import check_apart
 from user_strategies import BUYER, EXAMPLE, ROOT, body, compiled
 
+from tools.kernel_matrix.errors import UNAVAILABLE
+
 pytestmark = pytest.mark.kernel
 
 Compile = Callable[..., Path]
-UNAVAILABLE = 77  # QEMU or a kernel is not here; anything else is a failure
 INSNS, STACK_BYTES = 250_000, 512  # as in test_verifier_budget.py
 
 

@@ -659,28 +659,6 @@ CASES: list[tuple[str, Callable[[Day], None], Reason, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=named_of(CASES))
-def test_every_reason_is_found_by_both(loaded: Hook, case: tuple[str, Callable[[Day], None], Reason, Any]) -> None:
-    _, arrange, expected, options = case
-    for _ in range(TRIES):
-        day = trading_day(loaded, **options)
-        try:
-            arrange(day)
-            assert day.hand(2) == expected
-            day.twin.compare_state()
-            _count(day.twin)
-            return
-        except UnsettledError:
-            left()
-        finally:
-            day.close()
-    pytest.fail("the kernel interfered each time")
-
-
-PASSING = {Reason.WIRE_BUSY, Reason.WIRE_UNMERGED, Reason.WIRE_WINDOW, Reason.WIRE_RECOVERY}
-NO_PLACE = {"held, no lease", "waiting, no lease", "held, 64 wait", "held, less than none waits"}
-
-
 def settled(hook: Hook, what: Callable[[Day], None], **options: Any) -> None:
     """A trading day on which that happens, once more if the kernel interferes."""
     for _ in range(TRIES):
@@ -695,6 +673,21 @@ def settled(hook: Hook, what: Callable[[Day], None], **options: Any) -> None:
         finally:
             day.close()
     pytest.fail("the kernel interfered each time")
+
+
+@pytest.mark.parametrize("case", CASES, ids=named_of(CASES))
+def test_every_reason_is_found_by_both(loaded: Hook, case: tuple[str, Callable[[Day], None], Reason, Any]) -> None:
+    _, arrange, expected, options = case
+
+    def found(day: Day) -> None:
+        arrange(day)
+        assert day.hand(2) == expected
+
+    settled(loaded, found, **options)
+
+
+PASSING = {Reason.WIRE_BUSY, Reason.WIRE_UNMERGED, Reason.WIRE_WINDOW, Reason.WIRE_RECOVERY}
+NO_PLACE = {"held, no lease", "waiting, no lease", "held, 64 wait", "held, less than none waits"}
 
 
 def handed_by(day: Day) -> int:

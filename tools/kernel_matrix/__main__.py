@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import sys
 import tempfile
 import time
@@ -22,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from tools.kernel_matrix import guest, kernels, smoke
+from tools.kernel_matrix.command import ended
 from tools.kernel_matrix.errors import MatrixError, Unavailable
 from tools.kernel_matrix.figures import INSNS, STACK_BYTES, Run
 
-UNAVAILABLE = 77
 EMULATION = f"QEMU -accel {guest.ACCELERATOR}: software emulation, times are not those of a machine"
 COLUMNS = "{:<28} {:>8} {:>7} {:>7} {:>6} {:>5} {:>7} {:>6}  {:<4}  {}"
 
@@ -142,25 +140,14 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     args = parser.parse_args()
-    if os.uname().machine != "x86_64":
-        _talk("the guests are x86-64 and run a program built here: use an x86-64 machine.")
-        return UNAVAILABLE
-    # A terminated run cleans up like an interrupted one.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
+
+    def run() -> int:
         if args.record:
             return _here(args)
         with tempfile.TemporaryDirectory(prefix="turbo-hft-matrix-") as scratch:
             return _matrix(args, Path(scratch))
-    except Unavailable as error:
-        _talk(str(error))
-        return UNAVAILABLE
-    except MatrixError as error:
-        _talk(str(error))
-        return 1
-    except KeyboardInterrupt:
-        _talk("interrupted")
-        return 130
+
+    return ended(run, _talk)
 
 
 if __name__ == "__main__":

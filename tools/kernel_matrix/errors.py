@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+UNAVAILABLE = 77  # exit code: QEMU or a kernel is not here and cannot be had; anything else is a failure
+
 
 class MatrixError(Exception):
     """A kernel refused the program or did something else with it, or a step before that failed."""

@@ -24,11 +24,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tools.kernel_matrix import guest, initramfs, kernels, userland
-from tools.kernel_matrix.errors import MatrixError, Unavailable
+from tools.kernel_matrix.command import ended
+from tools.kernel_matrix.errors import MatrixError
 from tools.kernel_matrix.kernels import Kernel
 from tools.kernel_matrix.smoke import ROOT
 
-UNAVAILABLE = 77
 EMULATION = f"QEMU -accel {guest.ACCELERATOR}: software emulation, times are not those of a machine"
 MODULES = ("veth", "bridge", "sch_netem", "sch_ingress", "cls_bpf")
 SHORT = ("replies", "loss=1,reorder=1,duplicate=1", "kill-unmerged")
@@ -172,22 +172,7 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for one kernel (120; long: 1200)")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     args = parser.parse_args()
-    if os.uname().machine != "x86_64":
-        _talk("the guests are x86-64 and run programs built here: use an x86-64 machine.")
-        return UNAVAILABLE
-    # A terminated run cleans up like an interrupted one.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        return _matrix(args)
-    except Unavailable as error:
-        _talk(str(error))
-        return UNAVAILABLE
-    except MatrixError as error:
-        _talk(str(error))
-        return 1
-    except KeyboardInterrupt:
-        _talk("interrupted")
-        return 130
+    return ended(lambda: _matrix(args), _talk)
 
 
 if __name__ == "__main__":

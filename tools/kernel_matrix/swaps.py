@@ -12,10 +12,9 @@ import tempfile
 from pathlib import Path
 
 from tools.kernel_matrix import guest, kernels
-from tools.kernel_matrix.errors import MatrixError, Unavailable
+from tools.kernel_matrix.errors import UNAVAILABLE, MatrixError, Unavailable
 from tools.kernel_matrix.smoke import ROOT
 
-UNAVAILABLE = 77
 TIMEOUT_S = 120.0
 _SOURCES = ("swap_smoke.c", "engine.c", "link.c")
 

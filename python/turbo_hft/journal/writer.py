@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from turbo_hft import abi
+from turbo_hft import abi, locks
 from turbo_hft._native import ffi, lib
 from turbo_hft.errors import (
     ConfigError,
@@ -460,14 +460,4 @@ def _locked(directory: Path) -> int:
 
 def being_written(directory: Path) -> bool:
     """Does a writer hold it now?"""
-    try:
-        fd = os.open(directory / form.LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    return locks.held(directory / form.LOCK)
